@@ -1,0 +1,283 @@
+//! The journal: puts all events of a run in one order, writes them to `events.jsonl` at once, and hands
+//! them to the reporters. What `emit` has returned from is on disk for every later reader, also after a
+//! kill -9 of the driver.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::future::Future;
+use std::io::Write as _;
+use std::path::Path;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use crate::error::DriverError;
+use crate::event::{Event, Level, Record, ScopeId, ScopeKind};
+
+tokio::task_local! {
+    /// The innermost open scope of the task: where its events belong.
+    static SCOPE: ScopeId;
+}
+
+/// Bytes of console text that one machine may add to the journal; what comes after is dropped, and the
+/// journal says so once. A guest must not be able to fill the host's disk.
+const CONSOLE_LIMIT: usize = 256 << 20;
+
+/// Makes something of the event stream. Called from one thread, in order.
+pub trait Reporter: Send {
+    /// Takes one record.
+    ///
+    /// # Errors
+    /// A report that could not be written; it is told to the user, and the reporter is asked no more.
+    fn record(&mut self, record: &Record) -> Result<(), DriverError>;
+
+    /// The stream has ended; nothing comes after.
+    ///
+    /// # Errors
+    /// As for [`Reporter::record`].
+    fn finish(&mut self) -> Result<(), DriverError> {
+        Ok(())
+    }
+}
+
+/// The one place that all events of a run go through. Cloning gives another handle.
+#[derive(Clone)]
+pub struct Journal {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    started: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    next_seq: u64,
+    next_scope: ScopeId,
+    file: Option<File>,
+    reporters: Option<(mpsc::Sender<Record>, JoinHandle<Vec<DriverError>>)>,
+    console_bytes: HashMap<String, usize>,
+    write_error: Option<std::io::Error>,
+}
+
+impl Journal {
+    /// Opens a journal that writes to `file` and feeds `reporters` from a thread of its own.
+    ///
+    /// # Errors
+    /// [`DriverError::File`] when the file cannot be made.
+    pub fn create(file: &Path, reporters: Vec<Box<dyn Reporter>>) -> Result<Self, DriverError> {
+        let handle = File::create(file).map_err(|source| DriverError::File {
+            operation: "create",
+            path: file.display().to_string(),
+            source,
+        })?;
+        Ok(Self::with(Some(handle), reporters))
+    }
+
+    /// A journal that keeps nothing on disk; for tests.
+    #[must_use]
+    pub fn in_memory(reporters: Vec<Box<dyn Reporter>>) -> Self {
+        Self::with(None, reporters)
+    }
+
+    fn with(file: Option<File>, reporters: Vec<Box<dyn Reporter>>) -> Self {
+        let (sender, receiver) = mpsc::channel();
+        let thread = std::thread::spawn(move || feed(&receiver, reporters));
+        let state = State {
+            next_seq: 0,
+            next_scope: 1,
+            file,
+            reporters: Some((sender, thread)),
+            console_bytes: HashMap::new(),
+            write_error: None,
+        };
+        Self { shared: Arc::new(Shared { started: Instant::now(), state: Mutex::new(state) }) }
+    }
+
+    /// Adds an event in the task's current scope.
+    pub fn emit(&self, machine: Option<&str>, event: Event) {
+        self.emit_in(current_scope(), machine, event);
+    }
+
+    /// Adds an event in a scope of the caller's choice.
+    pub fn emit_in(&self, scope: ScopeId, machine: Option<&str>, event: Event) {
+        let mut state = self.lock();
+        let event = match event {
+            Event::Console { line } => match state.admit_console(machine, line) {
+                Some(event) => event,
+                None => return,
+            },
+            other => other,
+        };
+        state.write(self.shared.started, scope, machine, event);
+    }
+
+    /// Adds a line to the log.
+    pub fn log(&self, level: Level, machine: Option<&str>, text: impl Into<String>) {
+        self.emit(machine, Event::Log { level, text: text.into() });
+    }
+
+    /// Opens a scope inside `parent` and returns its number. Whoever opens it closes it.
+    pub fn open_scope(
+        &self,
+        parent: ScopeId,
+        machine: Option<&str>,
+        kind: ScopeKind,
+        text: impl Into<String>,
+        file: Option<String>,
+    ) -> Scope {
+        let mut state = self.lock();
+        let id = state.next_scope;
+        state.next_scope += 1;
+        let event = Event::ScopeStarted { id, kind, text: text.into(), file };
+        state.write(self.shared.started, parent, machine, event);
+        Scope { id, parent, machine: machine.map(str::to_owned), opened: Instant::now() }
+    }
+
+    /// Closes a scope.
+    pub fn close_scope(&self, scope: &Scope, error: Option<String>) {
+        let duration_us = u64::try_from(scope.opened.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let event = Event::ScopeEnded { id: scope.id, duration_us, error };
+        self.emit_in(scope.parent, scope.machine.as_deref(), event);
+    }
+
+    /// Runs `work` inside a new scope, which ends when it does. What is dropped in the middle leaves a
+    /// scope without an end, and readers take that for cut off.
+    ///
+    /// # Errors
+    /// Whatever `work` returns.
+    pub async fn step<T>(
+        &self,
+        machine: Option<&str>,
+        text: impl Into<String>,
+        file: Option<String>,
+        work: impl Future<Output = Result<T, DriverError>>,
+    ) -> Result<T, DriverError> {
+        let scope = self.open_scope(current_scope(), machine, ScopeKind::Step, text, file);
+        let result = in_scope(scope.id, work).await;
+        self.close_scope(&scope, result.as_ref().err().map(DriverError::chain));
+        result
+    }
+
+    /// Time since the run began, in microseconds.
+    #[must_use]
+    pub fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.shared.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// Ends the stream: waits until the reporters have taken everything and finished. Later events are
+    /// dropped.
+    ///
+    /// # Errors
+    /// What could not be written, journal first.
+    pub fn close(&self) -> Result<(), Vec<DriverError>> {
+        let (reporters, write_error) = {
+            let mut state = self.lock();
+            state.file = None;
+            (state.reporters.take(), state.write_error.take())
+        };
+        let mut errors: Vec<DriverError> = write_error
+            .map(|source| DriverError::File { operation: "write", path: "events.jsonl".to_owned(), source })
+            .into_iter()
+            .collect();
+        if let Some((sender, thread)) = reporters {
+            drop(sender);
+            errors.extend(thread.join().unwrap_or_default());
+        }
+        if errors.is_empty() { Ok(()) } else { Err(errors) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Journal").finish_non_exhaustive()
+    }
+}
+
+impl State {
+    fn write(&mut self, started: Instant, scope: ScopeId, machine: Option<&str>, event: Event) {
+        let Some((reporters, _)) = &self.reporters else { return };
+        let record = Record {
+            seq: self.next_seq,
+            t_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
+            scope,
+            machine: machine.map(str::to_owned),
+            event,
+        };
+        self.next_seq += 1;
+        if let Some(file) = &mut self.file {
+            let mut line = serde_json::to_vec(&record).unwrap_or_default();
+            line.push(b'\n');
+            // The first failure is told at the end; the reporters still show the run.
+            if let Err(error) = file.write_all(&line) {
+                self.file = None;
+                self.write_error = Some(error);
+            }
+        }
+        // A reporter thread that has gone away has told why through its handle.
+        let _ = reporters.send(record);
+    }
+
+    /// Counts a console line against its machine's limit; the first one over it becomes a warning.
+    fn admit_console(&mut self, machine: Option<&str>, line: String) -> Option<Event> {
+        let used = self.console_bytes.entry(machine.unwrap_or_default().to_owned()).or_default();
+        let before = *used;
+        *used = used.saturating_add(line.len() + 1);
+        if *used <= CONSOLE_LIMIT {
+            return Some(Event::Console { line });
+        }
+        (before <= CONSOLE_LIMIT).then(|| Event::Log {
+            level: Level::Warning,
+            text: format!("console output beyond {} MiB is not kept", CONSOLE_LIMIT >> 20),
+        })
+    }
+}
+
+fn feed(records: &mpsc::Receiver<Record>, reporters: Vec<Box<dyn Reporter>>) -> Vec<DriverError> {
+    let mut errors = Vec::new();
+    let mut reporters: Vec<Option<Box<dyn Reporter>>> = reporters.into_iter().map(Some).collect();
+    for record in records {
+        for slot in &mut reporters {
+            if let Some(Err(error)) = slot.as_mut().map(|reporter| reporter.record(&record)) {
+                errors.push(error);
+                *slot = None;
+            }
+        }
+    }
+    errors.extend(reporters.iter_mut().flatten().filter_map(|reporter| reporter.finish().err()));
+    errors
+}
+
+/// An open scope.
+#[derive(Debug)]
+pub struct Scope {
+    id: ScopeId,
+    parent: ScopeId,
+    machine: Option<String>,
+    opened: Instant,
+}
+
+impl Scope {
+    /// The scope's number.
+    #[must_use]
+    pub fn id(&self) -> ScopeId {
+        self.id
+    }
+}
+
+/// The innermost open scope of the current task; zero outside of all.
+#[must_use]
+pub fn current_scope() -> ScopeId {
+    SCOPE.try_with(|scope| *scope).unwrap_or_default()
+}
+
+/// Runs `work` with `scope` as the place that its events belong to.
+pub fn in_scope<F: Future>(scope: ScopeId, work: F) -> impl Future<Output = F::Output> {
+    SCOPE.scope(scope, work)
+}

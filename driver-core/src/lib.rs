@@ -1,0 +1,24 @@
+//! Machines, guest shell, verbs, waits and events: what every backend, script and report builds on.
+//!
+//! A [`Backend`] launches [`Machine`]s; what one hypervisor lacks is a facet that is not there. A
+//! `Driver` owns a run: its `Node`s (the machines as a script sees them, on or off), the `Journal`
+//! that all events go to, and the deadline. Verbs exist once, as methods of `Node` and as entries of
+//! `verbs::TABLE`, which script clients are made from.
+
+mod deadline;
+mod error;
+pub mod event;
+mod journal;
+mod keys;
+mod machine;
+mod spec;
+
+pub use deadline::Deadline;
+pub use error::{Cause, DriverError, ErrorKind};
+pub use journal::{Journal, Reporter, Scope, current_scope, in_scope};
+pub use keys::{Key, parse_keys};
+pub use machine::{
+    Backend, Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor,
+    Power, Screen,
+};
+pub use spec::{Boot, Disk, DiskFormat, MachineSpec, Share};

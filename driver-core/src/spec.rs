@@ -1,0 +1,107 @@
+//! What a machine is made of, said without any hypervisor's options.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// The description of one machine, complete enough to launch it.
+#[derive(Debug, Clone)]
+pub struct MachineSpec {
+    /// The name that scripts, logs and host names use.
+    pub name: String,
+    /// How the machine boots.
+    pub boot: Boot,
+    /// Memory in MiB. A start script decides for itself.
+    pub memory_mib: u64,
+    /// Virtual processors. A start script decides for itself.
+    pub cores: u32,
+    /// Directory of the machine's own, mode 0700: overlays, sockets, working directory. It outlives one
+    /// launch, so that a machine that is started again finds its disks as it left them.
+    pub state_dir: PathBuf,
+    /// Directory that machines and host share; exported to the guest where the backend can.
+    pub shared_dir: PathBuf,
+    /// Further directories of the host that the guest can mount.
+    pub shares: Vec<Share>,
+    /// Whether a reboot of the guest restarts it (otherwise it ends the machine).
+    pub allow_reboot: bool,
+    /// Settings of the backend's own: the table under the backend's name, or null.
+    pub options: serde_json::Value,
+}
+
+/// How a machine boots.
+#[derive(Debug, Clone)]
+pub enum Boot {
+    /// A NixOS start script (`run-<name>-vm`) or any shell command that ends in the hypervisor, given the
+    /// driver's arguments as `"$@"`.
+    StartScript {
+        /// The shell command.
+        command: String,
+    },
+    /// A kernel that the hypervisor loads by itself.
+    Kernel {
+        /// The kernel image.
+        kernel: PathBuf,
+        /// The initial RAM disk.
+        initrd: Option<PathBuf>,
+        /// The kernel's command line.
+        cmdline: String,
+        /// Disks in order; the first one is the first that the guest sees.
+        disks: Vec<Disk>,
+    },
+    /// The firmware boots from the first disk.
+    Firmware {
+        /// Disks in order; the first one is booted.
+        disks: Vec<Disk>,
+    },
+}
+
+impl Boot {
+    /// The disks of the machine; a start script keeps its own to itself.
+    #[must_use]
+    pub fn disks(&self) -> &[Disk] {
+        match self {
+            Self::StartScript { .. } => &[],
+            Self::Kernel { disks, .. } | Self::Firmware { disks } => disks,
+        }
+    }
+}
+
+/// A disk image. It is never written: each run has its own overlay.
+#[derive(Debug, Clone)]
+pub struct Disk {
+    /// The base image.
+    pub path: PathBuf,
+    /// How the image is stored.
+    pub format: DiskFormat,
+}
+
+/// How a disk image is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DiskFormat {
+    /// The bytes of the disk as they are.
+    #[default]
+    Raw,
+    /// QEMU's copy-on-write format.
+    Qcow2,
+}
+
+impl DiskFormat {
+    /// The name that hypervisors use.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Raw => "raw",
+            Self::Qcow2 => "qcow2",
+        }
+    }
+}
+
+/// A directory of the host that the guest can mount.
+#[derive(Debug, Clone)]
+pub struct Share {
+    /// The name to mount it by.
+    pub tag: String,
+    /// The directory.
+    pub path: PathBuf,
+}
