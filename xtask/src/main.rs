@@ -1,0 +1,69 @@
+//! `cargo xtask`: one entry point for all that a developer of innkeeper runs, here and in CI.
+
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+mod bench;
+mod check;
+mod command;
+mod demo;
+mod guests;
+mod setup;
+mod test;
+
+/// What a developer of innkeeper runs.
+///
+/// Start with `cargo xtask demo`: it installs what is missing, builds a virtual machine's image, and runs
+/// the guestbook test in it. Everything is kept out of the repository: images go to
+/// ${INNKEEPER_CACHE:-~/.cache/innkeeper}, all else to target/.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Install the programs that are missing, from Debian's packages
+    ///
+    /// Says what it installs and why, and installs nothing else. Without root it uses sudo; without sudo it
+    /// prints the command for somebody who may run it.
+    Setup,
+    /// Build the guest images that are missing or out of date (all, or the named ones)
+    ///
+    /// A recipe is a folder of guests/. An image is built once for each state of its recipe, in about a
+    /// minute, and kept in the cache under that state's hash.
+    Guests(guests::Args),
+    /// Set up, build, and run examples/guestbook on a real virtual machine, in Python and in Perl
+    Demo,
+    /// Run every test, those with virtual machines too
+    ///
+    /// With CI set in the environment, a test that cannot run here fails instead of being skipped.
+    Test(test::Args),
+    /// Check format, lints, documentation, licenses, and the syntax of scripts
+    Check,
+    /// Measure start-up, round trips and memory, alone or against another driver
+    Bench(bench::Args),
+}
+
+fn main() -> ExitCode {
+    let outcome = match Args::parse().task {
+        Task::Setup => setup::run(),
+        Task::Guests(args) => setup::run().and_then(|()| guests::run(&args)),
+        Task::Demo => demo::run(),
+        Task::Test(args) => test::run(&args),
+        Task::Check => check::run(),
+        Task::Bench(args) => return bench::run(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! `cargo xtask setup`: installs the programs that are missing, from Debian's packages.
+//!
+//! Installs nothing that is there already, in whatever version, and says what it does.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+
+use crate::command;
+
+mod qemu;
+
+/// A program or file that we need, and the package that has it.
+struct Need {
+    file: &'static str,
+    package: &'static str,
+    why: &'static str,
+}
+
+const NEEDS: [Need; 12] = [
+    Need { file: "qemu-system-x86_64", package: qemu::PACKAGE, why: "runs the virtual machines" },
+    Need { file: "qemu-img", package: "qemu-utils", why: "makes their disks" },
+    Need { file: "mmdebstrap", package: "mmdebstrap", why: "builds their images" },
+    Need {
+        file: "/usr/share/keyrings/debian-archive-keyring.gpg",
+        package: "debian-archive-keyring",
+        why: "tells Debian's packages from others",
+    },
+    Need { file: "mke2fs", package: "e2fsprogs", why: "builds their images" },
+    Need { file: "depmod", package: "kmod", why: "picks their kernel's modules" },
+    Need { file: "xz", package: "xz-utils", why: "unpacks their kernel's modules" },
+    Need { file: "cpio", package: "cpio", why: "packs their initrds" },
+    Need { file: "setpriv", package: "util-linux", why: "ends an image's build when we are gone" },
+    Need { file: "python3", package: "python3", why: "runs test scripts" },
+    Need { file: "perl", package: "perl", why: "runs test scripts" },
+    Need { file: "git", package: "git", why: "lists the files to check" },
+];
+
+/// What images need besides where they are built without root.
+const ROOTLESS_NEEDS: [Need; 2] = [
+    Need { file: "newuidmap", package: "uidmap", why: "gives image builds their own users" },
+    Need { file: "fakeroot", package: "fakeroot", why: "keeps the owners of an image's files" },
+];
+
+/// Installs what is missing; returns at once when nothing is.
+pub(crate) fn run() -> Result<()> {
+    let needs = NEEDS.iter().chain(if is_root() { [].iter() } else { ROOTLESS_NEEDS.iter() });
+    let missing: Vec<&Need> = needs.filter(|need| !is_there(need.file)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+
+    println!("missing on this machine:");
+    for Need { file, package, why } in &missing {
+        println!("  {file}: {why} (Debian package {package})");
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    packages.dedup();
+    install(&packages)?;
+
+    let still: Vec<&str> = missing.iter().map(|need| need.file).filter(|file| !is_there(file)).collect();
+    if !still.is_empty() {
+        bail!("still missing after the installation: {}", still.join(", "));
+    }
+    Ok(())
+}
+
+fn is_there(file: &str) -> bool {
+    if file.starts_with('/') { Path::new(file).exists() } else { command::find(file).is_some() }
+}
+
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    if command::find("apt-get").is_none() {
+        bail!("this is no Debian system: install {} in its own way", packages.join(", "));
+    }
+    if !is_root() && command::find("sudo").is_none() {
+        bail!(
+            "root has to install what is missing, and there is no sudo; run as root:\n  \
+             apt-get update && apt-get install --no-install-recommends {}",
+            packages.join(" ")
+        );
+    }
+    command::run(&mut apt(&["update"])).context("failed to update the lists of packages")?;
+
+    let plain = packages.iter().map(|package| (*package).to_owned()).collect::<Vec<_>>();
+    let arguments = if can_install(&plain) { plain } else { qemu::way_in(packages)? };
+    let mut install = apt(&["install", "--yes", "--no-install-recommends"]);
+    command::run(install.args(arguments)).context("failed to install what is missing")
+}
+
+/// Whether apt finds a way to install this; asks without changing anything.
+fn can_install(arguments: &[String]) -> bool {
+    let mut simulate = command::command("apt-get", &["install", "--simulate", "--no-install-recommends"]);
+    command::output(simulate.args(arguments)).is_some()
+}
+
+/// `apt-get` as root, with no questions, and with patience for another one that is running.
+fn apt(args: &[&str]) -> Command {
+    let common = ["DEBIAN_FRONTEND=noninteractive", "apt-get", "--option", "DPkg::Lock::Timeout=300"];
+    let mut apt = as_root("env");
+    apt.args(common).args(args);
+    apt
+}
+
+/// A program run by root: by sudo, unless we are root.
+fn as_root(program: &str) -> Command {
+    if is_root() { command::command(program, &[]) } else { command::command("sudo", &[program]) }
+}
