@@ -53,6 +53,16 @@ pub enum DriverError {
         /// What was going on.
         during: Option<String>,
     },
+    /// The machine runs, but no shell has appeared in it.
+    #[error("machine `{machine}`: no root shell appeared within {limit:?} ({progress})")]
+    NeverBooted {
+        /// The machine's name.
+        machine: String,
+        /// The time that was given.
+        limit: Duration,
+        /// How far the boot came.
+        progress: String,
+    },
     /// The machine runs, but its shell went away or talks nonsense.
     #[error("machine `{machine}`: the guest shell {problem}{}", while_doing(.during))]
     Shell {
@@ -168,6 +178,7 @@ impl DriverError {
             Self::Cancelled { .. } => ErrorKind::Cancelled,
             Self::Unsupported { .. }
             | Self::Exited { .. }
+            | Self::NeverBooted { .. }
             | Self::Shell { .. }
             | Self::Launch { .. }
             | Self::Host { .. }

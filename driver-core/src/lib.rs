@@ -1,24 +1,38 @@
 //! Machines, guest shell, verbs, waits and events: what every backend, script and report builds on.
 //!
 //! A [`Backend`] launches [`Machine`]s; what one hypervisor lacks is a facet that is not there. A
-//! `Driver` owns a run: its `Node`s (the machines as a script sees them, on or off), the `Journal`
-//! that all events go to, and the deadline. Verbs exist once, as methods of `Node` and as entries of
-//! `verbs::TABLE`, which script clients are made from.
+//! [`Driver`] owns a run: its [`Node`]s (the machines as a script sees them, on or off), the [`Journal`]
+//! that all events go to, and the deadline. Verbs exist once, as methods of [`Node`] and as entries of
+//! [`verbs::table`], which script clients are made from.
 
 mod deadline;
+mod driver;
 mod error;
 pub mod event;
+mod guard;
 mod journal;
 mod keys;
 mod machine;
+mod node;
+mod pattern;
+mod shell;
 mod spec;
+mod text;
+pub mod verbs;
+mod wait;
 
 pub use deadline::Deadline;
+pub use driver::{Driver, DriverConfig, MachineConfig};
 pub use error::{Cause, DriverError, ErrorKind};
+pub use guard::Guard;
 pub use journal::{Journal, Reporter, Scope, current_scope, in_scope};
 pub use keys::{Key, parse_keys};
 pub use machine::{
     Backend, Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor,
     Power, Screen,
 };
+pub use node::{Node, UnitInfo};
+pub use pattern::{PatternEngine, RustPatterns};
+pub use shell::{GREETING, OUTPUT_LIMIT, Shell, ShellOutput, quote};
 pub use spec::{Boot, Disk, DiskFormat, MachineSpec, Share};
+pub use wait::{Look, Wait};

@@ -1,0 +1,24 @@
+# Outlives the driver for a moment. $1: the driver's directory. Standard input: orders, one a line, until
+# the driver is gone, killed with -9 or not. What it had not released by then is killed and removed.
+trap '' INT TERM HUP QUIT
+groups=
+while read -r order pgid; do
+    case $order in
+    group) groups="$groups $pgid" ;;
+    release)
+        kept=
+        for group in $groups; do
+            [ "$group" = "$pgid" ] || kept="$kept $group"
+        done
+        groups=$kept
+        ;;
+    esac
+done
+for group in $groups; do
+    kill -KILL -- "-$group"
+done
+# A process that was just killed may hold files for a moment yet.
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    rm -rf -- "$1" && break
+    sleep 0.1
+done

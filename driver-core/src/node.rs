@@ -1,0 +1,166 @@
+//! A machine as a script sees it: on or off, with one name, one set of disks and one log over all its
+//! launches. Its verbs are spread over the modules by what they are about.
+
+mod command;
+mod console;
+mod files;
+mod input;
+mod life;
+mod network;
+mod units;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::driver::{Context, MachineConfig};
+use crate::error::DriverError;
+use crate::event::{Event, Level, MachineState};
+use crate::machine::MachineLog;
+use crate::spec::MachineSpec;
+
+pub(crate) use command::Execute;
+use console::ConsoleLog;
+use life::Running;
+pub use units::UnitInfo;
+
+/// A machine of the run.
+pub struct Node {
+    config: MachineConfig,
+    state_dir: PathBuf,
+    shared_dir: PathBuf,
+    context: Arc<Context>,
+    console: Arc<ConsoleLog>,
+    /// The present launch, if there is one.
+    running: Mutex<Option<Arc<Running>>>,
+    /// Held while the machine is being started or ended: one at a time.
+    changing: tokio::sync::Mutex<()>,
+}
+
+impl Node {
+    pub(crate) fn new(
+        config: MachineConfig,
+        state_dir: PathBuf,
+        shared_dir: PathBuf,
+        context: Arc<Context>,
+    ) -> Self {
+        let console = Arc::new(ConsoleLog::new(&config.name, context.journal.clone()));
+        Self {
+            config,
+            state_dir,
+            shared_dir,
+            context,
+            console,
+            running: Mutex::new(None),
+            changing: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    /// The machine's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.config.name
+    }
+
+    /// The name of the backend that launches it.
+    #[must_use]
+    pub fn backend(&self) -> &str {
+        self.config.backend.name()
+    }
+
+    /// The machine's own directory on the host.
+    #[must_use]
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// Adds a line to the log, with the machine's name.
+    pub fn log(&self, text: impl Into<String>) {
+        self.context.journal.log(Level::Info, Some(self.name()), text);
+    }
+
+    /// Runs `work` as a step of the log, with the machine's name.
+    async fn step<T>(
+        &self,
+        text: impl Into<String>,
+        work: impl Future<Output = Result<T, DriverError>>,
+    ) -> Result<T, DriverError> {
+        self.context.journal.step(Some(self.name()), text, None, work).await
+    }
+
+    pub(crate) async fn check(&self) -> Result<(), DriverError> {
+        self.config.backend.probe().await?;
+        self.config.backend.check(&self.spec(false)).await
+    }
+
+    fn spec(&self, allow_reboot: bool) -> MachineSpec {
+        MachineSpec {
+            name: self.config.name.clone(),
+            boot: self.config.boot.clone(),
+            memory_mib: self.config.memory_mib,
+            cores: self.config.cores,
+            state_dir: self.state_dir.clone(),
+            shared_dir: self.shared_dir.clone(),
+            shares: self.config.shares.clone(),
+            allow_reboot,
+            options: self.config.options.clone(),
+        }
+    }
+
+    fn running(&self) -> Option<Arc<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set_running(&self, running: Option<Arc<Running>>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+    }
+
+    fn entered(&self, state: MachineState) {
+        self.context.journal.emit(Some(self.name()), Event::MachineState { state });
+    }
+
+    /// The present launch, for verbs that make no sense on a machine that is off.
+    fn must_run(&self, operation: &str) -> Result<Arc<Running>, DriverError> {
+        self.running().ok_or_else(|| {
+            DriverError::usage(format!(
+                "machine `{}` is off: it cannot {operation} (call start() first)",
+                self.name()
+            ))
+        })
+    }
+
+    fn unsupported(&self, operation: &'static str, instead: &'static str) -> DriverError {
+        DriverError::Unsupported { backend: self.backend().to_owned(), operation, instead }
+    }
+}
+
+impl fmt::Debug for Node {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Node").field("name", &self.config.name).finish_non_exhaustive()
+    }
+}
+
+/// What a backend says about one machine goes into the run's log, and its processes to the run's guard.
+#[derive(Debug)]
+struct NodeLog {
+    machine: String,
+    context: Arc<Context>,
+}
+
+impl MachineLog for NodeLog {
+    fn info(&self, text: &str) {
+        self.context.journal.log(Level::Info, Some(&self.machine), text);
+    }
+
+    fn warning(&self, text: &str) {
+        self.context.journal.log(Level::Warning, Some(&self.machine), text);
+    }
+
+    fn guard_group(&self, pgid: u32) {
+        self.context.guard.group(pgid);
+    }
+
+    fn release_group(&self, pgid: u32) {
+        self.context.guard.release(pgid);
+    }
+}

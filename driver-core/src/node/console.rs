@@ -1,0 +1,410 @@
+//! The serial console: every line goes into the journal, tells how far the boot has come, and ends the
+//! waits for it.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::sync::watch;
+
+use super::Node;
+use crate::deadline::Deadline;
+use crate::error::DriverError;
+use crate::event::{BootPhase, Event};
+use crate::journal::Journal;
+use crate::machine::GuestStream;
+use crate::pattern::PatternEngine;
+use crate::wait::within;
+
+/// A line that is longer is cut into several: a guest may print without ever ending a line.
+const LINE_LIMIT: usize = 16 << 10;
+/// What is kept in memory of the present launch; the oldest lines go first.
+const LOG_LIMIT: usize = 64 << 20;
+/// How much text a pattern is looked for in; the oldest goes first.
+const SEARCH_LIMIT: usize = 4 << 20;
+/// How long the last bytes of a console may lag behind the end of its machine.
+const DRAIN_LIMIT: Duration = Duration::from_millis(500);
+
+/// The console of one machine over all its launches.
+pub(super) struct ConsoleLog {
+    machine: String,
+    journal: Journal,
+    state: Mutex<State>,
+    /// Counts lines and the ends of streams, to wake who waits.
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The lines of the present launch.
+    lines: Vec<String>,
+    bytes: usize,
+    /// How many lines at the front of the launch have been dropped from `lines`.
+    dropped: usize,
+    /// How many lines of the launch `wait_for_console_text` has consumed.
+    consumed: usize,
+    phase: Option<BootPhase>,
+    panic: Option<String>,
+    open: bool,
+}
+
+/// Types on a console.
+pub(super) struct Typist(tokio::sync::Mutex<WriteHalf<Box<dyn GuestStream>>>);
+
+impl ConsoleLog {
+    pub(super) fn new(machine: &str, journal: Journal) -> Self {
+        Self {
+            machine: machine.to_owned(),
+            journal,
+            state: Mutex::new(State::default()),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// A new launch begins: the log starts afresh.
+    pub(super) fn restarted(&self) {
+        *self.lock() = State::default();
+    }
+
+    /// Follows a console until it closes, in a task of its own.
+    pub(super) fn attach(self: &Arc<Self>, stream: Box<dyn GuestStream>) -> Typist {
+        let (reader, writer) = tokio::io::split(stream);
+        self.lock().open = true;
+        let console = Arc::clone(self);
+        tokio::spawn(async move { console.follow(reader).await });
+        Typist(tokio::sync::Mutex::new(writer))
+    }
+
+    async fn follow(&self, mut reader: ReadHalf<Box<dyn GuestStream>>) {
+        let mut line = Vec::new();
+        let mut buffer = vec![0; 16 << 10];
+        while let Ok(count @ 1..) = reader.read(&mut buffer).await {
+            for byte in &buffer[..count] {
+                if *byte != b'\n' {
+                    line.push(*byte);
+                }
+                if *byte == b'\n' || line.len() >= LINE_LIMIT {
+                    self.add(&line);
+                    line.clear();
+                }
+            }
+        }
+        if !line.is_empty() {
+            self.add(&line);
+        }
+        self.lock().open = false;
+        self.changed();
+    }
+
+    fn add(&self, bytes: &[u8]) {
+        let line = String::from_utf8_lossy(bytes).replace('\r', "").trim_end().to_owned();
+        self.journal.emit(Some(&self.machine), Event::Console { line: line.clone() });
+        if let Some(phase) = phase_of(&line) {
+            self.reached(phase);
+        }
+        let mut state = self.lock();
+        if line.contains("Kernel panic - not syncing") {
+            state.panic.get_or_insert_with(|| line.clone());
+        }
+        state.push(line);
+        drop(state);
+        self.changed();
+    }
+
+    /// Notes that the boot has come as far as `phase`. A kernel that starts again begins a new boot.
+    pub(super) fn reached(&self, phase: BootPhase) {
+        let mut state = self.lock();
+        if phase == BootPhase::Kernel {
+            state.panic = None;
+        }
+        let before = state.phase.unwrap_or(BootPhase::Silent);
+        let again = phase == BootPhase::Kernel && before > BootPhase::Kernel;
+        if phase > before || again {
+            state.phase = Some(phase);
+            drop(state);
+            self.journal.emit(Some(&self.machine), Event::BootPhase { phase });
+        }
+    }
+
+    /// How far the boot has come, in words, with the last line that was printed.
+    pub(super) fn progress(&self) -> String {
+        let state = self.lock();
+        let phase = match state.phase {
+            None | Some(BootPhase::Silent) => return "the console has stayed silent".to_owned(),
+            Some(BootPhase::Firmware) => "the boot came as far as the firmware or boot loader",
+            Some(BootPhase::Kernel) => "the boot came as far as the kernel",
+            Some(BootPhase::Initrd) => "the boot came as far as the initial RAM disk",
+            Some(BootPhase::Init) => "the boot came as far as the init system",
+            Some(BootPhase::Shell) => "the guest had booted",
+        };
+        match state.lines.iter().rev().find(|line| !line.is_empty()) {
+            Some(line) => format!("{phase}; last line on the console: `{}`", excerpt(line)),
+            None => phase.to_owned(),
+        }
+    }
+
+    /// The line of a kernel panic, if the present boot has ended in one.
+    pub(super) fn panic(&self) -> Option<String> {
+        self.lock().panic.clone()
+    }
+
+    /// Waits for a kernel panic.
+    pub(super) async fn panicked(&self) -> String {
+        let mut changes = self.changes.subscribe();
+        loop {
+            if let Some(line) = self.panic() {
+                return line;
+            }
+            next(&mut changes).await;
+        }
+    }
+
+    /// Waits until the console has been read to its end, for as long as that may take.
+    pub(super) async fn drained(&self) {
+        let mut changes = self.changes.subscribe();
+        let closed = async {
+            while self.lock().open {
+                next(&mut changes).await;
+            }
+        };
+        if within(Deadline::after(DRAIN_LIMIT), closed).await.is_none() {
+            tracing::debug!(machine = self.machine, "the console outlives its machine");
+        }
+    }
+
+    fn changed(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for ConsoleLog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConsoleLog").field("machine", &self.machine).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Typist {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Typist")
+    }
+}
+
+impl State {
+    fn push(&mut self, line: String) {
+        self.bytes += line.len();
+        self.lines.push(line);
+        if self.bytes > LOG_LIMIT {
+            let half = self.lines.len().div_ceil(2);
+            self.bytes -= self.lines.drain(..half).map(|line| line.len()).sum::<usize>();
+            self.dropped += half;
+        }
+    }
+
+    /// The lines that nobody has consumed yet.
+    fn unconsumed(&self) -> &[String] {
+        &self.lines[self.consumed.saturating_sub(self.dropped).min(self.lines.len())..]
+    }
+}
+
+impl Node {
+    /// Waits until `pattern` is found in what the guest has printed on its serial console: the lines
+    /// since the start, or since the last wait that found something, joined without their ends. The lines
+    /// up to the match are consumed. No timeout waits as long as the run may take.
+    ///
+    /// # Errors
+    /// [`DriverError::Assertion`] when the time is over, [`DriverError::Exited`] when the machine ends.
+    pub async fn wait_for_console_text(
+        &self,
+        pattern: &str,
+        timeout: Option<Duration>,
+        patterns: &dyn PatternEngine,
+    ) -> Result<(), DriverError> {
+        let running = self.must_run("print anything on its console")?;
+        let limit = timeout.unwrap_or(self.context.deadline.remaining());
+        let deadline = Deadline::after(limit);
+        self.step(format!("waiting for {pattern} to appear on console"), async {
+            let during = || format!("waiting for {pattern} on the console");
+            let search = self.while_it_runs(&running, during, self.search_console(pattern, patterns));
+            within(deadline, search).await.unwrap_or_else(|| {
+                Err(DriverError::assertion(format!(
+                    "action timed out after {:.2} seconds (timeout={})\nwaited for {pattern} on the console; {}",
+                    deadline.elapsed().as_secs_f64(),
+                    crate::text::python_float(limit.as_secs_f64()),
+                    self.console.progress(),
+                )))
+            })
+        })
+        .await
+    }
+
+    async fn search_console(&self, pattern: &str, patterns: &dyn PatternEngine) -> Result<(), DriverError> {
+        let mut changes = self.console.changes.subscribe();
+        let mut text = String::new();
+        loop {
+            let fresh: Vec<String> = {
+                let mut state = self.console.lock();
+                let fresh = state.unconsumed().to_vec();
+                state.consumed = state.dropped + state.lines.len();
+                fresh
+            };
+            if let Some(found) = first_match(pattern, &mut text, &fresh, patterns).await? {
+                let mut state = self.console.lock();
+                state.consumed -= fresh.len() - found - 1;
+                return Ok(());
+            }
+            next(&mut changes).await;
+        }
+    }
+
+    /// All that the guest has printed on its serial console since the last start, joined by newlines.
+    #[must_use]
+    pub fn console_log(&self) -> String {
+        self.console.lock().lines.join("\n")
+    }
+
+    /// Types `text` on the guest's serial console.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`] when the machine is off, [`DriverError::Exited`] when it ends meanwhile.
+    pub async fn send_console(&self, text: &str) -> Result<(), DriverError> {
+        let running = self.must_run("be typed to")?;
+        let typing = async {
+            let mut writer = running.typist.0.lock().await;
+            let written = async {
+                writer.write_all(text.as_bytes()).await?;
+                writer.flush().await
+            };
+            written.await.map_err(|error| DriverError::Control {
+                machine: self.name().to_owned(),
+                operation: "type on the serial console".to_owned(),
+                source: error.into(),
+            })
+        };
+        self.while_it_runs(&running, || "typing on the serial console".to_owned(), typing).await
+    }
+}
+
+/// Adds `lines` to `text` and returns the index of the first line after which `pattern` is found.
+async fn first_match(
+    pattern: &str,
+    text: &mut String,
+    lines: &[String],
+    patterns: &dyn PatternEngine,
+) -> Result<Option<usize>, DriverError> {
+    let before = text.len();
+    // Only a pattern that cares for the end of the text can be found in a part and not in the whole.
+    let minds_the_end = pattern.contains(['$', '\\', '(']);
+    if !minds_the_end {
+        let whole = text.clone() + &lines.concat();
+        if !patterns.is_found(pattern, &whole).await? {
+            *text = whole;
+            forget_oldest(text);
+            return Ok(None);
+        }
+    }
+    for (index, line) in lines.iter().enumerate() {
+        text.push_str(line);
+        if patterns.is_found(pattern, text).await? {
+            return Ok(Some(index));
+        }
+    }
+    debug_assert!(minds_the_end || text.len() == before, "a part that was found is in the whole");
+    forget_oldest(text);
+    Ok(None)
+}
+
+fn forget_oldest(text: &mut String) {
+    if text.len() > SEARCH_LIMIT {
+        let mut cut = text.len() - SEARCH_LIMIT / 2;
+        while !text.is_char_boundary(cut) {
+            cut += 1;
+        }
+        text.drain(..cut);
+    }
+}
+
+async fn next(changes: &mut watch::Receiver<u64>) {
+    if changes.changed().await.is_err() {
+        // The console lives as long as its node, and the node as long as who waits here.
+        std::future::pending::<()>().await;
+    }
+}
+
+fn excerpt(line: &str) -> String {
+    line.chars().take(200).collect()
+}
+
+/// The phase that a line is a sign of.
+fn phase_of(line: &str) -> Option<BootPhase> {
+    const SIGNS: &[(&str, BootPhase)] = &[
+        ("Linux version ", BootPhase::Kernel),
+        ("Run /init as init process", BootPhase::Initrd),
+        ("Run /sbin/init as init process", BootPhase::Init),
+        ("systemd[1]: ", BootPhase::Init),
+        (" login: ", BootPhase::Shell),
+    ];
+    SIGNS
+        .iter()
+        .find_map(|(sign, phase)| line.contains(sign).then_some(*phase))
+        .or_else(|| (!line.is_empty()).then_some(BootPhase::Firmware))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use tokio::io::AsyncWriteExt as _;
+
+    use super::ConsoleLog;
+    use crate::journal::Journal;
+    use crate::pattern::RustPatterns;
+
+    async fn console_with(text: &[u8]) -> Arc<ConsoleLog> {
+        let console = Arc::new(ConsoleLog::new("server", Journal::in_memory(Vec::new())));
+        let (mut guest, host) = tokio::io::duplex(64);
+        let _typist = console.attach(Box::new(host));
+        guest.write_all(text).await.unwrap();
+        drop(guest);
+        console.drained().await;
+        console
+    }
+
+    #[tokio::test]
+    async fn the_boot_is_told_from_what_the_console_shows() {
+        let console = console_with(b"").await;
+        assert_eq!(console.progress(), "the console has stayed silent");
+        let console = console_with(b"SeaBIOS (version 1.16)\r\n").await;
+        assert!(console.progress().starts_with("the boot came as far as the firmware"));
+        let console = console_with(b"SeaBIOS\n[    0.0] Linux version 6.12\n[    1.0] VFS: no root").await;
+        assert_eq!(
+            console.progress(),
+            "the boot came as far as the kernel; last line on the console: `[    1.0] VFS: no root`"
+        );
+        assert_eq!(console.panic(), None);
+        let console = console_with(b"[ 2.0] Kernel panic - not syncing: sysrq\n").await;
+        assert_eq!(console.panic().as_deref(), Some("[ 2.0] Kernel panic - not syncing: sysrq"));
+    }
+
+    #[tokio::test]
+    async fn lines_that_never_end_are_cut_and_bytes_that_are_no_text_replaced() {
+        let console = console_with(&[b'x'; 40 << 10]).await;
+        assert_eq!(console.lock().lines.iter().map(String::len).collect::<Vec<_>>(), [16384, 16384, 8192]);
+        let console = console_with(b"\xffa\rb\n\nc").await;
+        assert_eq!(console.lock().lines, ["\u{fffd}ab", "", "c"]);
+    }
+
+    #[tokio::test]
+    async fn a_pattern_is_found_after_the_first_line_that_completes_it() {
+        let lines = ["log", "in: ", "more"].map(str::to_owned);
+        for pattern in ["login: ", "login: $", "(?<!x)login"] {
+            let mut text = String::new();
+            let found = super::first_match(pattern, &mut text, &lines, &RustPatterns).await.unwrap();
+            assert_eq!(found, Some(1), "{pattern}");
+        }
+    }
+}

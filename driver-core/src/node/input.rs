@@ -1,0 +1,112 @@
+//! What a person at the machine would do: keys, a look at the screen, the hypervisor's console.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::Node;
+use crate::error::DriverError;
+use crate::event::{Event, FileKind};
+use crate::keys::{parse_keys, translate};
+use crate::text::python_repr;
+
+/// How long a key is held: long enough for a guest that looks once a frame.
+const HOLD: Duration = Duration::from_millis(10);
+
+impl Node {
+    /// Presses a key or a chord (`ctrl-alt-delete`), or the keys of one character of a US keyboard, and
+    /// pauses for `delay`.
+    ///
+    /// # Errors
+    /// [`DriverError::Unsupported`] when the backend has no keyboard, [`DriverError::Usage`] for a key
+    /// that does not exist or a machine that is off.
+    pub async fn send_key(&self, key: &str, delay: Duration, log: bool) -> Result<(), DriverError> {
+        let key = translate(key);
+        if log {
+            self.step(format!("sending key {}", python_repr(&key)), self.press(&key, delay)).await
+        } else {
+            self.press(&key, delay).await
+        }
+    }
+
+    /// Types text, a character at a time, on a US keyboard.
+    ///
+    /// # Errors
+    /// As [`Node::send_key`].
+    pub async fn send_chars(&self, text: &str, delay: Duration) -> Result<(), DriverError> {
+        self.step(format!("sending keys {}", python_repr(text)), async {
+            for character in text.chars() {
+                self.send_key(character.encode_utf8(&mut [0; 4]), delay, false).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn press(&self, chord: &str, delay: Duration) -> Result<(), DriverError> {
+        let keys = parse_keys(chord)?;
+        let running = self.must_run("be typed to")?;
+        let keyboard = running
+            .machine
+            .keyboard()
+            .ok_or_else(|| self.unsupported("press keys", "type with send_console() or run a command"))?;
+        let pressed = keyboard.press(&keys, HOLD, self.soon());
+        self.while_it_runs(&running, || format!("pressing `{chord}`"), pressed).await?;
+        tokio::time::sleep(delay).await;
+        Ok(())
+    }
+
+    /// Takes a picture of the screen. A name without a suffix gets `.png`; one without a folder is put
+    /// into the result directory.
+    ///
+    /// # Errors
+    /// [`DriverError::Unsupported`] when the backend has no screen, [`DriverError::Usage`] when the
+    /// machine is off.
+    pub async fn screenshot(&self, name: &str) -> Result<PathBuf, DriverError> {
+        let name = if name.contains('.') { name.to_owned() } else { format!("{name}.png") };
+        let file = if name.contains('/') { PathBuf::from(&name) } else { self.context.out_dir.join(&name) };
+        let base = file.file_name().map(|base| base.to_string_lossy().into_owned());
+        let heading = format!("making screenshot {}", file.display());
+        let journal = &self.context.journal;
+        journal
+            .step(Some(self.name()), heading, base, async {
+                let running = self.must_run("be looked at")?;
+                let screen = running.machine.screen().ok_or_else(|| {
+                    self.unsupported(
+                        "capture the screen",
+                        "look at the console text, or use a backend with a screen",
+                    )
+                })?;
+                let captured = screen.capture(&file, self.soon());
+                self.while_it_runs(&running, || "taking a screenshot".to_owned(), captured).await?;
+                self.saved(FileKind::Screenshot, &file);
+                Ok(())
+            })
+            .await?;
+        Ok(file)
+    }
+
+    /// Notes that a file has been written, if that was into the result directory.
+    pub(super) fn saved(&self, kind: FileKind, file: &Path) {
+        if let Ok(inside) = file.strip_prefix(&self.context.out_dir) {
+            let path = inside.display().to_string();
+            self.context.journal.emit(Some(self.name()), Event::FileSaved { kind, path });
+        }
+    }
+
+    /// Runs a line on the hypervisor's own command line and returns what it printed.
+    ///
+    /// # Errors
+    /// [`DriverError::Unsupported`] when the backend has none, [`DriverError::Usage`] when the machine is
+    /// off.
+    pub async fn send_monitor_command(&self, line: &str) -> Result<String, DriverError> {
+        let running = self.must_run("take monitor commands")?;
+        let monitor = running.machine.monitor().ok_or_else(|| {
+            self.unsupported(
+                "run monitor commands",
+                "use a verb that does the same, or a backend with a monitor",
+            )
+        })?;
+        let told = monitor.command(line, self.soon());
+        self.while_it_runs(&running, || format!("running the monitor command `{line}`"), told).await
+    }
+}

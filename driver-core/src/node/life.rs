@@ -1,0 +1,353 @@
+//! Starting and ending a machine, and noticing at once when it ends by itself.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::console::Typist;
+use super::{Node, NodeLog};
+use crate::deadline::Deadline;
+use crate::error::DriverError;
+use crate::event::{BootPhase, Event, Level, MachineState};
+use crate::journal::{Journal, current_scope, in_scope};
+use crate::machine::{Exit, ExitReason, GuestPort, Machine};
+use crate::shell::Shell;
+use crate::text::python_bytes_repr;
+use crate::wait::within;
+
+/// How long a hypervisor may take from its start to an answering control channel. Start scripts may build
+/// disk images first.
+const LAUNCH_LIMIT: Duration = Duration::from_secs(300);
+/// How often a boot that takes long is mentioned in the log.
+const STILL_BOOTING: Duration = Duration::from_secs(30);
+/// How long the end of a machine may lag behind its first sign: a shell that closes, a panic on the
+/// console.
+const EXIT_LAG: Duration = Duration::from_secs(2);
+
+/// One launch of a machine.
+#[derive(Debug)]
+pub(super) struct Running {
+    pub(super) machine: Arc<dyn Machine>,
+    pub(super) shell: Shell,
+    pub(super) typist: Typist,
+    /// Whether the shell has greeted since it was last expected to.
+    connected: AtomicBool,
+    /// Whether somebody has asked for the machine's end.
+    ending: Arc<AtomicBool>,
+    exit: watch::Receiver<Option<Exit>>,
+}
+
+impl Node {
+    /// Starts the machine, and returns when the hypervisor runs; the guest boots on its own time. Does
+    /// nothing when the machine is on. `allow_reboot`: whether a reboot of the guest restarts it instead
+    /// of ending it; `None` takes what the machine's description says.
+    ///
+    /// # Errors
+    /// Whatever [`crate::Backend::launch`] returns.
+    pub async fn start(&self, allow_reboot: Option<bool>) -> Result<(), DriverError> {
+        let _changing = self.changing.lock().await;
+        self.start_unless_on(allow_reboot).await
+    }
+
+    async fn start_unless_on(&self, allow_reboot: Option<bool>) -> Result<(), DriverError> {
+        if self.running().is_some_and(|running| running.exit().is_none()) {
+            return Ok(());
+        }
+        self.log("starting vm");
+        self.entered(MachineState::Starting);
+        let launched = self.launch(allow_reboot.unwrap_or(self.config.allow_reboot)).await;
+        if launched.is_err() {
+            self.entered(MachineState::Off);
+        }
+        launched
+    }
+
+    async fn launch(&self, allow_reboot: bool) -> Result<(), DriverError> {
+        let log = Arc::new(NodeLog { machine: self.name().to_owned(), context: Arc::clone(&self.context) });
+        let limit = self.context.deadline.at_most(LAUNCH_LIMIT);
+        self.console.restarted();
+        let machine = self.config.backend.launch(&self.spec(allow_reboot), log, limit).await?;
+        if let Some(pid) = machine.process_id() {
+            self.log(format!("{} running (pid {pid})", self.backend().to_uppercase()));
+        }
+        self.entered(MachineState::Running);
+        let connected = async {
+            let console = machine.connect(GuestPort::Console, limit).await?;
+            Ok::<_, DriverError>((console, machine.connect(GuestPort::Shell, limit).await?))
+        };
+        let (console, shell) = match connected.await {
+            Ok(streams) => streams,
+            Err(error) => {
+                machine.destroy().await;
+                return Err(error);
+            }
+        };
+        let typist = self.console.attach(console);
+        let shell = Shell::open(self.name(), shell, self.shell_listener());
+        let ending = Arc::new(AtomicBool::new(false));
+        let exit = self.watch(Arc::clone(&machine), Arc::clone(&ending));
+        self.set_running(Some(Arc::new(Running {
+            machine,
+            shell,
+            typist,
+            connected: AtomicBool::new(false),
+            ending,
+            exit,
+        })));
+        Ok(())
+    }
+
+    /// Follows a launch to its end, in a task of its own.
+    fn watch(&self, machine: Arc<dyn Machine>, ending: Arc<AtomicBool>) -> watch::Receiver<Option<Exit>> {
+        let (sender, receiver) = watch::channel(None);
+        let (context, console, name) =
+            (Arc::clone(&self.context), Arc::clone(&self.console), self.name().to_owned());
+        tokio::spawn(async move {
+            // The end comes one day; the deadline of one wait is no reason to stop waiting.
+            let mut exit = loop {
+                if let Ok(exit) = machine.wait_exit(Deadline::far()).await {
+                    break exit;
+                }
+            };
+            console.drained().await;
+            if let Some(line) = console.panic()
+                && !matches!(exit.reason, ExitReason::Destroyed | ExitReason::GuestShutdown)
+            {
+                exit.reason = ExitReason::GuestPanic;
+                exit.last_words.push(line);
+            }
+            let expected = ending.load(Ordering::SeqCst) || exit.reason == ExitReason::GuestShutdown;
+            let event = Event::MachineExited { exit: exit.clone(), expected };
+            context.journal.emit(Some(&name), event);
+            context.journal.emit(Some(&name), Event::MachineState { state: MachineState::Off });
+            sender.send_replace(Some(exit));
+        });
+        receiver
+    }
+
+    fn shell_listener(&self) -> impl Fn(&[u8]) + Send + use<> {
+        let journal: Journal = self.context.journal.clone();
+        let name = self.name().to_owned();
+        move |bytes| {
+            let text = format!("Guest shell says: {}", python_bytes_repr(bytes));
+            journal.log(Level::Info, Some(&name), text);
+        }
+    }
+
+    /// Waits until the guest's root shell answers; starts the machine if it is off.
+    ///
+    /// # Errors
+    /// [`DriverError::NeverBooted`] when the shell does not come within the machine's boot timeout;
+    /// [`DriverError::Exited`] when the machine ends instead.
+    pub async fn connect(&self) -> Result<(), DriverError> {
+        self.connected().await.map(drop)
+    }
+
+    /// The present launch with a shell that answers.
+    pub(super) async fn connected(&self) -> Result<Arc<Running>, DriverError> {
+        if let Some(running) = self.running().filter(|running| running.is_connected()) {
+            return Ok(running);
+        }
+        let _changing = self.changing.lock().await;
+        // What ended by itself stays ended until somebody has taken note of it with wait_for_shutdown()
+        // or start(): booting it again behind a test's back would hide the crash.
+        if let Some(running) = self.running() {
+            if let Some(exit) = running.exit() {
+                return Err(self.exited(exit, None));
+            }
+            if running.is_connected() {
+                return Ok(running);
+            }
+        }
+        self.step("waiting for the VM to finish booting", async {
+            self.start_unless_on(None).await?;
+            let running = self.must_run("be connected to")?;
+            let began = Deadline::after(self.config.boot_timeout);
+            self.greeted(&running, began).await?;
+            running.connected.store(true, Ordering::SeqCst);
+            self.console.reached(BootPhase::Shell);
+            self.entered(MachineState::Connected);
+            self.log("connected to guest root shell");
+            self.log(format!("(connecting took {:.2} seconds)", began.elapsed().as_secs_f64()));
+            Ok(running)
+        })
+        .await
+    }
+
+    async fn greeted(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
+        let shell_comes = async {
+            loop {
+                let step = limit.at_most(STILL_BOOTING);
+                if let Some(result) = within(step, running.shell.ready(limit)).await {
+                    return result;
+                }
+                if limit.is_over() {
+                    return Ok(());
+                }
+                self.log(format!(
+                    "Guest root shell did not produce any data yet... ({})",
+                    self.console.progress()
+                ));
+            }
+        };
+        let came = self.while_it_runs(running, || "waiting for its shell".to_owned(), shell_comes).await;
+        let timed_out =
+            matches!(&came, Err(DriverError::Timeout { .. })) || (came.is_ok() && limit.is_over());
+        if !timed_out {
+            return came;
+        }
+        Err(DriverError::NeverBooted {
+            machine: self.name().to_owned(),
+            limit: self.config.boot_timeout,
+            progress: self.console.progress(),
+        })
+    }
+
+    /// Runs `work` for as long as the machine runs: a machine that ends, or a kernel that panics, ends
+    /// the work at once, and is a better answer than a shell that has fallen silent.
+    pub(super) async fn while_it_runs<T>(
+        &self,
+        running: &Running,
+        during: impl Fn() -> String,
+        work: impl Future<Output = Result<T, DriverError>>,
+    ) -> Result<T, DriverError> {
+        let mut exit = running.exit.clone();
+        let result = tokio::select! {
+            biased;
+            result = work => result,
+            ended = ended(&mut exit) => return Err(self.exited(ended, Some(during()))),
+            line = self.console.panicked() => {
+                // The hypervisor may know more; a guest that hangs after its panic never tells.
+                let exit = within(Deadline::after(EXIT_LAG), ended(&mut exit)).await;
+                let told = exit.unwrap_or_else(|| Exit {
+                    reason: ExitReason::GuestPanic,
+                    last_words: vec![line],
+                });
+                return Err(self.exited(told, Some(during())));
+            }
+        };
+        match result {
+            Err(error @ DriverError::Shell { .. }) => {
+                match within(Deadline::after(EXIT_LAG), ended(&mut exit)).await {
+                    Some(exit) => Err(self.exited(exit, Some(during()))),
+                    None => {
+                        running.connected.store(false, Ordering::SeqCst);
+                        Err(error)
+                    }
+                }
+            }
+            other => other,
+        }
+    }
+
+    fn exited(&self, exit: Exit, during: Option<String>) -> DriverError {
+        DriverError::Exited { machine: self.name().to_owned(), exit, during }
+    }
+
+    /// Powers the guest off from inside, and waits until it is off. Does nothing when it is off.
+    ///
+    /// # Errors
+    /// As [`Node::wait_for_shutdown`].
+    pub async fn shutdown(&self) -> Result<(), DriverError> {
+        let Some(running) = self.running() else { return Ok(()) };
+        running.ending.store(true, Ordering::SeqCst);
+        if running.is_connected() {
+            let sent = running.shell.send_raw("poweroff\n", self.context.deadline);
+            self.while_it_runs(&running, || "powering off".to_owned(), sent).await?;
+        } else {
+            running.machine.request_shutdown(self.context.deadline).await?;
+        }
+        self.wait_for_shutdown(None).await
+    }
+
+    /// Ends the machine as a power failure does. Does nothing when it is off.
+    ///
+    /// # Errors
+    /// As [`Node::wait_for_shutdown`].
+    pub async fn crash(&self) -> Result<(), DriverError> {
+        let Some(running) = self.running() else { return Ok(()) };
+        self.log("forced crash");
+        running.ending.store(true, Ordering::SeqCst);
+        running.machine.destroy().await;
+        self.wait_for_shutdown(None).await
+    }
+
+    /// Waits until the machine is off, however that comes about. Does nothing when it is off.
+    ///
+    /// # Errors
+    /// [`DriverError::Timeout`] when it is not off in time.
+    pub async fn wait_for_shutdown(&self, timeout: Option<Duration>) -> Result<(), DriverError> {
+        let Some(running) = self.running() else { return Ok(()) };
+        running.ending.store(true, Ordering::SeqCst);
+        self.step("waiting for the VM to power off", async {
+            let limit = timeout.unwrap_or(self.context.deadline.remaining());
+            let mut exit = running.exit.clone();
+            match within(Deadline::after(limit), ended(&mut exit)).await {
+                Some(_) => {
+                    self.set_running(None);
+                    Ok(())
+                }
+                None => Err(DriverError::Timeout {
+                    machine: self.name().to_owned(),
+                    awaited: "power-off".to_owned(),
+                    limit,
+                    seen: Some(self.console.progress()),
+                }),
+            }
+        })
+        .await
+    }
+
+    /// Whether the machine is on and its shell has answered.
+    #[must_use]
+    pub fn is_up(&self) -> bool {
+        self.running().is_some_and(|running| running.is_connected())
+    }
+
+    /// Whether the machine is on.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.running().is_some_and(|running| running.exit().is_none())
+    }
+
+    /// Ends the machine at the end of the run.
+    pub(crate) async fn release(&self) {
+        // A start that is being cancelled is waited for, or it would finish behind our back.
+        let _changing = within(Deadline::after(EXIT_LAG), self.changing.lock()).await;
+        let Some(running) = self.running() else { return };
+        if running.exit().is_none() {
+            let pid = running.machine.process_id().map_or_else(String::new, |pid| format!(" (pid {pid})"));
+            self.context.journal.log(Level::Info, None, format!("kill machine {}{pid}", self.name()));
+        }
+        running.ending.store(true, Ordering::SeqCst);
+        running.machine.destroy().await;
+        // The watcher has the last word on how the machine ended; the journal must have it.
+        let mut exit = running.exit.clone();
+        let told = in_scope(current_scope(), ended(&mut exit));
+        if within(Deadline::after(EXIT_LAG), told).await.is_none() {
+            tracing::error!(machine = self.name(), "a destroyed machine did not tell its end");
+        }
+        self.set_running(None);
+    }
+}
+
+impl Running {
+    /// How the machine ended, if it has.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        self.exit.borrow().clone()
+    }
+
+    fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::SeqCst) && self.exit.borrow().is_none()
+    }
+}
+
+async fn ended(exit: &mut watch::Receiver<Option<Exit>>) -> Exit {
+    match exit.wait_for(Option::is_some).await.map(|exit| exit.clone()) {
+        Ok(Some(exit)) => exit,
+        // The task that follows the machine sends before it ends.
+        _ => std::future::pending().await,
+    }
+}

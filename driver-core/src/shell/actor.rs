@@ -1,0 +1,260 @@
+//! The task that owns the stream of a guest's shell: one job at a time, each carried to its end even when
+//! nobody waits for it any more.
+
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, watch};
+
+use super::reply::{Found, Parser};
+use super::request::{Request, Tag};
+use super::state::{Phase, State};
+use crate::error::DriverError;
+use crate::machine::GuestStream;
+
+/// Bytes that are read at once.
+const READ: usize = 64 << 10;
+
+/// Is given what is no part of a reply.
+pub(super) type Listener = Box<dyn Fn(&[u8]) + Send>;
+
+/// Something to do for a caller. One that has dropped its end of `answers` has lost interest.
+#[derive(Debug)]
+pub(super) struct Job {
+    /// Tells the jobs of a shell apart.
+    pub(super) id: u64,
+    /// What messages call it.
+    pub(super) what: String,
+    /// What to send.
+    pub(super) message: Message,
+    /// Where the answers go. An error is the last one.
+    pub(super) answers: Answers,
+}
+
+/// What a job sends.
+#[derive(Debug)]
+pub(super) enum Message {
+    /// A request, which brings a reply.
+    Request(Request),
+    /// Bytes that bring none.
+    Raw(Vec<u8>),
+}
+
+/// The way back to a caller.
+pub(super) type Answers = mpsc::Sender<Result<Answer, DriverError>>;
+
+/// What a caller learns, in this order; nothing comes after the status.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// The message is on its way.
+    Sent,
+    /// Some of the output.
+    Output(Vec<u8>),
+    /// The exit status.
+    Status(i32),
+}
+
+/// Why a job came to nothing.
+enum Broken {
+    /// The stream ended.
+    Closed(String),
+    /// The reply is lost; the next one will not be.
+    Lost(&'static str),
+    /// Nobody wants the answer any more, and nothing was sent.
+    Unwanted,
+}
+
+/// The task's state.
+pub(super) struct Actor {
+    inbound: Inbound,
+    writer: WriteHalf<Box<dyn GuestStream>>,
+    state: Arc<State>,
+    session: u64,
+}
+
+impl Actor {
+    pub(super) fn new(stream: Box<dyn GuestStream>, state: Arc<State>, heard: Listener) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        let (phase, parser) = (state.watch_phase(), Parser::default());
+        let inbound = Inbound { reader, parser, phase, heard, state: Arc::clone(&state) };
+        // Random, so that a reply to an earlier driver is none to this one.
+        let session = RandomState::new().build_hasher().finish();
+        Self { inbound, writer, state, session }
+    }
+
+    /// Serves until the stream ends, and then refuses, until nobody asks any more.
+    pub(super) async fn serve(mut self, mut jobs: mpsc::Receiver<Job>) {
+        let problem = loop {
+            let step = tokio::select! {
+                job = jobs.recv() => match job {
+                    Some(job) => self.perform(job).await,
+                    None => return,
+                },
+                found = self.inbound.next() => found.map(|_| ()),
+            };
+            if let Err(Broken::Closed(problem)) = step {
+                break problem;
+            }
+        };
+        self.state.close(&problem);
+        while let Some(job) = jobs.recv().await {
+            let refusal = self.state.broken(&problem, Some(&job.what));
+            let _ = job.answers.send(Err(refusal)).await;
+        }
+    }
+
+    /// Does a job and says what became of it. The only error is [`Broken::Closed`].
+    async fn perform(&mut self, job: Job) -> Result<(), Broken> {
+        let Job { id, what, message, answers } = job;
+        self.state.set_holder(Some((id, what.clone())));
+        let result = match message {
+            Message::Raw(bytes) => self.send_raw(&bytes, &answers).await,
+            Message::Request(request) => self.exchange(id, &request, &answers).await,
+        };
+        self.state.set_holder(None);
+        let (outcome, step) = match result {
+            Ok(status) => (Ok(Answer::Status(status)), Ok(())),
+            Err(Broken::Unwanted) => return Ok(()),
+            Err(Broken::Lost(problem)) => (Err(self.state.broken(problem, Some(&what))), Ok(())),
+            Err(Broken::Closed(problem)) => {
+                self.state.close(&problem);
+                (Err(self.state.broken(&problem, Some(&what))), Err(Broken::Closed(problem)))
+            }
+        };
+        let _ = answers.send(outcome).await;
+        step
+    }
+
+    /// Sends bytes that bring no reply, whether there is a shell or not.
+    async fn send_raw(&mut self, bytes: &[u8], answers: &Answers) -> Result<i32, Broken> {
+        if answers.is_closed() {
+            return Err(Broken::Unwanted);
+        }
+        send(&mut self.writer, &[bytes], answers).await.map(|()| 0)
+    }
+
+    /// Sends a request and passes the reply on.
+    async fn exchange(&mut self, id: u64, request: &Request, answers: &Answers) -> Result<i32, Broken> {
+        while !self.state.is_up() && !answers.is_closed() {
+            tokio::select! {
+                found = self.inbound.next() => { found?; }
+                () = answers.closed() => {}
+            }
+        }
+        if answers.is_closed() {
+            return Err(Broken::Unwanted);
+        }
+        let tag = Tag::new(self.session, id);
+        let line = request.line(&tag);
+        self.state.used();
+        self.inbound.parser.expect(tag);
+        let status = {
+            // Both at once: a guest that prints before it has read everything must not block us.
+            let pieces = [line.as_bytes(), &request.payload];
+            let sending = send(&mut self.writer, &pieces, answers);
+            let receiving = self.inbound.reply(answers);
+            let (mut sending, mut receiving) = (std::pin::pin!(sending), std::pin::pin!(receiving));
+            let mut sent = false;
+            loop {
+                tokio::select! {
+                    status = &mut receiving => break status,
+                    result = &mut sending, if !sent => match result {
+                        Ok(()) => sent = true,
+                        Err(broken) => break Err(broken),
+                    },
+                }
+            }
+        };
+        self.inbound.parser.give_up();
+        status
+    }
+}
+
+/// What comes from the guest.
+struct Inbound {
+    reader: ReadHalf<Box<dyn GuestStream>>,
+    parser: Parser,
+    state: Arc<State>,
+    /// Tells when a reset makes the awaited reply void.
+    phase: watch::Receiver<Phase>,
+    heard: Listener,
+}
+
+impl Inbound {
+    /// The next thing that is no part of stray bytes, which are passed on from here. Safe to cancel.
+    async fn next(&mut self) -> Result<Found, Broken> {
+        loop {
+            match self.parser.next() {
+                Some(Found::Stray(bytes)) => self.hear(&bytes),
+                Some(Found::Greeting(bytes)) => {
+                    self.hear(&bytes);
+                    self.state.greeted();
+                    return Ok(Found::Greeting(bytes));
+                }
+                Some(found) => return Ok(found),
+                None => self.fill().await?,
+            }
+        }
+    }
+
+    /// The rest of the reply: passes its output on, and returns its status.
+    async fn reply(&mut self, answers: &Answers) -> Result<i32, Broken> {
+        loop {
+            let mut phase = self.phase.clone();
+            let found = tokio::select! {
+                found = self.next() => found?,
+                _ = phase.wait_for(|phase| *phase == Phase::Waiting) => {
+                    return Err(Broken::Lost("was reset, because the guest reboots"));
+                }
+            };
+            match found {
+                // Nobody listens to a command that was given up.
+                Found::Output(output) => drop(answers.send(Ok(Answer::Output(output))).await),
+                Found::Ended { status: Some(status) } => return Ok(status),
+                Found::Ended { status: None } => {
+                    return Err(Broken::Lost(
+                        "mixed other bytes into a reply (something in the guest writes to the shell's port)",
+                    ));
+                }
+                Found::Greeting(_) => return Err(Broken::Lost("started anew, because the guest rebooted")),
+                Found::Stray(_) => {}
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> Result<(), Broken> {
+        self.parser.buffer.reserve(READ);
+        match self.reader.read_buf(&mut self.parser.buffer).await {
+            Ok(0) => Err(Broken::Closed("was closed by the guest".to_owned())),
+            Ok(_) => Ok(()),
+            Err(error) => Err(Broken::Closed(format!("was closed ({error})"))),
+        }
+    }
+
+    /// Line ends alone say nothing.
+    fn hear(&self, bytes: &[u8]) {
+        if !bytes.trim_ascii().is_empty() {
+            (self.heard)(bytes);
+        }
+    }
+}
+
+/// Sends the pieces, and says so.
+async fn send(
+    writer: &mut WriteHalf<Box<dyn GuestStream>>,
+    pieces: &[&[u8]],
+    answers: &Answers,
+) -> Result<(), Broken> {
+    let sending = async {
+        for piece in pieces {
+            writer.write_all(piece).await?;
+        }
+        writer.flush().await
+    };
+    sending.await.map_err(|error: std::io::Error| Broken::Closed(format!("was closed ({error})")))?;
+    // Nobody listens to a command that was given up.
+    drop(answers.send(Ok(Answer::Sent)).await);
+    Ok(())
+}

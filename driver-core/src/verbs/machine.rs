@@ -1,0 +1,146 @@
+//! The verbs of machines.
+
+use super::Verb;
+use super::table::verb;
+use crate::error::DriverError;
+use crate::node::Execute;
+
+pub(super) static TABLE: &[Verb] = &[
+    // Life
+    verb!(Machine start(allow_reboot: Bool = "false") -> Nothing,
+        "Starts the machine and returns when the hypervisor runs. Does nothing when it is on.",
+        |call, args| call.node()?.start(args.allow_reboot.then_some(true))),
+    verb!(Machine connect() -> Nothing,
+        "Waits until the guest's root shell answers; starts the machine if it is off.",
+        |call, _args| call.node()?.connect()),
+    verb!(Machine shutdown() -> Nothing,
+        "Powers the guest off from inside and waits until it is off.",
+        |call, _args| call.node()?.shutdown()),
+    verb!(Machine crash() -> Nothing,
+        "Ends the machine as a power failure does.",
+        |call, _args| call.node()?.crash()),
+    verb!(Machine wait_for_shutdown(timeout: MaybeDuration = "null") -> Nothing,
+        "Waits until the machine is off, however that comes about.",
+        |call, args| call.node()?.wait_for_shutdown(args.timeout.map(|limit| limit.0))),
+    verb!(Machine is_up() -> Flag,
+        "Whether the machine is on and its shell has answered.",
+        |call, _args| ready(call.node()?.is_up())),
+    verb!(Machine is_on() -> Flag,
+        "Whether the machine is on.",
+        |call, _args| ready(call.node()?.is_on())),
+    // Commands
+    verb!(Machine execute(
+        command: Text, check_return: Bool = "true", check_output: Bool = "true", timeout: MaybeDuration = "900"
+    ) -> StatusAndText,
+    "Runs a shell command in the guest and returns its exit status and standard output. After `timeout` \
+     the guest ends it, with status 124. Without `check_output` nothing is waited for.",
+    |call, args| call.node()?.execute_with(&args.command, Execute {
+        check_return: args.check_return,
+        check_output: args.check_output,
+        timeout: args.timeout.map(|limit| limit.0),
+    })),
+    verb!(Machine succeed(commands: Texts, timeout: MaybeDuration = "null") -> Text,
+        "Runs shell commands one after the other; each must succeed. Returns their standard outputs, joined.",
+        |call, args| call.node()?.succeed(&args.commands, args.timeout.map(|limit| limit.0))),
+    verb!(Machine fail(commands: Texts, timeout: MaybeDuration = "null") -> Text,
+        "Runs shell commands one after the other; each must fail. Returns their standard outputs, joined.",
+        |call, args| call.node()?.fail(&args.commands, args.timeout.map(|limit| limit.0))),
+    verb!(Machine wait_until_succeeds(command: Text, timeout: Duration = "900") -> Text,
+        "Runs a shell command again and again until it succeeds. Returns its last output.",
+        |call, args| call.node()?.wait_until_succeeds(&args.command, args.timeout.0)),
+    verb!(Machine wait_until_fails(command: Text, timeout: Duration = "900") -> Text,
+        "Runs a shell command again and again until it fails. Returns its last output.",
+        |call, args| call.node()?.wait_until_fails(&args.command, args.timeout.0)),
+    verb!(Machine sleep(duration: Duration) -> Nothing,
+        "Lets the guest sleep: its time, not the host's.",
+        |call, args| call.node()?.sleep(args.duration.0)),
+    // Units
+    verb!(Machine systemctl(q: Text, user: MaybeText = "null") -> StatusAndText,
+        "Runs systemctl with the given arguments, for the manager of `user` if one is named.",
+        |call, args| call.node()?.systemctl(&args.q, args.user.as_deref())),
+    verb!(Machine wait_for_unit(unit: Text, user: MaybeText = "null", timeout: Duration = "900") -> Nothing,
+        "Waits until a systemd unit is active. Fails at once when it has failed, or is inactive with no job \
+         pending.",
+        |call, args| call.node()?.wait_for_unit(&args.unit, args.user.as_deref(), args.timeout.0)),
+    verb!(Machine get_unit_info(unit: Text, user: MaybeText = "null") -> Map,
+        "All properties of a systemd unit.",
+        |call, args| call.node()?.get_unit_info(&args.unit, args.user.as_deref())),
+    verb!(Machine get_unit_property(unit: Text, property: Text, user: MaybeText = "null") -> Text,
+        "One property of a systemd unit.",
+        |call, args| call.node()?.get_unit_property(&args.unit, &args.property, args.user.as_deref())),
+    verb!(Machine require_unit_state(unit: Text, require_state: Text = "\"active\"") -> Nothing,
+        "Fails unless a systemd unit is in the given state.",
+        |call, args| call.node()?.require_unit_state(&args.unit, &args.require_state)),
+    verb!(Machine start_job(jobname: Text, user: MaybeText = "null") -> StatusAndText,
+        "Starts a systemd unit; the result is not checked.",
+        |call, args| call.node()?.systemctl(&format!("start {}", args.jobname), args.user.as_deref())),
+    verb!(Machine stop_job(jobname: Text, user: MaybeText = "null") -> StatusAndText,
+        "Stops a systemd unit; the result is not checked.",
+        |call, args| call.node()?.systemctl(&format!("stop {}", args.jobname), args.user.as_deref())),
+    // Files and ports
+    verb!(Machine wait_for_file(filename: Text, timeout: Duration = "900") -> Nothing,
+        "Waits until a file exists in the guest.",
+        |call, args| call.node()?.wait_for_file(&args.filename, args.timeout.0)),
+    verb!(Machine wait_for_open_port(
+            port: Integer, addr: Text = "\"localhost\"", timeout: Duration = "900"
+        ) -> Nothing,
+        "Waits until somebody in the guest listens on a TCP port.",
+        |call, args| call.node()?.wait_for_open_port(port(args.port)?, &args.addr, args.timeout.0)),
+    verb!(Machine wait_for_closed_port(
+            port: Integer, addr: Text = "\"localhost\"", timeout: Duration = "900"
+        ) -> Nothing,
+        "Waits until nobody in the guest listens on a TCP port.",
+        |call, args| call.node()?.wait_for_closed_port(port(args.port)?, &args.addr, args.timeout.0)),
+    verb!(Machine copy_from_host(source: Path, target: Text) -> Nothing,
+        "Copies a file or a directory of the host into the guest.",
+        |call, args| call.node()?.copy_from_host(&args.source, &args.target)),
+    verb!(Machine copy_from_host_via_shell(source: Path, target: Text) -> Nothing,
+        "Copies a file of the host into the guest through the shell.",
+        |call, args| call.node()?.copy_file_from_host(&args.source, &args.target)),
+    verb!(Machine copy_from_machine(source: Text, target_dir: Text = "\"\"") -> Nothing,
+        "Copies a file or a directory of the guest into a folder of the result directory.",
+        |call, args| call.node()?.copy_from_machine(&args.source, &args.target_dir)),
+    // Console, screen and keys
+    verb!(Machine wait_for_console_text(regex: Pattern, timeout: MaybeDuration = "null") -> Nothing,
+    "Waits until a pattern is found in what the guest prints on its serial console. The lines up to the \
+     match are consumed; they are searched without their line ends.",
+    |call, args| call.node()?.wait_for_console_text(
+        &args.regex, args.timeout.map(|limit| limit.0), call.patterns.as_ref(),
+    )),
+    verb!(Machine get_console_log() -> Text,
+        "All that the guest has printed on its serial console since the last start.",
+        |call, _args| ready(call.node()?.console_log())),
+    verb!(Machine send_console(chars: Text) -> Nothing,
+        "Types on the guest's serial console.",
+        |call, args| call.node()?.send_console(&args.chars)),
+    verb!(Machine screenshot(filename: Text) -> Nothing,
+        "Takes a picture of the screen, as a PNG in the result directory.",
+        |call, args| nothing(call.node()?.screenshot(&args.filename))),
+    verb!(Machine send_key(key: Text, delay: Duration = "0.01", log: Bool = "true") -> Nothing,
+        "Presses a key or a chord such as `ctrl-alt-delete`, then pauses for `delay`.",
+        |call, args| call.node()?.send_key(&args.key, args.delay.0, args.log)),
+    verb!(Machine send_chars(chars: Text, delay: Duration = "0.01") -> Nothing,
+        "Types text on a US keyboard, with a pause of `delay` after each key.",
+        |call, args| call.node()?.send_chars(&args.chars, args.delay.0)),
+    verb!(Machine send_monitor_command(command: Text) -> Text,
+        "Runs a line on the hypervisor's own command line and returns what it printed.",
+        |call, args| call.node()?.send_monitor_command(&args.command)),
+    verb!(Machine log(msg: Text) -> Nothing,
+        "Adds a line to the log.",
+        |call, args| { call.node()?.log(args.msg); ready(()) }),
+];
+
+async fn ready<T>(value: T) -> Result<T, DriverError> {
+    Ok(value)
+}
+
+async fn nothing<T>(work: impl Future<Output = Result<T, DriverError>>) -> Result<(), DriverError> {
+    work.await.map(drop)
+}
+
+fn port(number: i64) -> Result<u16, DriverError> {
+    u16::try_from(number)
+        .ok()
+        .filter(|port| *port != 0)
+        .ok_or_else(|| DriverError::usage(format!("{number} is not a TCP port (1 to 65535)")))
+}
