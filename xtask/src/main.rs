@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
         Task::Check => check::run(),
-        Task::Bench(args) => return bench::run(&args),
+        Task::Bench(args) => bench::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
