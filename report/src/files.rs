@@ -1,0 +1,62 @@
+//! The files of a result directory, made while a run goes on or again afterwards.
+
+use std::io;
+use std::path::Path;
+
+use driver_core::{DriverError, Reporter};
+
+use crate::console_logs::ConsoleLogs;
+use crate::error::ReportError;
+use crate::junit::JunitXml;
+use crate::log_file::LogFile;
+use crate::read::{EventFile, Unread};
+use crate::summary::Summary;
+use crate::tally::Tally;
+
+/// The name of the event file in a result directory: what all other views are made from.
+pub const EVENTS: &str = "events.jsonl";
+
+/// The reporters that write `junit.xml`, `log.txt` and `console/` into the result directory `dir`, which
+/// is there already.
+///
+/// # Errors
+/// [`DriverError::File`] when one of the files cannot be made.
+pub fn file_views(dir: &Path) -> Result<Vec<Box<dyn Reporter>>, DriverError> {
+    Ok(vec![
+        Box::new(LogFile::create(dir)?),
+        Box::new(ConsoleLogs::create(dir)?),
+        Box::new(JunitXml::new(dir)),
+    ])
+}
+
+/// Makes the files of a run that has ended again from its event file, and says what came out of the run
+/// and what of the event file could not be read. Whatever happened to the driver: a run without an end
+/// is reported as cut off.
+///
+/// # Errors
+/// [`ReportError`]: there are no events, they are in a newer format, or a file cannot be written. The
+/// old files are not touched before the events proved readable.
+pub fn remake(dir: &Path) -> Result<(Summary, Unread), ReportError> {
+    let mut events = EventFile::open(&dir.join(EVENTS))?;
+    let mut views = file_views(dir)?;
+    let mut tally = Tally::default();
+    while let Some(record) = events.next_record()? {
+        tally.observe(&record);
+        for view in &mut views {
+            view.record(&record)?;
+        }
+    }
+    for view in &mut views {
+        view.finish()?;
+    }
+    Ok((tally.summary(), events.unread()))
+}
+
+/// Turns what the operating system said about a file of the result directory into an error.
+pub(crate) fn failed(
+    operation: &'static str,
+    path: impl Into<String>,
+) -> impl FnOnce(io::Error) -> DriverError {
+    let path = path.into();
+    move |source| DriverError::File { operation, path, source }
+}

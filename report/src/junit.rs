@@ -1,0 +1,184 @@
+//! `junit.xml`, as continuous-integration servers read it: suite `NixOS integration test`, a test case
+//! `main`, and one per distinct subtest name, as the NixOS test driver has them.
+//!
+//! `main` carries the verdict of the run. A subtest carries its own error, also one that the script
+//! caught. A wrong result is a `failure`; everything that kept the test from having one is an `error`.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use chrono::DateTime;
+use driver_core::event::{Outcome, Record};
+use driver_core::{DriverError, Reporter};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+
+use crate::escape::{visible, visible_lines};
+use crate::files::failed;
+use crate::summary::{Subtest, SubtestOutcome, Summary, Verdict};
+use crate::tally::{MAIN, Tally};
+use crate::transcript::{Kind, Transcript};
+
+/// The file's name in the result directory.
+const NAME: &str = "junit.xml";
+
+/// Bytes of log text that a case keeps, the last ones; JUnit readers load the whole file into memory.
+const TEXT_LIMIT: usize = 1 << 20;
+
+/// Columns of a message that the `message` attribute has.
+const HEADLINE_WIDTH: usize = 300;
+
+/// Writes `junit.xml` when the run has ended, in one go: a reader sees the old file or the new one.
+pub struct JunitXml {
+    dir: PathBuf,
+    tally: Tally,
+    transcript: Transcript,
+    texts: Vec<CaseText>,
+}
+
+/// What the log said during a case.
+#[derive(Debug, Default)]
+struct CaseText {
+    entries: VecDeque<String>,
+    bytes: usize,
+    left_out: usize,
+    errors: String,
+}
+
+impl JunitXml {
+    /// Prepares the report of the result directory `dir`.
+    #[must_use]
+    pub fn new(dir: &Path) -> Self {
+        let (tally, transcript) = (Tally::default(), Transcript::default());
+        Self { dir: dir.to_owned(), tally, transcript, texts: Vec::new() }
+    }
+
+    fn report(&self) -> Report {
+        let summary = self.tally.summary();
+        let mut suite = TestSuite::new("NixOS integration test");
+        suite.set_time(summary.duration);
+        let started_ms = summary.started_unix_ms.and_then(|ms| i64::try_from(ms).ok());
+        if let Some(started) = started_ms.and_then(DateTime::from_timestamp_millis) {
+            suite.set_timestamp(started);
+        }
+        let mut main = TestCase::new("main", main_status(&summary, self.errors(MAIN)));
+        main.set_time(summary.main_time);
+        self.finish_case(main, MAIN, &summary, &mut suite);
+        for (subtest, case) in summary.subtests.iter().zip(MAIN + 1..) {
+            let mut test_case =
+                TestCase::new(visible(&subtest.name), subtest_status(subtest, self.errors(case)));
+            test_case.set_time(subtest.own_time);
+            self.finish_case(test_case, case, &summary, &mut suite);
+        }
+        let mut report = Report::new(visible(&summary.test));
+        report.set_time(summary.duration);
+        report.add_test_suite(suite);
+        report
+    }
+
+    fn finish_case(&self, mut case: TestCase, index: usize, summary: &Summary, suite: &mut TestSuite) {
+        case.set_classname(visible(&summary.test));
+        if let Some(text) = self.texts.get(index) {
+            case.set_system_out(text.to_string());
+        }
+        suite.add_test_case(case);
+    }
+
+    fn errors(&self, case: usize) -> &str {
+        self.texts.get(case).map_or("", |text| text.errors.as_str())
+    }
+}
+
+impl Reporter for JunitXml {
+    fn record(&mut self, record: &Record) -> Result<(), DriverError> {
+        let case = self.tally.observe(record);
+        let Some(entry) = self.transcript.entry(record) else { return Ok(()) };
+        if self.texts.len() <= case {
+            self.texts.resize_with(case + 1, CaseText::default);
+        }
+        self.texts[case].add(entry.kind, entry.render(false));
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), DriverError> {
+        let xml = self.report().to_string().map_err(std::io::Error::other).map_err(failed("write", NAME))?;
+        write_atomically(&self.dir, &xml).map_err(failed("write", NAME))
+    }
+}
+
+impl fmt::Debug for JunitXml {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JunitXml").field("dir", &self.dir).finish_non_exhaustive()
+    }
+}
+
+fn main_status(summary: &Summary, log: &str) -> TestCaseStatus {
+    let kind = match summary.verdict {
+        Verdict::Ended(Outcome::Passed) => return TestCaseStatus::success(),
+        Verdict::Ended(Outcome::Failed) => NonSuccessKind::Failure,
+        Verdict::Ended(_) | Verdict::CutOff => NonSuccessKind::Error,
+    };
+    let verdict = summary.verdict.to_string();
+    not_passed(kind, &verdict, summary.message.as_deref().unwrap_or(&verdict), log)
+}
+
+fn subtest_status(subtest: &Subtest, log: &str) -> TestCaseStatus {
+    let (kind, word) = match &subtest.outcome {
+        SubtestOutcome::Passed => return TestCaseStatus::success(),
+        SubtestOutcome::Failed { .. } => (NonSuccessKind::Failure, "failed"),
+        SubtestOutcome::MachineFailed { .. } => (NonSuccessKind::Error, "machine failed"),
+        SubtestOutcome::CutOff => (NonSuccessKind::Error, "cut off"),
+    };
+    not_passed(kind, word, subtest.outcome.message().unwrap_or(word), log)
+}
+
+/// The message's beginning goes into the attribute, all of it and the log's errors into the body.
+fn not_passed(kind: NonSuccessKind, word: &str, message: &str, log: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::non_success(kind);
+    let message = visible_lines(message.trim_end());
+    let body = format!("{message}\n\n{log}");
+    status.set_type(word).set_message(headline(&message)).set_description(body.trim_end());
+    status
+}
+
+/// A message as one line that fits into a table of results.
+fn headline(message: &str) -> String {
+    let line = message.split_whitespace().collect::<Vec<_>>().join(" ");
+    console::truncate_str(&line, HEADLINE_WIDTH, "…").into_owned()
+}
+
+impl CaseText {
+    fn add(&mut self, kind: Kind, text: String) {
+        if kind == Kind::Error && self.errors.len() < TEXT_LIMIT {
+            self.errors.push_str(&text);
+        }
+        self.bytes += text.len();
+        self.entries.push_back(text);
+        while self.bytes > TEXT_LIMIT && self.entries.len() > 1 {
+            self.bytes -= self.entries.pop_front().map_or(0, |text| text.len());
+            self.left_out += 1;
+        }
+    }
+}
+
+impl fmt::Display for CaseText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.left_out > 0 {
+            writeln!(f, "[{} earlier entries are left out here; see log.txt]", self.left_out)?;
+        }
+        self.entries.iter().try_for_each(|text| f.write_str(text))
+    }
+}
+
+fn write_atomically(dir: &Path, text: &str) -> std::io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".junit-").suffix(".tmp");
+    // Temporary files are private, results are as public as the user's umask has it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    file.persist(dir.join(NAME))?;
+    Ok(())
+}

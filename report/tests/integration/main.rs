@@ -1,0 +1,8 @@
+//! What a user sees of a run: on the terminal, in the result directory, and when it is made again.
+
+mod golden;
+mod hostile;
+mod remake;
+mod scopes;
+mod support;
+mod terminal;
