@@ -1,0 +1,72 @@
+//! Which accelerator a machine gets, and why.
+
+use crate::config::Accel;
+use crate::kvm_probe::KvmProbe;
+
+/// What executes the guest's code, decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Accelerator {
+    Kvm,
+    Tcg,
+}
+
+impl Accelerator {
+    /// What QEMU calls it.
+    pub(crate) fn qemu_name(self) -> &'static str {
+        match self {
+            Self::Kvm => "kvm",
+            Self::Tcg => "tcg",
+        }
+    }
+
+    /// The processor with all that the accelerator can offer.
+    pub(crate) fn default_cpu(self) -> &'static str {
+        match self {
+            Self::Kvm => "host",
+            Self::Tcg => "max",
+        }
+    }
+}
+
+/// Decides. The text says what was decided and why, in one line.
+pub(crate) fn choose(asked: Accel, probe: impl FnOnce() -> KvmProbe) -> (Accelerator, String) {
+    match asked {
+        Accel::Kvm => (Accelerator::Kvm, "accelerator: KVM, as asked".to_owned()),
+        Accel::Tcg => (Accelerator::Tcg, "accelerator: TCG, as asked".to_owned()),
+        Accel::Auto => {
+            let found = probe();
+            if found.is_usable() {
+                return (Accelerator::Kvm, format!("accelerator: KVM ({found})"));
+            }
+            (Accelerator::Tcg, format!("accelerator: TCG ({found})"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Accelerator, choose};
+    use crate::config::Accel;
+    use crate::kvm_probe::{KvmProbe, KvmVerdict};
+
+    fn found(verdict: KvmVerdict, speed: Option<f64>) -> KvmProbe {
+        KvmProbe { verdict, million_instructions_per_second: speed }
+    }
+
+    #[test]
+    fn auto_takes_kvm_only_where_it_is_worth_it_and_says_why() {
+        let (chosen, why) = choose(Accel::Auto, || found(KvmVerdict::Usable, Some(2400.0)));
+        assert_eq!(chosen, Accelerator::Kvm);
+        assert_eq!(why, "accelerator: KVM (KVM works (2400 million instructions/s))");
+        let (chosen, why) = choose(Accel::Auto, || found(KvmVerdict::Forbidden, None));
+        assert_eq!(chosen, Accelerator::Tcg);
+        assert_eq!(why, "accelerator: TCG (`/dev/kvm` may not be opened by this user)");
+    }
+
+    #[test]
+    fn an_explicit_choice_is_obeyed_without_a_probe() {
+        for (asked, chosen) in [(Accel::Kvm, Accelerator::Kvm), (Accel::Tcg, Accelerator::Tcg)] {
+            assert_eq!(choose(asked, || unreachable!("nobody asked")).0, chosen);
+        }
+    }
+}

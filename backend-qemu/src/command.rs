@@ -1,0 +1,147 @@
+//! QEMU's command line: what every machine gets, and what a machine that is described directly gets.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use driver_core::{Boot, MachineSpec};
+
+use crate::accel::Accelerator;
+use crate::config::{Accel, Network, Options};
+
+/// The sockets that QEMU connects to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sockets<'a> {
+    pub(crate) control: &'a Path,
+    pub(crate) shell: &'a Path,
+}
+
+/// A list of arguments that is being written.
+#[derive(Debug, Default)]
+struct Arguments(Vec<OsString>);
+
+impl Arguments {
+    fn add(&mut self, argument: impl Into<OsString>) -> &mut Self {
+        self.0.push(argument.into());
+        self
+    }
+
+    /// Adds an option with a value, such as `-m 512`.
+    fn option(&mut self, name: &str, value: impl Into<OsString>) -> &mut Self {
+        self.add(name).add(value)
+    }
+
+    /// Adds an option whose value begins with a path, such as `-drive file=PATH,if=none`.
+    fn path(&mut self, name: &str, before: &str, path: &Path, after: &str) -> &mut Self {
+        let mut value = OsString::from(before);
+        value.push(escape(path.as_os_str()));
+        value.push(after);
+        self.option(name, value)
+    }
+}
+
+/// In QEMU's lists of properties a comma in a value is doubled.
+fn escape(value: &OsStr) -> OsString {
+    use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+    let mut bytes = Vec::with_capacity(value.len());
+    for byte in value.as_bytes() {
+        bytes.push(*byte);
+        if *byte == b',' {
+            bytes.push(b',');
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+/// What a start script is given as `"$@"` (compat.md 3.1): control, shell, console, and no more.
+///
+/// There is no pvpanic among it: the script may start a machine that has no place for one, and a guest
+/// whose panic ends in a reboot or a crash kernel, as tests of those do on purpose, would be ended by it.
+pub(crate) fn for_start_script(spec: &MachineSpec, options: &Options, sockets: Sockets<'_>) -> Vec<OsString> {
+    let mut arguments = Arguments::default();
+    add_channels(&mut arguments, spec, sockets);
+    match &options.display {
+        Some(display) => arguments.option("-display", display),
+        None if has_desktop() => &mut arguments,
+        None => arguments.add("-nographic"),
+    };
+    match options.accel {
+        // Merged with the script's own `-machine`, so that the last word on it is ours.
+        Accel::Kvm => arguments.option("-machine", "accel=kvm"),
+        Accel::Tcg => arguments.option("-machine", "accel=tcg"),
+        Accel::Auto => &mut arguments,
+    };
+    arguments.0.extend(options.extra_args.iter().map(OsString::from));
+    arguments.0
+}
+
+/// The arguments for a machine that is described directly; `overlays` stand in for its disks.
+pub(crate) fn for_description(
+    spec: &MachineSpec,
+    options: &Options,
+    accelerator: Accelerator,
+    overlays: &[PathBuf],
+    sockets: Sockets<'_>,
+) -> Vec<OsString> {
+    let mut arguments = Arguments::default();
+    arguments.path("-name", "guest=", Path::new(&spec.name), "").add("-no-user-config").add("-nodefaults");
+    arguments
+        .option("-machine", format!("{},accel={}", options.machine, accelerator.qemu_name()))
+        .option("-cpu", options.cpu.as_deref().unwrap_or(accelerator.default_cpu()))
+        .option("-m", spec.memory_mib.to_string())
+        .option("-smp", spec.cores.to_string())
+        .option("-vga", &options.vga)
+        .option("-display", options.display.as_deref().unwrap_or("none"));
+    // A panic is told at once, not after the guest's own timeout, and not as a reboot.
+    arguments.option("-device", if options.machine.starts_with("virt") { "pvpanic-pci" } else { "pvpanic" });
+    add_channels(&mut arguments, spec, sockets);
+    if options.network == Network::User {
+        // Without its boot ROM, which nothing boots from and which takes its time under TCG.
+        arguments.option("-netdev", "user,id=eth0").option("-device", "virtio-net-pci,netdev=eth0,romfile=");
+    }
+    for (number, overlay) in overlays.iter().enumerate() {
+        // An overlay lives as long as the run: that it is safe on the host's disk is worth nothing.
+        let rest = format!(",if=none,id=disk{number},format=qcow2,cache=unsafe,werror=report");
+        arguments.path("-drive", "file=", overlay, &rest);
+        arguments.option("-device", format!("virtio-blk-pci,drive=disk{number},bootindex={number}"));
+    }
+    let shares = spec.shares.iter().map(|share| (share.tag.as_str(), share.path.as_path()));
+    for (tag, path) in std::iter::once(("shared", spec.shared_dir.as_path())).chain(shares) {
+        // Owners and modes stay as the guest sets them, as far as the driver's user may.
+        let mut rest = OsString::from(",security_model=none,multidevs=remap,mount_tag=");
+        rest.push(escape(OsStr::new(tag)));
+        let mut value = OsString::from("local,path=");
+        value.push(escape(path.as_os_str()));
+        value.push(rest);
+        arguments.option("-virtfs", value);
+    }
+    if let Boot::Kernel { kernel, initrd, cmdline, .. } = &spec.boot {
+        arguments.option("-kernel", kernel).option("-append", cmdline);
+        if let Some(initrd) = initrd {
+            arguments.option("-initrd", initrd);
+        }
+    }
+    arguments.0.extend(options.extra_args.iter().map(OsString::from));
+    arguments.0
+}
+
+/// What connects a machine with the driver, whoever describes the rest of it.
+fn add_channels(arguments: &mut Arguments, spec: &MachineSpec, sockets: Sockets<'_>) {
+    arguments
+        .path("-chardev", "socket,id=innkeeper-control,path=", sockets.control, "")
+        .option("-mon", "chardev=innkeeper-control,mode=control")
+        // Or QEMU puts a monitor of its own on standard output, where the console is.
+        .option("-monitor", "none")
+        .path("-chardev", "socket,id=shell,path=", sockets.shell, "")
+        .option("-device", "virtio-serial")
+        .option("-device", "virtconsole,chardev=shell")
+        .option("-device", "virtio-rng-pci")
+        .option("-serial", "stdio");
+    if !spec.allow_reboot {
+        arguments.add("-no-reboot");
+    }
+}
+
+/// Whether QEMU could open a window, by the signs that NixOS goes by.
+fn has_desktop() -> bool {
+    ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())
+}

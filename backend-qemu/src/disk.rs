@@ -1,0 +1,108 @@
+//! Disks: base images are only read; each machine writes to overlays in its own directory.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use driver_core::{Disk, DiskFormat, DriverError};
+use tokio::process::Command;
+
+use crate::programs;
+
+/// What a qcow2 image begins with.
+const QCOW2_MAGIC: [u8; 4] = *b"QFI\xfb";
+
+/// Says what is wrong with a file that a machine is to be made of.
+pub(crate) fn check_readable(path: &Path) -> Result<File, String> {
+    let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let about = file.metadata().map_err(|error| format!("cannot be read: {error}"))?;
+    if about.is_dir() {
+        return Err("is a directory".to_owned());
+    }
+    if about.is_file() && about.len() == 0 {
+        return Err("is empty".to_owned());
+    }
+    Ok(file)
+}
+
+/// Says what is wrong with a base image.
+pub(crate) fn check(disk: &Disk) -> Result<(), String> {
+    let mut file = check_readable(&disk.path)?;
+    let mut start = [0; 4];
+    let is_qcow2 = match file.read_exact(&mut start) {
+        Ok(()) => start == QCOW2_MAGIC,
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => false,
+        Err(error) => return Err(format!("cannot be read: {error}")),
+    };
+    match (disk.format, is_qcow2) {
+        (DiskFormat::Raw, true) => Err("is a qcow2 image, but its format is given as raw".to_owned()),
+        (DiskFormat::Qcow2, false) => Err("is not a qcow2 image, as its format says".to_owned()),
+        _ => Ok(()),
+    }
+}
+
+/// Makes the overlay of the disk at `index` in `directory`. One that an earlier launch made is kept: the
+/// machine finds its disk as it left it.
+pub(crate) async fn overlay(
+    disk: &Disk,
+    index: usize,
+    directory: &Path,
+    qemu_img: &Path,
+    machine: &str,
+) -> Result<PathBuf, DriverError> {
+    let overlay = directory.join(format!("disk{index}.qcow2"));
+    if overlay.exists() {
+        return Ok(overlay);
+    }
+    let failed = |cause: io::Error| DriverError::Control {
+        machine: machine.to_owned(),
+        operation: format!("make an overlay of `{}`", disk.path.display()),
+        source: Box::new(cause),
+    };
+    let base = tokio::fs::canonicalize(&disk.path).await.map_err(failed)?;
+    // Made under another name first: what bears the final one is complete.
+    let unfinished = overlay.with_extension("unfinished");
+    let mut command = Command::new(qemu_img);
+    command
+        .args(["create", "-q", "-f", "qcow2", "-F", disk.format.as_str(), "-b"])
+        .arg(base)
+        .arg(&unfinished);
+    let output = programs::output(&mut command).await.map_err(failed)?;
+    if !output.status.success() {
+        return Err(failed(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())));
+    }
+    tokio::fs::rename(&unfinished, &overlay).await.map_err(failed)?;
+    Ok(overlay)
+}
+
+#[cfg(test)]
+mod tests {
+    use driver_core::{Disk, DiskFormat};
+
+    use super::check;
+
+    #[test]
+    fn images_that_cannot_be_used_are_told_apart() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = |name: &str, content: &[u8], format| {
+            let path = directory.path().join(name);
+            std::fs::write(&path, content).unwrap();
+            Disk { path, format }
+        };
+        assert_eq!(check(&disk("raw", b"abc", DiskFormat::Raw)), Ok(()));
+        assert_eq!(check(&disk("qcow2", b"QFI\xfb...", DiskFormat::Qcow2)), Ok(()));
+        for (unusable, complaint) in [
+            (disk("mistaken", b"QFI\xfb...", DiskFormat::Raw), "given as raw"),
+            (disk("short", b"QF", DiskFormat::Qcow2), "not a qcow2"),
+            (disk("empty", b"", DiskFormat::Raw), "is empty"),
+            (Disk { path: directory.path().to_owned(), format: DiskFormat::Raw }, "is a directory"),
+            (
+                Disk { path: directory.path().join("gone"), format: DiskFormat::Raw },
+                "cannot be read: No such",
+            ),
+        ] {
+            let problem = check(&unusable).unwrap_err();
+            assert!(problem.contains(complaint), "{problem}");
+        }
+    }
+}

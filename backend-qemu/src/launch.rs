@@ -1,0 +1,256 @@
+//! The backend: checks descriptions, and starts QEMU until its control channel answers.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use driver_core::{
+    Backend, Boot, Capabilities, Deadline, DriverError, Exit, Machine, MachineLog, MachineSpec,
+};
+use tokio::net::UnixStream;
+use tokio::process::Command;
+use tokio::sync::OnceCell;
+
+use crate::accel::{self, Accelerator};
+use crate::command::{self, Sockets};
+use crate::config::{Accel, Options};
+use crate::console::Console;
+use crate::control::{Control, ControlError};
+use crate::exit::{self, Farewell};
+use crate::kvm_probe::{KvmProbe, KvmVerdict, probe_kvm};
+use crate::machine::{GRACE, Parts, QemuMachine};
+use crate::port::Port;
+use crate::process::Process;
+use crate::{NAME, disk, programs, qemu_version};
+
+/// The QEMU backend.
+#[derive(Debug, Default)]
+pub struct Qemu {
+    /// The host does not change during a run: probed once, by the first machine that wants to know.
+    kvm: OnceCell<KvmProbe>,
+}
+
+impl Qemu {
+    /// A backend that has not looked at the host yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    async fn kvm(&self) -> KvmProbe {
+        let probe = || async {
+            tokio::task::spawn_blocking(probe_kvm)
+                .await
+                .unwrap_or_else(|error| KvmVerdict::Broken { problem: error.to_string() }.into())
+        };
+        self.kvm.get_or_init(probe).await.clone()
+    }
+
+    async fn accelerator(&self, options: &Options, log: &dyn MachineLog) -> Accelerator {
+        let found = match options.accel {
+            Accel::Auto => self.kvm().await,
+            Accel::Kvm | Accel::Tcg => KvmVerdict::Missing.into(),
+        };
+        let (accelerator, why) = accel::choose(options.accel, || found);
+        log.info(&why);
+        accelerator
+    }
+
+    /// The command that starts the machine.
+    async fn command(
+        &self,
+        spec: &MachineSpec,
+        options: &Options,
+        sockets: Sockets<'_>,
+        log: &dyn MachineLog,
+    ) -> Result<Command, DriverError> {
+        let mut command = match &spec.boot {
+            Boot::StartScript { command: script } => {
+                let mut command = Command::new("/bin/sh");
+                // The arguments go to the end of whatever shell command this is. `sh` may stay around as
+                // QEMU's parent: both are in one process group.
+                command.arg("-c").arg(format!("{} \"$@\"", script.trim_end())).arg("sh");
+                command.args(command::for_start_script(spec, options, sockets));
+                command
+                    .env("TMPDIR", &spec.state_dir)
+                    .env("USE_TMPDIR", "1")
+                    .env("SHARED_DIR", &spec.shared_dir)
+                    .env("NIX_EFI_VARS", spec.state_dir.join(format!("{}-efi-vars.fd", spec.name)));
+                command
+            }
+            Boot::Kernel { disks, .. } | Boot::Firmware { disks } => {
+                let accelerator = self.accelerator(options, log).await;
+                let mut overlays = Vec::new();
+                if !disks.is_empty() {
+                    let qemu_img = programs::find(&options.img_binary)?;
+                    for (index, disk) in disks.iter().enumerate() {
+                        let made = disk::overlay(disk, index, &spec.state_dir, &qemu_img, &spec.name).await;
+                        overlays.push(made?);
+                    }
+                }
+                let mut command = Command::new(programs::find(&options.binary)?);
+                command.args(command::for_description(spec, options, accelerator, &overlays, sockets));
+                command
+            }
+        };
+        command.current_dir(&spec.state_dir);
+        Ok(command)
+    }
+}
+
+#[async_trait]
+impl Backend for Qemu {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { screen: true, keyboard: true, monitor: true, power: true }
+    }
+
+    async fn probe(&self) -> Result<(), DriverError> {
+        let options = Options::default();
+        qemu_version(&options.binary).await?;
+        programs::find(&options.img_binary)?;
+        Ok(())
+    }
+
+    async fn check(&self, spec: &MachineSpec) -> Result<(), DriverError> {
+        let start_script = matches!(spec.boot, Boot::StartScript { .. });
+        let options = Options::parse(&spec.options, &spec.name, start_script)?;
+        if start_script {
+            return Ok(());
+        }
+        let wrong = |what: &str, path: &Path, problem: String| DriverError::Launch {
+            machine: spec.name.clone(),
+            problem: format!("its {what} `{}` {problem}", path.display()),
+            way_out: String::new(),
+        };
+        programs::find(&options.binary)?;
+        if !spec.boot.disks().is_empty() {
+            programs::find(&options.img_binary)?;
+        }
+        if let Boot::Kernel { kernel, initrd, .. } = &spec.boot {
+            disk::check_readable(kernel).map_err(|problem| wrong("kernel", kernel, problem))?;
+            if let Some(initrd) = initrd {
+                disk::check_readable(initrd).map_err(|problem| wrong("initrd", initrd, problem))?;
+            }
+        }
+        for disk in spec.boot.disks() {
+            disk::check(disk).map_err(|problem| wrong("disk", &disk.path, problem))?;
+        }
+        for share in &spec.shares {
+            if !share.path.is_dir() {
+                return Err(wrong("share", &share.path, "is not a directory".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    async fn launch(
+        &self,
+        spec: &MachineSpec,
+        log: Arc<dyn MachineLog>,
+        within: Deadline,
+    ) -> Result<Arc<dyn Machine>, DriverError> {
+        let start_script = matches!(spec.boot, Boot::StartScript { .. });
+        let options = Options::parse(&spec.options, &spec.name, start_script)?;
+        let cannot = |problem: String| DriverError::Launch {
+            machine: spec.name.clone(),
+            problem,
+            way_out: String::new(),
+        };
+        let listen = |name| {
+            Port::listen(&spec.state_dir, name)
+                .map_err(|error| cannot(format!("the socket `{name}` cannot be made: {error}")))
+        };
+        let (control, shell) = (listen("qmp")?, listen("shell")?);
+        let sockets = Sockets { control: control.path(), shell: shell.path() };
+        let command = self.command(spec, &options, sockets, log.as_ref()).await?;
+        let program = PathBuf::from(command.as_std().get_program());
+        let (process, console) = Process::spawn(command, &log)
+            .map_err(|error| cannot(format!("`{}` cannot be started: {error}", program.display())))?;
+        let launch = Launch { spec, start_script, has_screen: options.vga != "none", process, console };
+        Ok(Arc::new(launch.finish(control, shell, within).await?))
+    }
+}
+
+/// A machine on its way: the process runs, the control channel does not answer yet.
+struct Launch<'a> {
+    spec: &'a MachineSpec,
+    start_script: bool,
+    has_screen: bool,
+    process: Process,
+    console: Console,
+}
+
+impl Launch<'_> {
+    async fn finish(self, control: Port, shell: Port, within: Deadline) -> Result<QemuMachine, DriverError> {
+        let connected = async {
+            let connections = async { tokio::try_join!(control.accept(), shell.accept()) };
+            let (control, shell): (UnixStream, UnixStream) =
+                connections.await.map_err(|source| DriverError::Control {
+                    machine: self.spec.name.clone(),
+                    operation: "accept QEMU's connections".to_owned(),
+                    source: Box::new(source),
+                })?;
+            let (control, events) = Control::start(control);
+            let ready = control.execute(qapi_qmp::qmp_capabilities { enable: None }, within).await;
+            Ok::<_, DriverError>((ready, control, events, shell))
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = tokio::time::timeout_at(within.instant(), connected) => outcome,
+            _ = self.process.group().ended() => return Err(self.died().await),
+        };
+        let Ok(outcome) = outcome else { return Err(self.silent(within)) };
+        let (ready, control, events, shell) = outcome?;
+        match ready {
+            Ok(_) => {}
+            Err(ControlError::Closed) => return Err(self.died().await),
+            Err(ControlError::TimedOut { .. }) => return Err(self.silent(within)),
+            Err(error) => {
+                return Err(DriverError::Control {
+                    machine: self.spec.name.clone(),
+                    operation: "set up QEMU's control channel".to_owned(),
+                    source: Box::new(error),
+                });
+            }
+        }
+        let Self { spec, start_script, has_screen, process, console } = self;
+        let (name, state_dir) = (spec.name.clone(), spec.state_dir.clone());
+        Ok(QemuMachine::new(Parts {
+            name,
+            state_dir,
+            has_screen,
+            start_script,
+            process,
+            console,
+            shell,
+            control,
+            events,
+        }))
+    }
+
+    /// The error for a machine that ended before it answered.
+    async fn died(&self) -> DriverError {
+        let group = self.process.group();
+        let status = group.end_within(GRACE).await;
+        let reason = exit::reason(&Farewell::default(), status, false, self.start_script);
+        DriverError::Exited {
+            machine: self.spec.name.clone(),
+            exit: Exit { reason, last_words: group.final_words().await },
+            during: Some("starting".to_owned()),
+        }
+    }
+
+    /// The error for a machine that runs and does not answer.
+    fn silent(&self, within: Deadline) -> DriverError {
+        DriverError::Timeout {
+            machine: self.spec.name.clone(),
+            awaited: "QEMU's connection to the driver".to_owned(),
+            limit: within.limit(),
+            seen: self.process.group().words().lines().pop().map(|line| format!("`{line}`")),
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! A running QEMU as a machine, from the moment that its control channel answers.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use driver_core::{
+    Deadline, DriverError, Exit, GuestPort, GuestStream, Keyboard, Machine, Monitor, Power, Screen,
+};
+use qapi_spec::Command;
+use tokio::net::UnixStream;
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::console::Console;
+use crate::control::{Control, ControlError, Event};
+use crate::exit::{self, Farewell};
+use crate::process::{Group, Process};
+
+/// How long QEMU, and a start script around it, may take to end after it was told to.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+
+/// A machine that runs in QEMU. Dropping it kills QEMU without waiting.
+#[derive(Debug)]
+pub(crate) struct QemuMachine {
+    name: String,
+    state_dir: PathBuf,
+    has_screen: bool,
+    control: Control,
+    process: Process,
+    console: Mutex<Option<Console>>,
+    shell: Mutex<Option<UnixStream>>,
+    exit: watch::Receiver<Option<Exit>>,
+    ours: Arc<AtomicBool>,
+}
+
+/// The parts that a launch has put together.
+pub(crate) struct Parts {
+    pub(crate) name: String,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) has_screen: bool,
+    pub(crate) start_script: bool,
+    pub(crate) process: Process,
+    pub(crate) console: Console,
+    pub(crate) shell: UnixStream,
+    pub(crate) control: Control,
+    pub(crate) events: mpsc::UnboundedReceiver<Event>,
+}
+
+impl QemuMachine {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { name, state_dir, has_screen, start_script, process, console, shell, control, events } =
+            parts;
+        process.group().words().leave_output_to_the_guest();
+        let (publish, exit) = watch::channel(None);
+        let ours = Arc::new(AtomicBool::new(false));
+        let watcher = Watcher {
+            group: Arc::clone(process.group()),
+            control: control.clone(),
+            events,
+            ours: Arc::clone(&ours),
+            start_script,
+        };
+        tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
+        let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
+        Self { name, state_dir, has_screen, control, process, console, shell, exit, ours }
+    }
+
+    /// The machine's own directory.
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// Runs a QMP command; `operation` is a verb for the messages.
+    pub(crate) async fn execute<C: Command>(
+        &self,
+        command: C,
+        operation: &'static str,
+        within: Deadline,
+    ) -> Result<C::Ok, DriverError> {
+        let machine = self.name.clone();
+        match self.control.execute(command, within).await {
+            Ok(answer) => Ok(answer),
+            // Why QEMU is gone says more than that it is.
+            Err(ControlError::Closed) => match self.exited(Deadline::after(2 * GRACE)).await {
+                Some(exit) => Err(DriverError::Exited { machine, exit, during: Some(operation.to_owned()) }),
+                None => Err(control_failure(machine, operation, ControlError::Closed)),
+            },
+            Err(ControlError::TimedOut { command, limit }) => Err(DriverError::Timeout {
+                machine,
+                awaited: format!("QEMU's answer to `{command}`"),
+                limit,
+                seen: None,
+            }),
+            Err(error) => Err(control_failure(machine, operation, error)),
+        }
+    }
+
+    async fn exited(&self, within: Deadline) -> Option<Exit> {
+        let mut exit = self.exit.clone();
+        let exited = exit.wait_for(Option::is_some);
+        let seen = tokio::time::timeout_at(within.instant(), exited).await.ok()?.ok()?;
+        seen.clone()
+    }
+}
+
+fn control_failure(machine: String, operation: &str, error: ControlError) -> DriverError {
+    DriverError::Control { machine, operation: operation.to_owned(), source: Box::new(error) }
+}
+
+#[async_trait]
+impl Machine for QemuMachine {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn process_id(&self) -> Option<u32> {
+        Some(self.process.group().id())
+    }
+
+    async fn connect(&self, port: GuestPort, _within: Deadline) -> Result<Box<dyn GuestStream>, DriverError> {
+        let stream = match port {
+            GuestPort::Console => {
+                self.console.lock().unwrap_or_else(PoisonError::into_inner).take().map(Console::open)
+            }
+            GuestPort::Shell => self
+                .shell
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take()
+                .map(|stream| Box::new(stream) as Box<dyn GuestStream>),
+        };
+        stream.ok_or_else(|| {
+            DriverError::usage(format!("machine `{}`: its {port:?} port is open already", self.name))
+        })
+    }
+
+    async fn request_shutdown(&self, within: Deadline) -> Result<(), DriverError> {
+        self.execute(qapi_qmp::system_powerdown {}, "press the power button", within).await.map(|_| ())
+    }
+
+    async fn wait_exit(&self, within: Deadline) -> Result<Exit, DriverError> {
+        self.exited(within).await.ok_or_else(|| DriverError::Timeout {
+            machine: self.name.clone(),
+            awaited: "the machine's end".to_owned(),
+            limit: within.limit(),
+            seen: None,
+        })
+    }
+
+    async fn destroy(&self) {
+        self.ours.store(true, Ordering::Relaxed);
+        // QEMU is asked first: it leaves overlays whole that way, and scripts around it get to clean up.
+        let ended = async {
+            let quit = self.control.execute(qapi_qmp::quit {}, Deadline::after(GRACE)).await;
+            if let Err(error @ (ControlError::Refused { .. } | ControlError::TimedOut { .. })) = quit {
+                tracing::debug!(machine = self.name, %error, "QEMU does not quit");
+                return;
+            }
+            self.process.group().ended().await;
+        };
+        if timeout(GRACE, ended).await.is_err() {
+            tracing::debug!(machine = self.name, "QEMU takes too long to quit");
+        }
+        self.process.group().kill();
+        if self.exited(Deadline::after(2 * GRACE)).await.is_none() {
+            tracing::error!(machine = self.name, "QEMU was killed and did not end");
+        }
+    }
+
+    fn screen(&self) -> Option<&dyn Screen> {
+        self.has_screen.then_some(self)
+    }
+
+    fn keyboard(&self) -> Option<&dyn Keyboard> {
+        Some(self)
+    }
+
+    fn monitor(&self) -> Option<&dyn Monitor> {
+        Some(self)
+    }
+
+    fn power(&self) -> Option<&dyn Power> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Monitor for QemuMachine {
+    async fn command(&self, line: &str, within: Deadline) -> Result<String, DriverError> {
+        let command = qapi_qmp::human_monitor_command { command_line: line.to_owned(), cpu_index: None };
+        self.execute(command, "run a monitor command", within).await
+    }
+}
+
+#[async_trait]
+impl Power for QemuMachine {
+    async fn reset(&self, within: Deadline) -> Result<(), DriverError> {
+        self.execute(qapi_qmp::system_reset {}, "reset the machine", within).await.map(|_| ())
+    }
+}
+
+/// Stands by a machine until it has ended, and then knows how.
+struct Watcher {
+    group: Arc<Group>,
+    control: Control,
+    events: mpsc::UnboundedReceiver<Event>,
+    /// Whether the driver has ordered the end.
+    ours: Arc<AtomicBool>,
+    start_script: bool,
+}
+
+impl Watcher {
+    async fn watch(mut self) -> Exit {
+        let mut farewell = Farewell::default();
+        let status = loop {
+            tokio::select! {
+                biased;
+                event = self.events.recv() => match event {
+                    Some(Event::Stopped) => self.check_health().await,
+                    Some(event) => farewell.note(event),
+                    // QEMU is gone. A script around it may have some tidying up to do.
+                    None => break self.group.end_within(GRACE).await,
+                },
+                status = self.group.ended() => break status,
+            }
+        };
+        // What QEMU said before it ended is on its way, unless somebody else holds the socket open.
+        while let Ok(Some(event)) = timeout(GRACE, self.events.recv()).await {
+            farewell.note(event);
+        }
+        let ours = self.ours.load(Ordering::Relaxed);
+        let reason = exit::reason(&farewell, status, ours, self.start_script);
+        Exit { reason, last_words: self.group.final_words().await }
+    }
+
+    /// Ends a machine that KVM cannot go on with: QEMU would keep it, halted, for ever.
+    async fn check_health(&self) {
+        let state = self.control.execute(qapi_qmp::query_status {}, Deadline::after(GRACE)).await;
+        if state.is_ok_and(|state| state.status == qapi_qmp::RunState::internal_error) {
+            self.group.words().add(
+                crate::last_words::Source::Errors,
+                "the accelerator failed (QEMU reports an internal error)".to_owned(),
+            );
+            self.group.kill();
+        }
+    }
+}
