@@ -87,15 +87,26 @@ fn install(packages: &[&str]) -> Result<()> {
     }
     command::run(&mut apt(&["update"])).context("failed to update the lists of packages")?;
 
-    let plain = packages.iter().map(|package| (*package).to_owned()).collect::<Vec<_>>();
-    let arguments = if can_install(&plain) { plain } else { qemu::way_in(packages)? };
-    let mut install = apt(&["install", "--yes", "--no-install-recommends"]);
+    let all: Vec<String> = packages.iter().map(|package| (*package).to_owned()).collect();
+    if can_install(&all) {
+        return install_now(&all);
+    }
+    if !packages.contains(&qemu::PACKAGE) {
+        bail!("apt finds no way to install {} (`apt-get install` tells why)", packages.join(" "));
+    }
+    install_now(&qemu::way_in()?)?;
+    install_now(&all)
+}
+
+fn install_now(arguments: &[String]) -> Result<()> {
+    let mut install = apt(&["install", "--yes", "--no-install-recommends", "--no-remove"]);
     command::run(install.args(arguments)).context("failed to install what is missing")
 }
 
-/// Whether apt finds a way to install this; asks without changing anything.
+/// Whether apt finds a way to install this and to leave all else in place; asks without changing anything.
 fn can_install(arguments: &[String]) -> bool {
-    let mut simulate = command::command("apt-get", &["install", "--simulate", "--no-install-recommends"]);
+    let common = ["install", "--simulate", "--no-install-recommends", "--no-remove"];
+    let mut simulate = command::command("apt-get", &common);
     command::output(simulate.args(arguments)).is_some()
 }
 

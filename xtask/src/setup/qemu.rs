@@ -20,41 +20,37 @@ pub(super) const PACKAGE: &str = "qemu-system-x86";
 /// The file that we add to apt's sources.
 const BACKPORTS: &str = "/etc/apt/sources.list.d/innkeeper-backports.sources";
 
-/// Finds arguments for `apt-get install` that bring `packages`, which plain names do not.
-pub(super) fn way_in(packages: &[&str]) -> Result<Vec<String>> {
+/// Finds arguments for `apt-get install` that bring QEMU where its plain name does not.
+pub(super) fn way_in() -> Result<Vec<String>> {
     let installed =
         command::output(&mut command::command("dpkg-query", &["-Wf", "${Version}", "qemu-utils"]));
-    if let Some(version) = installed.filter(|_| packages.contains(&PACKAGE)) {
-        println!("qemu-utils is installed in version {version}; looking for a {PACKAGE} that goes with it");
-        let same = |package: &&str| match *package {
-            PACKAGE => format!("{PACKAGE}={version}"),
-            other => other.to_owned(),
-        };
-        let same_version: Vec<String> = packages.iter().map(same).collect();
-        if can_install(&same_version) {
-            return Ok(same_version);
-        }
+    let Some(version) = installed.filter(|version| !version.is_empty()) else {
+        bail!("apt finds no way to install {PACKAGE} (`apt-get install {PACKAGE}` tells why)");
+    };
+    println!("qemu-utils is installed in version {version}; looking for a {PACKAGE} that goes with it");
 
-        if version.contains("~bpo") {
-            let suite = add_backports()?;
-            let mut from_backports = vec![format!("--target-release={suite}")];
-            from_backports.extend(packages.iter().map(|package| (*package).to_owned()));
-            if can_install(&from_backports) {
-                return Ok(from_backports);
+    let same_version = vec![format!("{PACKAGE}={version}")];
+    if can_install(&same_version) {
+        return Ok(same_version);
+    }
+    if version.contains("~bpo") {
+        match add_backports() {
+            Ok(suite) => {
+                let from_backports = vec![format!("--target-release={suite}"), PACKAGE.to_owned()];
+                if can_install(&from_backports) {
+                    return Ok(from_backports);
+                }
             }
-        }
-
-        let mut downgrade = vec!["--allow-downgrades".to_owned()];
-        downgrade.extend(packages.iter().map(|package| (*package).to_owned()));
-        if let Some(candidate) = candidate("qemu-utils") {
-            downgrade.push(format!("qemu-utils={candidate}"));
-            if can_install(&downgrade) {
-                println!("no such {PACKAGE} found: qemu-utils goes back to {candidate}");
-                return Ok(downgrade);
-            }
+            Err(error) => println!("there is no way to Debian's backports: {error:#}"),
         }
     }
-    bail!("apt finds no way to install {} (`apt-get install` tells why)", packages.join(" "))
+    let candidate = candidate("qemu-utils").context("no apt source has qemu-utils")?;
+    let downgrade = vec!["--allow-downgrades".into(), PACKAGE.into(), format!("qemu-utils={candidate}")];
+    if can_install(&downgrade) {
+        println!("no such {PACKAGE} found: qemu-utils goes back to {candidate}");
+        return Ok(downgrade);
+    }
+    bail!("apt finds no {PACKAGE} that goes with qemu-utils {version} (remove qemu-utils, and try again)")
 }
 
 /// The newest version of a package that a source has, rather than the installed one.
