@@ -73,10 +73,17 @@ impl Terminal {
     /// knows it; the summary names it.
     #[must_use]
     pub fn stdio(verbosity: Verbosity, results: &Path) -> Self {
-        let look = Look::of_stderr();
-        let terminal =
-            Self::new(Box::new(io::stderr()), Box::new(io::stdout()), look.colours, verbosity, results);
-        if look.live { terminal.with_live(Live::stderr(look.colours)) } else { terminal }
+        Self::stdio_with(Look::of_stderr(), verbosity, results)
+    }
+
+    /// As [`Terminal::stdio`], with a look of the caller's choice: `Look { colours: false,
+    /// ..Look::of_stderr() }` takes the colours and leaves the live area.
+    #[must_use]
+    pub fn stdio_with(look: Look, verbosity: Verbosity, results: &Path) -> Self {
+        let (log, script_output) = (Box::new(io::stderr()), Box::new(io::stdout()));
+        let mut terminal = Self::new(log, script_output, look.colours, verbosity, results);
+        terminal.live = look.live.then(|| Live::stderr(look.colours));
+        terminal
     }
 
     /// A terminal without a live area that writes the log to `log`, and what the script prints on its
@@ -100,11 +107,6 @@ impl Terminal {
             transcript: Transcript::default(),
             tally: Tally::default(),
         }
-    }
-
-    fn with_live(mut self, live: Live) -> Self {
-        self.live = Some(live);
-        self
     }
 
     fn shows(&self, kind: Kind) -> bool {
