@@ -254,10 +254,14 @@ impl Driver {
 impl Context {
     async fn cancelled(&self) -> String {
         let mut receiver = self.cancelled.subscribe();
-        match receiver.wait_for(Option::is_some).await {
-            Ok(reason) => reason.clone().unwrap_or_default(),
-            // The sender lives in this very context.
-            Err(_) => std::future::pending().await,
+        loop {
+            if let Some(reason) = receiver.borrow_and_update().clone() {
+                return reason;
+            }
+            // The sender lives in this very context, so that there is always a next time.
+            if receiver.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
         }
     }
 }

@@ -345,9 +345,13 @@ impl Running {
 }
 
 async fn ended(exit: &mut watch::Receiver<Option<Exit>>) -> Exit {
-    match exit.wait_for(Option::is_some).await.map(|exit| exit.clone()) {
-        Ok(Some(exit)) => exit,
+    loop {
+        if let Some(exit) = exit.borrow_and_update().clone() {
+            return exit;
+        }
         // The task that follows the machine sends before it ends.
-        _ => std::future::pending().await,
+        if exit.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }
