@@ -1,0 +1,111 @@
+# The connection to the driver: JSON-RPC 2.0, one message a line.
+#
+# Strings are bytes in scripts of 2019, so they are bytes here: UTF-8, neither decoded nor encoded on the
+# way. Strings that a script with `use utf8` made are encoded first.
+package Innkeeper::Connection;
+use strict;
+use warnings;
+use IO::Socket::UNIX;
+use JSON::PP;
+use Innkeeper::Error;
+
+my $JSON = JSON::PP->new->canonical;
+
+sub new {
+    my ($class, $path) = @_;
+    my $socket = IO::Socket::UNIX->new(Peer => $path) or die "innkeeper: cannot connect to $path: $!\n";
+    return bless { socket => $socket, last_id => 0, scope => 0, max_message => undef }, $class;
+}
+
+# Introduces the script, and returns what the driver says about the run.
+sub hello {
+    my ($self) = @_;
+    my $answer = $self->request("hello", { protocol => 1, language => "perl" });
+    $self->{scope} = $answer->{scope};
+    $self->{max_message} = $answer->{max_message};
+    return $answer;
+}
+
+# Runs $work inside a scope and hands its exception on.
+sub in_scope {
+    my ($self, $kind, $text, $machine, $work) = @_;
+    my $outer = $self->{scope};
+    my $scope = $self->request("open_scope",
+        { kind => $kind, text => bytes($text), machine => $machine, scope => $outer });
+    my @result;
+    my $list = wantarray;
+    my $finished = do {
+        local $self->{scope} = $scope;
+        local $@;
+        eval { @result = $list ? $work->() : scalar $work->(); 1 } ? undef : [$@];
+    };
+    $self->notify("close_scope", { scope => $scope, error => $finished && bytes("$finished->[0]") });
+    die $finished->[0] if $finished;
+    return $list ? @result : $result[0];
+}
+
+sub log {
+    my ($self, $level, $text, $machine) = @_;
+    $self->notify("log",
+        { level => $level, text => bytes($text), machine => $machine, scope => $self->{scope} });
+}
+
+# Sends a request and waits for its answer; meanwhile searches for the driver.
+sub request {
+    my ($self, $method, $params) = @_;
+    my $id = ++$self->{last_id};
+    $self->send({ id => $id, method => $method, params => $params });
+    while (defined(my $line = readline $self->{socket})) {
+        my $message = $JSON->decode($line);
+        if ($message->{method}) {
+            $self->search($message);
+        }
+        elsif (!defined $message->{id} || $message->{id} == $id) {
+            die Innkeeper::Error->from_wire($message->{error}) if $message->{error};
+            return $message->{result};
+        }
+    }
+    die Innkeeper::Error->new("cancelled", "the driver closed the connection");
+}
+
+# Sends what needs no answer.
+sub notify {
+    my ($self, $method, $params) = @_;
+    $self->send({ method => $method, params => $params });
+}
+
+sub search {
+    my ($self, $message) = @_;
+    my ($pattern, $text) = @{ $message->{params} }{qw(pattern text)};
+    my %answer = (id => $message->{id});
+    my $found = eval { $text =~ /$pattern/ ? JSON::PP::true : JSON::PP::false };
+    if (defined $found) { $answer{result} = $found; }
+    else { $answer{error} = { code => -32000, message => "pattern `$pattern`: $@" }; }
+    $self->send(\%answer);
+}
+
+sub send {
+    my ($self, $message) = @_;
+    my $line = $JSON->encode({ %$message, jsonrpc => "2.0" }) . "\n";
+    if (!utf8::decode(my $copy = $line)) {
+        die Innkeeper::Error->new("usage", "a string given to a verb is not UTF-8");
+    }
+    if ($self->{max_message} && length $line > $self->{max_message}) {
+        die Innkeeper::Error->new("usage", "a call of " . length($line)
+            . " bytes is more than the driver takes ($self->{max_message}; copy large files)");
+    }
+    # A driver that has gone is told to the script when it waits for an answer.
+    print { $self->{socket} } $line;
+    $self->{socket}->flush;
+}
+
+# A string as the bytes that go over the wire; numbers and undef as they are.
+sub bytes {
+    my ($text) = @_;
+    return $text if !defined $text;
+    $text = "$text";
+    utf8::encode($text) if utf8::is_utf8($text);
+    return $text;
+}
+
+1;

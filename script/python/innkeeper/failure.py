@@ -1,0 +1,101 @@
+"""Tells why a script failed, in the script's own terms: its lines, its frames, nothing of ours."""
+
+import ast
+import os
+import reprlib
+import sysconfig
+import textwrap
+import traceback
+
+_PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+
+def describe(error, script, source):
+    """What the driver is told about ``error``, which ended the file ``script`` with the text ``source``."""
+    if isinstance(error, SystemExit):
+        if error.code is None or error.code == 0:
+            return None
+        is_status = isinstance(error.code, int)
+        kind = "exit"
+        message = "the script exited with status %d" % error.code if is_status else str(error.code)
+    elif isinstance(error, AssertionError):
+        kind = "assertion"
+        message = str(error) or "assertion failed"
+    else:
+        kind = getattr(error, "failure_kind", "script_error")
+        message = "".join(traceback.format_exception_only(type(error), error)).strip()
+        message = str(error) if kind != "script_error" else message.splitlines()[-1]
+    if isinstance(error, SyntaxError) and error.filename == script:
+        line, text = error.lineno, (error.text or "").strip()
+    else:
+        own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == script]
+        line, text = (own[-1].lineno, own[-1].line) if own else (None, None)
+        if type(error) is AssertionError and not error.args and own:
+            message = _explain_assert(error, script, source) or message
+            error.args = (message,)
+    return {
+        "kind": kind,
+        "message": message,
+        "line": line,
+        "source": text,
+        "traceback": format_error(error, script),
+    }
+
+
+def format_error(error, script):
+    """The traceback as lines, with the frames of the script and of the modules beside it only."""
+    lines = []
+    if error.__cause__ is not None:
+        lines += format_error(error.__cause__, script)
+        lines += ["", "The above exception was the direct cause of the following exception:", ""]
+    elif error.__context__ is not None and not error.__suppress_context__:
+        lines += format_error(error.__context__, script)
+        lines += ["", "During handling of the above exception, another exception occurred:", ""]
+    frames = [
+        # Without columns: newer Pythons would underline what older ones do not.
+        traceback.FrameSummary(frame.filename, frame.lineno, frame.name, line=frame.line)
+        for frame in traceback.extract_tb(error.__traceback__)
+        if frame.filename == script or _is_beside(frame.filename, script)
+    ]
+    if frames:
+        lines.append("Traceback (most recent call last):")
+        lines += _split(traceback.StackSummary.from_list(frames).format())
+        lines.append("")
+    return lines + _split(traceback.format_exception_only(type(error), error))
+
+
+def _split(texts):
+    return "".join(texts).rstrip("\n").split("\n")
+
+
+def _is_beside(filename, script):
+    """Whether ``filename`` is a module of the test author's: near the script, and of no installation."""
+    path = os.path.abspath(filename)
+    beside = os.path.dirname(os.path.abspath(script))
+    foreign = set(sysconfig.get_paths().values()) - {sysconfig.get_path("data")} | {_PACKAGE}
+    return _is_below(path, beside) and not any(_is_below(path, folder) for folder in foreign)
+
+
+def _is_below(path, folder):
+    return path.startswith(os.path.join(folder, ""))
+
+
+def _explain_assert(error, script, source):
+    """A bare ``assert`` says what it asserted, and what the names in it stood for."""
+    frame, line = list(traceback.walk_tb(error.__traceback__))[-1]
+    if frame.f_code.co_filename != script:
+        return None
+    asserts = [node for node in ast.walk(ast.parse(source))
+               if isinstance(node, ast.Assert) and node.lineno <= line <= node.end_lineno]
+    if not asserts:
+        return None
+    text = ast.get_source_segment(source, asserts[-1]) or ""
+    shown = reprlib.Repr()
+    shown.maxstring = shown.maxother = 200
+    lines = [textwrap.dedent(text)]
+    names = {node.id for node in ast.walk(asserts[-1].test) if isinstance(node, ast.Name)}
+    values = {**frame.f_globals, **frame.f_locals}
+    for name in sorted(names & values.keys()):
+        if not callable(values[name]):
+            lines.append("  %s = %s" % (name, shown.repr(values[name])))
+    return "\n".join(lines)

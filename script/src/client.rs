@@ -1,0 +1,127 @@
+//! The languages that scripts are written in, and the client package of each.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::outcome::ScriptError;
+
+/// A test script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Script {
+    path: PathBuf,
+    language: Language,
+}
+
+impl Script {
+    /// A script in `language`; without one, the suffix of the file decides.
+    ///
+    /// # Errors
+    /// [`ScriptError::Language`] when the suffix says nothing, [`ScriptError::Unreadable`] when there is no
+    /// such file.
+    pub fn new(path: impl Into<PathBuf>, language: Option<Language>) -> Result<Self, ScriptError> {
+        let path = path.into();
+        let Some(language) = language.or_else(|| Language::of(&path)) else {
+            return Err(ScriptError::Language { path });
+        };
+        match fs::File::open(&path) {
+            Ok(_) => Ok(Self { path, language }),
+            Err(source) => Err(ScriptError::Unreadable { path, source }),
+        }
+    }
+
+    /// The file, as it was given; tracebacks show it like that.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The language that it is written in.
+    #[must_use]
+    pub fn language(&self) -> Language {
+        self.language
+    }
+}
+
+/// A language that scripts are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Language {
+    /// Python 3.9 or later.
+    Python,
+    /// Perl, as tests were written until 2019.
+    Perl,
+}
+
+impl Language {
+    fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()? {
+            "py" => Some(Self::Python),
+            "pl" => Some(Self::Perl),
+            _ => None,
+        }
+    }
+
+    /// The interpreter, found in `PATH`.
+    #[must_use]
+    pub fn program(self) -> &'static str {
+        match self {
+            Self::Python => "python3",
+            Self::Perl => "perl",
+        }
+    }
+
+    pub(crate) fn way_out(self) -> &'static str {
+        match self {
+            Self::Python => "install Python 3.9 or later: `apt install python3`",
+            Self::Perl => "install Perl with its core modules: `apt install perl`",
+        }
+    }
+
+    /// What the interpreter is told to run, in the directory of the client package.
+    pub(crate) fn entry(self) -> &'static str {
+        match self {
+            Self::Python => ".",
+            Self::Perl => "run.pl",
+        }
+    }
+
+    /// The files of the client package.
+    fn files(self) -> &'static [(&'static str, &'static str)] {
+        macro_rules! files {
+            ($folder:literal: $($name:literal),* $(,)?) => {
+                &[$(($name, include_str!(concat!("../", $folder, "/", $name)))),*]
+            };
+        }
+        match self {
+            Self::Python => files!("python":
+                "__main__.py",
+                "innkeeper/__init__.py",
+                "innkeeper/connection.py",
+                "innkeeper/errors.py",
+                "innkeeper/failure.py",
+                "innkeeper/machine.py",
+                "innkeeper/runner.py",
+                "innkeeper/symbols.py",
+                "innkeeper/verbs.py",
+            ),
+            Self::Perl => files!("perl":
+                "run.pl",
+                "Machine.pm",
+                "Innkeeper/Connection.pm",
+                "Innkeeper/Error.pm",
+                "Innkeeper/Script.pm",
+                "Innkeeper/Verbs.pm",
+            ),
+        }
+    }
+
+    /// Writes the client package into `directory`.
+    pub(crate) fn install(self, directory: &Path) -> io::Result<()> {
+        for (name, text) in self.files() {
+            let file = directory.join(name);
+            fs::create_dir_all(file.parent().unwrap_or(directory))?;
+            fs::write(file, text)?;
+        }
+        Ok(())
+    }
+}

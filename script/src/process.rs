@@ -1,0 +1,116 @@
+//! The interpreter as a child process, in a process group of its own that ends with it.
+
+use std::io;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+
+use driver_core::Guard;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use crate::client::Script;
+use crate::lines::Lines;
+
+/// Longer lines of output are shown in pieces.
+const OUTPUT_LINE_LIMIT: usize = 1 << 20;
+
+/// A running interpreter. Dropping it kills the whole group.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    /// Returns when the child has ended, and leaves it a zombie, so that its number, which is the group's,
+    /// cannot become somebody else's before the group is killed.
+    ended: JoinHandle<()>,
+    group: Option<Pid>,
+    guard: Arc<Guard>,
+}
+
+/// What a script prints.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) stdout: Lines<ChildStdout>,
+    pub(crate) stderr: Lines<ChildStderr>,
+}
+
+impl Process {
+    /// Starts the interpreter of `script` with the client package in `client`.
+    pub(crate) fn start(
+        script: &Script,
+        client: &Path,
+        socket: &Path,
+        guard: &Arc<Guard>,
+    ) -> io::Result<(Self, Output)> {
+        let mut child = Command::new(script.language().program())
+            .arg(client.join(script.language().entry()))
+            .arg(script.path())
+            .env("INNKEEPER_SOCKET", socket)
+            // Out of the terminal's group: what Ctrl-C means is for the driver to decide.
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let gone = || io::Error::other("the interpreter ended at once");
+        let number = child.id().ok_or_else(gone)?;
+        guard.group(number);
+        let group = i32::try_from(number).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
+        let output = Output {
+            stdout: Lines::new(child.stdout.take().ok_or_else(gone)?, OUTPUT_LINE_LIMIT),
+            stderr: Lines::new(child.stderr.take().ok_or_else(gone)?, OUTPUT_LINE_LIMIT),
+        };
+        let ended = spawn_blocking(move || {
+            while let Err(Errno::INTR) =
+                waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
+            {}
+        });
+        Ok((Self { child, ended, group: Some(group), guard: Arc::clone(guard) }, output))
+    }
+
+    /// Waits until the interpreter has ended by itself. Not to be called again after that.
+    pub(crate) async fn ended(&mut self) {
+        // Only a runtime that is shutting down cancels the task, and it ends whoever asks, too.
+        let _ = (&mut self.ended).await;
+    }
+
+    /// Asks the group to end.
+    pub(crate) fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Ends the group.
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Kills what is left of the group, and returns how the interpreter itself ended.
+    pub(crate) async fn finish(&mut self) -> io::Result<ExitStatus> {
+        self.kill();
+        let status = self.child.wait().await;
+        self.forget();
+        status
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Some(group) = self.group {
+            // A group that has ended by itself is what is wanted.
+            let _ = kill_process_group(group, signal);
+        }
+    }
+
+    fn forget(&mut self) {
+        if let Some(group) = self.group.take() {
+            self.guard.release(group.as_raw_nonzero().get().unsigned_abs());
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        self.forget();
+    }
+}

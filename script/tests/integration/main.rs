@@ -1,0 +1,7 @@
+//! Real interpreters against machines that are a bash of this host.
+
+mod clients;
+mod endings;
+mod perl;
+mod python;
+mod support;
