@@ -102,7 +102,7 @@ pub(crate) fn for_description(
         // An overlay lives as long as the run: that it is safe on the host's disk is worth nothing.
         let rest = format!(",if=none,id=disk{number},format=qcow2,cache=unsafe,werror=report");
         arguments.path("-drive", "file=", overlay, &rest);
-        arguments.option("-device", format!("virtio-blk-pci,drive=disk{number},bootindex={number}"));
+        arguments.option("-device", format!("virtio-blk-pci,drive=disk{number}"));
     }
     let shares = spec.shares.iter().map(|share| (share.tag.as_str(), share.path.as_path()));
     for (tag, path) in std::iter::once(("shared", spec.shared_dir.as_path())).chain(shares) {

@@ -170,7 +170,7 @@ impl Backend for Qemu {
         let program = PathBuf::from(command.as_std().get_program());
         let (process, console) = Process::spawn(command, &log)
             .map_err(|error| cannot(format!("`{}` cannot be started: {error}", program.display())))?;
-        let launch = Launch { spec, start_script, has_screen: options.vga != "none", process, console };
+        let launch = Launch { spec, start_script, process, console };
         Ok(Arc::new(launch.finish(control, shell, within).await?))
     }
 }
@@ -179,7 +179,6 @@ impl Backend for Qemu {
 struct Launch<'a> {
     spec: &'a MachineSpec,
     start_script: bool,
-    has_screen: bool,
     process: Process,
     console: Console,
 }
@@ -217,12 +216,11 @@ impl Launch<'_> {
                 });
             }
         }
-        let Self { spec, start_script, has_screen, process, console } = self;
+        let Self { spec, start_script, process, console } = self;
         let (name, state_dir) = (spec.name.clone(), spec.state_dir.clone());
         Ok(QemuMachine::new(Parts {
             name,
             state_dir,
-            has_screen,
             start_script,
             process,
             console,

@@ -27,7 +27,6 @@ pub(crate) const GRACE: Duration = Duration::from_secs(2);
 pub(crate) struct QemuMachine {
     name: String,
     state_dir: PathBuf,
-    has_screen: bool,
     control: Control,
     process: Process,
     console: Mutex<Option<Console>>,
@@ -40,7 +39,6 @@ pub(crate) struct QemuMachine {
 pub(crate) struct Parts {
     pub(crate) name: String,
     pub(crate) state_dir: PathBuf,
-    pub(crate) has_screen: bool,
     pub(crate) start_script: bool,
     pub(crate) process: Process,
     pub(crate) console: Console,
@@ -51,8 +49,7 @@ pub(crate) struct Parts {
 
 impl QemuMachine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { name, state_dir, has_screen, start_script, process, console, shell, control, events } =
-            parts;
+        let Parts { name, state_dir, start_script, process, console, shell, control, events } = parts;
         process.group().words().leave_output_to_the_guest();
         let (publish, exit) = watch::channel(None);
         let ours = Arc::new(AtomicBool::new(false));
@@ -65,7 +62,7 @@ impl QemuMachine {
         };
         tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
         let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
-        Self { name, state_dir, has_screen, control, process, console, shell, exit, ours }
+        Self { name, state_dir, control, process, console, shell, exit, ours }
     }
 
     /// The machine's own directory.
@@ -85,7 +82,9 @@ impl QemuMachine {
             Ok(answer) => Ok(answer),
             // Why QEMU is gone says more than that it is.
             Err(ControlError::Closed) => match self.exited(Deadline::after(2 * GRACE)).await {
-                Some(exit) => Err(DriverError::Exited { machine, exit, during: Some(operation.to_owned()) }),
+                Some(exit) => {
+                    Err(DriverError::Exited { machine, exit, during: Some(format!("trying to {operation}")) })
+                }
                 None => Err(control_failure(machine, operation, ControlError::Closed)),
             },
             Err(ControlError::TimedOut { command, limit }) => Err(DriverError::Timeout {
@@ -171,7 +170,7 @@ impl Machine for QemuMachine {
     }
 
     fn screen(&self) -> Option<&dyn Screen> {
-        self.has_screen.then_some(self)
+        Some(self)
     }
 
     fn keyboard(&self) -> Option<&dyn Keyboard> {
