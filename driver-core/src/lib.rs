@@ -5,10 +5,14 @@
 //! that all events go to, and the deadline. Verbs exist once, as methods of [`Node`] and as entries of
 //! [`verbs::table`], which script clients are made from.
 
+#[cfg(feature = "contract")]
+pub mod contract;
 mod deadline;
 mod driver;
 mod error;
 pub mod event;
+#[cfg(feature = "fake")]
+pub mod fake;
 mod guard;
 mod journal;
 mod keys;

@@ -1,0 +1,6 @@
+//! driver-core from outside, without any hypervisor.
+
+mod contract;
+mod fake;
+mod shell_on_bash;
+mod shell_on_script;
