@@ -6,6 +6,7 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -29,12 +30,13 @@ pub(super) fn build(recipe: &Recipe, folder: &Path, slot: &Slot) -> Result<()> {
     let packages = slot.packages(&recipe.suite);
     let archives = folder.join("archives");
     link_all(&packages, &archives)?;
+    fs::create_dir(folder.join("tmp"))?;
     progress.run(&mut bootstrap(recipe, folder), step)?;
     keep_all(&archives, &packages)?;
 
     progress.step("making the disk");
     progress.run(&mut make_disk(recipe, folder), |_| None)?;
-    for unneeded in ["stage", "archives"] {
+    for unneeded in ["stage", "archives", "tmp"] {
         fs::remove_dir_all(folder.join(unneeded))?;
     }
     fs::remove_file(folder.join("stage.tar"))?;
@@ -122,10 +124,30 @@ fn pack(folder: &Path) -> Command {
 }
 
 fn bootstrap(recipe: &Recipe, folder: &Path) -> Command {
-    // If we are killed, mmdebstrap clears up and ends.
     let mut bootstrap = Command::new("setpriv");
-    bootstrap.args(["--pdeathsig=TERM", "mmdebstrap", "--variant=essential", "--architectures=amd64"]);
-    bootstrap.arg(if setup::is_root() { "--mode=root" } else { "--mode=unshare" });
+    if setup::is_root() {
+        // mmdebstrap mounts the host's /proc, /sys and /dev/shm into the tree, and leaves them there when it
+        // is interrupted: a trap for whoever clears up. In namespaces of its own, all ends with us.
+        bootstrap.args([
+            "--pdeathsig=KILL",
+            "unshare",
+            "--mount",
+            "--pid",
+            "--mount-proc",
+            "--kill-child=KILL",
+        ]);
+        bootstrap.args(["mmdebstrap", "--mode=root"]).env("TMPDIR", folder.join("tmp"));
+    } else {
+        // It has namespaces of its own, and clears up when told to end.
+        bootstrap.args(["--pdeathsig=TERM", "mmdebstrap", "--mode=unshare"]);
+        // A whole system is unpacked there, by other users than ours; /tmp may lie in memory.
+        if env::var_os("TMPDIR").is_none() {
+            bootstrap.env("TMPDIR", "/var/tmp");
+        }
+    }
+    // When it ends early it hangs up on its whole process group: not to be the one of who started us.
+    bootstrap.process_group(0).current_dir(folder);
+    bootstrap.args(["--variant=essential", "--architectures=amd64"]);
     bootstrap.args(LEFT_OUT.map(|folder| format!("--dpkgopt=path-exclude=/usr/share/{folder}/*")));
     bootstrap.arg(format!("--include={}", recipe.packages.join(",")));
     // Packages of earlier builds go in before, and all those of this one come out after.
@@ -138,11 +160,6 @@ fn bootstrap(recipe: &Recipe, folder: &Path) -> Command {
     bootstrap.arg(r#"--customize-hook=chroot "$1" sh /innkeeper-build/customize"#);
     bootstrap.args([&recipe.suite, "tree.tar"]);
     bootstrap.args(env::var_os("INNKEEPER_MIRROR"));
-    bootstrap.current_dir(folder);
-    // A whole system is unpacked there; /tmp may lie in memory.
-    if env::var_os("TMPDIR").is_none() {
-        bootstrap.env("TMPDIR", "/var/tmp");
-    }
     bootstrap
 }
 

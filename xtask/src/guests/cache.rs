@@ -6,6 +6,7 @@
 
 use std::env;
 use std::fs::{self, File, TryLockError};
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process;
@@ -84,11 +85,8 @@ impl Slot {
             let entry = entry?;
             if unwanted(self, &entry.file_name().to_string_lossy()) {
                 let path = entry.path();
-                let removed = if entry.file_type()?.is_dir() {
-                    fs::remove_dir_all(&path)
-                } else {
-                    fs::remove_file(&path)
-                };
+                let removed =
+                    if entry.file_type()?.is_dir() { remove_tree(&path) } else { fs::remove_file(&path) };
                 removed.with_context(|| format!("failed to remove `{}`", path.display()))?;
             }
         }
@@ -119,7 +117,7 @@ pub(super) fn fill(slot: &Slot, force: bool, build: impl FnOnce(&Path) -> Result
     fs::create_dir(&folder)?;
     if let Err(error) = build(&folder) {
         // What remains after a failure is the log; the error at hand matters more than one in clearing up.
-        let _ = fs::remove_dir_all(&folder);
+        let _ = remove_tree(&folder);
         return Err(error);
     }
     if slot.folder().exists() {
@@ -128,6 +126,22 @@ pub(super) fn fill(slot: &Slot, force: bool, build: impl FnOnce(&Path) -> Result
     fs::rename(&folder, slot.folder())?;
     slot.point()?;
     slot.remove(|slot, file| slot.is_scratch(file) || slot.is_old(file))
+}
+
+/// Removes a folder, but never what is mounted below it.
+fn remove_tree(folder: &Path) -> io::Result<()> {
+    let folder = folder.canonicalize()?;
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    if let Some(mount) = mount_below(&folder, &mounts) {
+        return Err(io::Error::other(format!("`{mount}` is mounted there (unmount it first)")));
+    }
+    fs::remove_dir_all(folder)
+}
+
+/// A mount point at or below a folder; `mounts` is a mountinfo file, whose fifth field is the mount point.
+fn mount_below<'a>(folder: &Path, mounts: &'a str) -> Option<&'a str> {
+    let mut points = mounts.lines().filter_map(|line| line.split(' ').nth(4));
+    points.find(|point| Path::new(point).starts_with(folder))
 }
 
 /// The cache's folder: $INNKEEPER_CACHE, or `innkeeper` where the user's other caches are.
@@ -154,6 +168,15 @@ mod tests {
         assert!(!slot().is_old("base"));
         assert!(!slot().is_old("base-two-ffffffffffff"));
         assert!(!slot().is_old("guestbook-ffffffffffff"));
+    }
+
+    #[test]
+    fn mounts_are_seen() {
+        let mounts =
+            "42 27 0:39 / /cache/a/dev/shm rw - tmpfs tmpfs rw\n43 27 0:40 / /cache/ab rw - proc proc rw\n";
+        assert_eq!(mount_below(Path::new("/cache/a"), mounts), Some("/cache/a/dev/shm"));
+        assert_eq!(mount_below(Path::new("/cache/ab"), mounts), Some("/cache/ab"));
+        assert_eq!(mount_below(Path::new("/cache/b"), mounts), None);
     }
 
     #[test]
