@@ -40,7 +40,8 @@ sub retry {
         if !$code->(0);
 }
 
-# What is undefined on an error rather than fatal.
+# Where verbs of 2019 returned something else than those of the table: undef for a unit without information,
+# and no prompt after what the monitor says.
 sub adapt {
     my ($class) = @_;
     no strict "refs";

@@ -26,7 +26,7 @@ pub async fn run(driver: &Arc<Driver>, script: &Script) -> Result<ScriptOutcome,
         .map_err(setup("make a directory"))?;
     let language = script.language();
     language.install(directory.path()).map_err(setup("write the client package"))?;
-    let socket = directory.path().join("socket");
+    let socket = directory.path().join("driver.sock");
     let listener = UnixListener::bind(&socket).map_err(setup("make a socket"))?;
     let process = Process::start(script, directory.path(), &socket, driver.guard()).map_err(|source| {
         ScriptError::Interpreter {

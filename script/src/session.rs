@@ -2,7 +2,6 @@
 //! ends all of that with the script.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,10 +20,10 @@ use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::lines::{Line, Lines};
 use crate::outcome::ScriptFailure;
+use crate::peer::{Peer, ScriptPatterns};
 use crate::process::{Output, Process};
 use crate::wire::{
-    Call, Client, CloseScope, Finished, Hello, Incoming, Log, MAX_MESSAGE, OpenScope, PROTOCOL, Refusal,
-    ScriptPatterns,
+    Call, CloseScope, Finished, Hello, Incoming, Log, MAX_MESSAGE, OpenScope, PROTOCOL, Refusal,
 };
 
 /// How long a script may take to end once it has been told to, or has said that it is done.
@@ -62,7 +61,7 @@ pub(crate) struct Session<'a> {
 #[derive(Debug)]
 enum Connection {
     Awaited,
-    Open { client: Arc<Client>, messages: Lines<OwnedReadHalf> },
+    Open { peer: Arc<Peer>, messages: Lines<OwnedReadHalf> },
     Closed,
 }
 
@@ -102,12 +101,14 @@ impl<'a> Session<'a> {
                     self.process.kill();
                 }
                 () = self.process.ended() => break,
-                line = self.output.stdout.next(), if stdout_open => {
-                    stdout_open = self.printed(OutputStream::Stdout, line);
-                }
-                line = self.output.stderr.next(), if stderr_open => {
-                    stderr_open = self.printed(OutputStream::Stderr, line);
-                }
+                line = self.output.stdout.next(), if stdout_open => match line {
+                    Ok(Some(line)) => self.printed(OutputStream::Stdout, &line),
+                    _ => stdout_open = false,
+                },
+                line = self.output.stderr.next(), if stderr_open => match line {
+                    Ok(Some(line)) => self.printed(OutputStream::Stderr, &line),
+                    _ => stderr_open = false,
+                },
                 incoming = self.connection.next(&self.listener) => match incoming {
                     Ok(Some(line)) => self.take(line).await,
                     Ok(None) => {}
@@ -140,17 +141,11 @@ impl<'a> Session<'a> {
             Err(error) => error.to_string(),
         };
         let rest = async {
-            loop {
-                let line = self.output.stdout.next().await;
-                if !self.printed(OutputStream::Stdout, line) {
-                    break;
-                }
+            while let Ok(Some(line)) = self.output.stdout.next().await {
+                self.printed(OutputStream::Stdout, &line);
             }
-            loop {
-                let line = self.output.stderr.next().await;
-                if !self.printed(OutputStream::Stderr, line) {
-                    break;
-                }
+            while let Ok(Some(line)) = self.output.stderr.next().await {
+                self.printed(OutputStream::Stderr, &line);
             }
         };
         // Whoever holds the pipe open after that is not the script any more.
@@ -164,27 +159,25 @@ impl<'a> Session<'a> {
     }
 
     /// Shows a line that the script printed, in the scope that it opened last.
-    fn printed(&self, stream: OutputStream, line: io::Result<Option<Line>>) -> bool {
-        let Ok(Some(line)) = line else { return false };
+    fn printed(&self, stream: OutputStream, line: &Line) {
         let scope = self.scopes.last_key_value().map_or(self.root, |(id, _)| *id);
         let line = String::from_utf8_lossy(&line.bytes).into_owned();
         self.driver.journal().emit_in(scope, None, Event::ScriptOutput { stream, line });
-        true
     }
 
     async fn take(&mut self, line: Line) {
-        let Connection::Open { client, .. } = &self.connection else { return };
-        let client = Arc::clone(client);
+        let Connection::Open { peer, .. } = &self.connection else { return };
+        let peer = Arc::clone(peer);
         let message = match Incoming::parse(&line) {
             Ok(message) => message,
-            Err(problem) => return self.give_up(&client, problem).await,
+            Err(problem) => return self.give_up(&peer, problem).await,
         };
-        let Some(method) = &message.method else { return client.answered(message) };
+        let Some(method) = &message.method else { return peer.answered(message) };
         let id = message.id;
         let result = match method.as_str() {
             "hello" => read(message.params).and_then(|hello| self.hello(&hello)),
             "call" => match (id, read(message.params)) {
-                (Some(id), Ok(call)) => return self.call(client, id, call),
+                (Some(id), Ok(call)) => return self.call(peer, id, call),
                 (None, Ok(_)) => Err(Refusal::usage("a call needs an id")),
                 (_, Err(refusal)) => Err(refusal),
             },
@@ -193,19 +186,19 @@ impl<'a> Session<'a> {
             "log" => read(message.params).map(|log| self.log(log)),
             "finished" => match read(message.params) {
                 Ok(finished) => {
-                    client.answer(id, Ok(Value::Null)).await;
+                    peer.answer(id, Ok(Value::Null)).await;
                     return self.finished(finished);
                 }
                 Err(refusal) => Err(refusal),
             },
             unknown => Err(Refusal::no_method(unknown)),
         };
-        client.answer(id, result).await;
+        peer.answer(id, result).await;
     }
 
     /// Ends a script that sends what is no message: nobody knows what it waits for.
-    async fn give_up(&mut self, client: &Client, problem: String) {
-        client.answer(None, Err(Refusal::unreadable(&problem))).await;
+    async fn give_up(&mut self, peer: &Peer, problem: String) {
+        peer.answer(None, Err(Refusal::unreadable(&problem))).await;
         self.ending
             .get_or_insert(Ending::Broken { message: format!("the script's connection broke: {problem}") });
         self.kill_at.get_or_insert_with(|| Instant::now() + GRACE);
@@ -233,18 +226,18 @@ impl<'a> Session<'a> {
         }))
     }
 
-    fn call(&mut self, client: Arc<Client>, id: u64, call: Call) {
+    fn call(&mut self, peer: Arc<Peer>, id: u64, call: Call) {
         let driver = Arc::clone(self.driver);
         let scope = self.known(call.scope);
         self.calls.spawn(async move {
-            let patterns = Arc::new(ScriptPatterns::new(Arc::clone(&client), id));
+            let patterns = Arc::new(ScriptPatterns::new(Arc::clone(&peer), id));
             let work = driver.call(&call.verb, call.machine.as_deref(), call.args, patterns);
             // A verb that panics must not leave its caller waiting.
             let result = match AssertUnwindSafe(in_scope(scope, work)).catch_unwind().await {
                 Ok(result) => result.map_err(Refusal::from),
                 Err(_) => Err(Refusal::bug(&call.verb)),
             };
-            client.answer(Some(id), result).await;
+            peer.answer(Some(id), result).await;
         });
     }
 
@@ -314,9 +307,9 @@ impl Connection {
 
     fn open(stream: UnixStream) -> Self {
         let (reader, writer) = stream.into_split();
-        let (client, lines) = Client::new();
+        let (peer, lines) = Peer::new();
         tokio::spawn(write(writer, lines));
-        Self::Open { client: Arc::new(client), messages: Lines::new(reader, MAX_MESSAGE) }
+        Self::Open { peer: Arc::new(peer), messages: Lines::new(reader, MAX_MESSAGE) }
     }
 }
 

@@ -1,17 +1,11 @@
-//! The messages of docs/script-protocol.md, and the sending side of the connection.
+//! The messages of docs/script-protocol.md.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
-use async_trait::async_trait;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use driver_core::event::{Level, ScopeId, ScopeKind};
-use driver_core::{DriverError, ErrorKind, PatternEngine};
+use driver_core::{DriverError, ErrorKind};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
 
 use crate::lines::Line;
 use crate::outcome::ScriptFailure;
@@ -20,8 +14,6 @@ use crate::outcome::ScriptFailure;
 pub(crate) const PROTOCOL: u32 = 1;
 /// Bytes that a message of the client may have. Commands of a few MiB are usual; files go another way.
 pub(crate) const MAX_MESSAGE: usize = 64 << 20;
-/// Answers that may wait for a client that does not read before calls wait for it, too.
-const QUEUE: usize = 64;
 
 /// Any message of the client.
 #[derive(Debug, Deserialize)]
@@ -30,8 +22,8 @@ pub(crate) struct Incoming {
     pub(crate) method: Option<String>,
     #[serde(default)]
     pub(crate) params: Value,
-    result: Option<Value>,
-    error: Option<Complaint>,
+    pub(crate) result: Option<Value>,
+    pub(crate) error: Option<Complaint>,
 }
 
 impl Incoming {
@@ -45,8 +37,8 @@ impl Incoming {
 }
 
 #[derive(Debug, Deserialize)]
-struct Complaint {
-    message: String,
+pub(crate) struct Complaint {
+    pub(crate) message: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -142,110 +134,5 @@ impl From<DriverError> for Refusal {
             _ => json!({ "kind": kind }),
         };
         Self { code: -32000, message, data }
-    }
-}
-
-/// The client as calls see it: takes answers, and searches for patterns.
-#[derive(Debug)]
-pub(crate) struct Client {
-    outgoing: mpsc::Sender<Vec<u8>>,
-    searches: Mutex<HashMap<u64, oneshot::Sender<Result<bool, String>>>>,
-    next_search: AtomicU64,
-}
-
-impl Client {
-    /// A client, and the queue of lines that have to be sent to it.
-    pub(crate) fn new() -> (Self, mpsc::Receiver<Vec<u8>>) {
-        let (outgoing, lines) = mpsc::channel(QUEUE);
-        (Self { outgoing, searches: Mutex::default(), next_search: AtomicU64::new(1) }, lines)
-    }
-
-    /// Answers a request; a notification has no id and gets no answer.
-    pub(crate) async fn answer(&self, id: Option<u64>, result: Result<Value, Refusal>) {
-        match (id, result) {
-            (Some(id), Ok(result)) => self.send(&Answer { jsonrpc: "2.0", id, result }).await,
-            (id, Err(error)) => self.send(&json!({ "jsonrpc": "2.0", "id": id, "error": error })).await,
-            (None, Ok(_)) => {}
-        }
-    }
-
-    /// Takes the client's answer to a search.
-    pub(crate) fn answered(&self, message: Incoming) {
-        let waiting = message.id.and_then(|id| self.searches().remove(&id));
-        let Some(waiting) = waiting else {
-            tracing::debug!(id = message.id, "an answer that nobody waits for");
-            return;
-        };
-        let result = match (message.result, message.error) {
-            (Some(Value::Bool(found)), None) => Ok(found),
-            (_, Some(error)) => Err(error.message),
-            _ => Err("the script answered a search with neither true nor false".to_owned()),
-        };
-        // The call may have been dropped meanwhile.
-        let _ = waiting.send(result);
-    }
-
-    async fn search(&self, call: u64, pattern: &str, text: &str) -> Result<bool, DriverError> {
-        let id = self.next_search.fetch_add(1, Ordering::Relaxed);
-        let (sender, answer) = oneshot::channel();
-        self.searches().insert(id, sender);
-        let params = json!({ "for": call, "pattern": pattern, "text": text });
-        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "search", "params": params })).await;
-        let gone = |_| DriverError::Cancelled { reason: "the script is gone".to_owned() };
-        answer.await.map_err(gone)?.map_err(DriverError::usage)
-    }
-
-    async fn send(&self, message: &impl Serialize) {
-        match serde_json::to_vec(message) {
-            Ok(mut line) => {
-                line.push(b'\n');
-                // A client that is gone has its calls ended by the session.
-                let _ = self.outgoing.send(line).await;
-            }
-            Err(error) => tracing::error!(%error, "a message could not be written as JSON"),
-        }
-    }
-
-    fn searches(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<bool, String>>>> {
-        self.searches.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A result on its way; a type of its own so that large ones are not copied into a larger value.
-#[derive(Debug, Serialize)]
-struct Answer {
-    jsonrpc: &'static str,
-    id: u64,
-    result: Value,
-}
-
-/// Patterns in the dialect of the script, for one call.
-#[derive(Debug)]
-pub(crate) struct ScriptPatterns {
-    client: Arc<Client>,
-    call: u64,
-    /// What was asked last: waits look again and again at texts that did not change.
-    last: tokio::sync::Mutex<Option<(String, String, bool)>>,
-}
-
-impl ScriptPatterns {
-    pub(crate) fn new(client: Arc<Client>, call: u64) -> Self {
-        Self { client, call, last: tokio::sync::Mutex::default() }
-    }
-}
-
-#[async_trait]
-impl PatternEngine for ScriptPatterns {
-    async fn is_found(&self, pattern: &str, text: &str) -> Result<bool, DriverError> {
-        let mut last = self.last.lock().await;
-        if let Some((last_pattern, last_text, found)) = last.as_ref()
-            && last_pattern == pattern
-            && last_text == text
-        {
-            return Ok(*found);
-        }
-        let found = self.client.search(self.call, pattern, text).await?;
-        *last = Some((pattern.to_owned(), text.to_owned(), found));
-        Ok(found)
     }
 }

@@ -28,19 +28,20 @@ sub hello {
 
 # Runs $work inside a scope and hands its exception on.
 sub in_scope {
-    my ($self, $kind, $text, $machine, $work) = @_;
-    my $outer = $self->{scope};
+    my ($self, $kind, $heading, $machine, $work) = @_;
     my $scope = $self->request("open_scope",
-        { kind => $kind, text => bytes($text), machine => $machine, scope => $outer });
+        { kind => $kind, text => bytes($heading), machine => $machine, scope => $self->{scope} });
     my @result;
     my $list = wantarray;
-    my $finished = do {
+    my $error;
+    {
         local $self->{scope} = $scope;
         local $@;
-        eval { @result = $list ? $work->() : scalar $work->(); 1 } ? undef : [$@];
-    };
-    $self->notify("close_scope", { scope => $scope, error => $finished && bytes("$finished->[0]") });
-    die $finished->[0] if $finished;
+        eval { @result = $list ? $work->() : scalar $work->(); 1 } or $error = $@;
+    }
+    chomp(my $text = defined $error ? bytes("$error") : "");
+    $self->notify("close_scope", { scope => $scope, error => defined $error ? $text : undef });
+    die $error if defined $error;
     return $list ? @result : $result[0];
 }
 

@@ -100,8 +100,8 @@ class Connection:
     def _search(self, message, patterns):
         pattern, text = message["params"]["pattern"], message["params"]["text"]
         try:
-            found = patterns.get(pattern, re.compile(pattern)).search(text) is not None
-            answer = {"result": found}
+            compiled = patterns.get(pattern) or re.compile(pattern)
+            answer = {"result": compiled.search(text) is not None}
         except (re.error, RecursionError, MemoryError) as error:
             answer = {"error": {"code": -32000, "message": "pattern %r: %s" % (pattern, error)}}
         self._send(dict(answer, id=message["id"]))

@@ -11,28 +11,16 @@ _PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
 def describe(error, script, source):
-    """What the driver is told about ``error``, which ended the file ``script`` with the text ``source``."""
-    if isinstance(error, SystemExit):
-        if error.code is None or error.code == 0:
-            return None
-        is_status = isinstance(error.code, int)
-        kind = "exit"
-        message = "the script exited with status %d" % error.code if is_status else str(error.code)
-    elif isinstance(error, AssertionError):
-        kind = "assertion"
-        message = str(error) or "assertion failed"
-    else:
-        kind = getattr(error, "failure_kind", "script_error")
-        message = "".join(traceback.format_exception_only(type(error), error)).strip()
-        message = str(error) if kind != "script_error" else message.splitlines()[-1]
-    if isinstance(error, SyntaxError) and error.filename == script:
-        line, text = error.lineno, (error.text or "").strip()
-    else:
-        own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == script]
-        line, text = (own[-1].lineno, own[-1].line) if own else (None, None)
-        if type(error) is AssertionError and not error.args and own:
-            message = _explain_assert(error, script, source) or message
-            error.args = (message,)
+    """What the driver is told about ``error``, which ended the file ``script`` with the text ``source``.
+
+    ``None`` stands for an exit with status 0.
+    """
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        return None
+    if type(error) is AssertionError and not error.args:
+        error.args = (_explain_assert(error, script, source) or "assertion failed",)
+    line, text = _place(error, script)
+    kind, message = _kind_and_message(error)
     return {
         "kind": kind,
         "message": message,
@@ -40,6 +28,26 @@ def describe(error, script, source):
         "source": text,
         "traceback": format_error(error, script),
     }
+
+
+def _kind_and_message(error):
+    if isinstance(error, SystemExit):
+        status = isinstance(error.code, int)
+        return "exit", "the script exited with status %d" % error.code if status else str(error.code)
+    if isinstance(error, AssertionError):
+        return "assertion", str(error)
+    if hasattr(error, "failure_kind"):
+        return error.failure_kind, str(error)
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return "script_error", "%s: %s" % (type(error).__name__, text)
+
+
+def _place(error, script):
+    """The line of the script that failed, by number and text."""
+    if isinstance(error, SyntaxError) and error.filename == script:
+        return error.lineno, (error.text or "").strip()
+    own = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == script]
+    return (own[-1].lineno, own[-1].line) if own else (None, None)
 
 
 def format_error(error, script):

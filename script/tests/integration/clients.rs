@@ -23,7 +23,8 @@ async fn every_verb_is_there_in_both_languages() {
     run("names.pl", &perl.join("\n")).await.passed();
 }
 
-fn camel(name: &str) -> String {
+/// A verb's name in Perl.
+pub(crate) fn camel(name: &str) -> String {
     let mut words = name.split('_');
     let first = words.next().unwrap_or_default().to_owned();
     words.fold(first, |name, word| match word {

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use driver_core::event::{Event, Record};
 use script::{FailureKind, Language, Script, ScriptError};
 use tokio::time::timeout;
 
@@ -56,9 +57,12 @@ fn alive(pid: &str) -> bool {
 
 async fn cancelled_when_ready(text: &'static str) -> Ran {
     let bench = Bench::new(&["server"]);
-    let (driver, records) = (bench.driver.clone(), bench.records());
-    let run = tokio::spawn(async move { bench.run("cancelled.py", text).await });
-    timeout(SOON, Bench::logged(records, "ready")).await.expect("the script gets going");
+    let (driver, mut records) = (bench.driver.clone(), bench.records.clone());
+    let run = tokio::spawn(bench.run("cancelled.py", text));
+    let ready = |records: &Vec<Record>| {
+        records.iter().any(|record| matches!(&record.event, Event::Log { text, .. } if text == "ready"))
+    };
+    timeout(SOON, records.wait_for(ready)).await.expect("the script gets going").expect("the run goes on");
     driver.cancel("Ctrl-C");
     timeout(SOON, run).await.expect("it ends soon").expect("it does not panic")
 }

@@ -105,7 +105,7 @@ threading.Thread(target=lambda: right_1.succeed("sleep 600"), daemon=True).start
     assert_eq!(ran.scopes_around(from_threads), ["run the VM test script"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn scopes_nest_and_prints_stay_where_they_were_made() {
     let ran = run(
         "scopes.py",
@@ -261,6 +261,12 @@ assert len(output) == 100_000_000 and set(output[:1000]) == {"x"}
 assert server.succeed("printf 'gr\\303\\274\\303\\237e \\377|'") == "grüße \ufffd|"
 assert server.succeed("cat <<'E'\n" + "y" * 1_000_000 + "\nE").count("y") == 1_000_000
 try:
+    server.execute("printf 'ab\\377'", check_return=False)
+except UnicodeDecodeError as error:
+    assert (error.object, error.start) == (b"ab\xff", 2), error
+else:
+    raise AssertionError("bytes that are no text")
+try:
     server.succeed("echo \udc80")
 except UnicodeEncodeError:
     print("said at once")
@@ -283,4 +289,33 @@ async fn log_error_ends_the_script_as_upstream_does() {
     assert_eq!(ran.failure().kind, FailureKind::Exit);
     assert_eq!(ran.logged(Level::Error)[0], "so not");
     assert!(ran.printed().is_empty());
+}
+
+#[tokio::test]
+async fn what_a_machine_does_wrong_is_a_machine_error() {
+    let ran = run("panic.py", "start_all()\nserver.succeed('panic')\n").await;
+    assert_eq!((ran.failure().kind, ran.failure().line), (FailureKind::Machine, Some(2)));
+    assert!(ran.traceback().contains("\n\nMachineError: machine `server`: "), "{}", ran.traceback());
+}
+
+#[tokio::test]
+async fn a_wait_that_takes_too_long_is_pythons_own_timeout() {
+    let text = "import subprocess\nserver.start()\n\
+        try:\n    server.wait_for_shutdown(timeout=0.1)\n\
+        except subprocess.TimeoutExpired as error:\n    assert error.timeout == 0.1, error.timeout\n    raise\n";
+    let ran = run("timeout.py", text).await;
+    assert_eq!(ran.failure().kind, FailureKind::Assertion);
+    assert!(ran.failure().message.contains("within 100ms"), "{}", ran.failure().message);
+}
+
+#[tokio::test]
+async fn a_thread_that_fails_is_told_and_does_not_fail_the_test() {
+    let text = "import threading\n\
+        thread = threading.Thread(target=lambda: server.succeed('exit 9'), name='worker')\n\
+        thread.start()\nthread.join()\n";
+    let ran = run("thread.py", text).await;
+    ran.passed();
+    let printed = ran.printed();
+    assert_eq!(printed[0], "Exception in thread worker:");
+    assert_eq!(printed[printed.len() - 1], "RequestedAssertionFailed: command `exit 9` failed (exit code 9)");
 }
