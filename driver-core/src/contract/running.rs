@@ -13,7 +13,7 @@ use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::keys::Key;
 use crate::machine::{Backend, GuestPort, Machine};
-use crate::shell::Shell;
+use crate::shell::{Shell, quote};
 
 /// How long things may take that should take next to no time.
 const SOON: Duration = Duration::from_secs(30);
@@ -76,6 +76,12 @@ impl Guest {
         hold(text == "next\n", || format!("the next command's output is {text:?}"))
     }
 
+    async fn takes_a_long_command(&self) -> Result<(), String> {
+        let text = "0123456789abcde'".repeat(1 << 16);
+        let count = self.succeed(&format!("printf %s {} | wc -c", quote(&text))).await?;
+        hold(count.trim() == text.len().to_string(), || format!("{} bytes arrive as {count}", text.len()))
+    }
+
     async fn carries_every_byte(&self) -> Result<(), String> {
         let command = "for i in {0..255}; do printf \"\\\\x$(printf %x $i)\"; done";
         let output = self.shell.run(command, None, Deadline::after(SOON)).await;
@@ -83,7 +89,7 @@ impl Guest {
         hold(stdout == (0..=255).collect::<Vec<u8>>(), || {
             "they do not arrive as they were printed".to_owned()
         })?;
-        let content: Vec<u8> = (0..=255).cycle().take(70_000).collect();
+        let content: Vec<u8> = (0..=255).cycle().take(1_000_000).collect();
         let target = "innkeeper-contract.d/bytes";
         let within = Deadline::after(SOON);
         let sent = self.shell.upload(target, 0o600, content.as_slice(), content.len() as u64, within).await;
@@ -105,6 +111,7 @@ pub(super) async fn check(
 ) {
     findings.add("the console gives bytes", guest.prints().await);
     findings.add("the shell answers", guest.answers().await);
+    findings.add("the shell takes a command of 1 MiB", guest.takes_a_long_command().await);
     findings.add("the shell's port carries every byte, both ways", guest.carries_every_byte().await);
     findings.add(
         "a command that is given up does not break the next",

@@ -17,6 +17,9 @@ use crate::machine::GuestStream;
 /// Bytes that are read at once.
 const READ: usize = 64 << 10;
 
+/// Bytes outside of replies that are passed on in all: a guest that floods its port must not flood the log.
+const HEARD: usize = 1 << 20;
+
 /// Is given what is no part of a reply.
 pub(super) type Listener = Box<dyn Fn(&[u8]) + Send>;
 
@@ -78,7 +81,7 @@ impl Actor {
     pub(super) fn new(stream: Box<dyn GuestStream>, state: Arc<State>, heard: Listener) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let (phase, parser) = (state.watch_phase(), Parser::default());
-        let inbound = Inbound { reader, parser, phase, heard, state: Arc::clone(&state) };
+        let inbound = Inbound { reader, parser, phase, heard, left: HEARD, state: Arc::clone(&state) };
         // Random, so that a reply to an earlier driver is none to this one.
         let session = RandomState::new().build_hasher().finish();
         Self { inbound, writer, state, session }
@@ -180,6 +183,8 @@ struct Inbound {
     /// Tells when a reset makes the awaited reply void.
     phase: watch::Receiver<Phase>,
     heard: Listener,
+    /// Bytes that may still be passed on.
+    left: usize,
 }
 
 impl Inbound {
@@ -233,10 +238,16 @@ impl Inbound {
         }
     }
 
-    /// Line ends alone say nothing.
-    fn hear(&self, bytes: &[u8]) {
-        if !bytes.trim_ascii().is_empty() {
-            (self.heard)(bytes);
+    /// Passes on what is no part of a reply. Line ends alone say nothing.
+    fn hear(&mut self, bytes: &[u8]) {
+        if bytes.trim_ascii().is_empty() || self.left == 0 {
+            return;
+        }
+        let shown = &bytes[..bytes.len().min(self.left)];
+        self.left -= shown.len();
+        (self.heard)(shown);
+        if self.left == 0 {
+            (self.heard)(b"(and more, which is not shown)");
         }
     }
 }

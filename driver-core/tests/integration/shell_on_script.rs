@@ -87,6 +87,20 @@ async fn stray_bytes_before_a_reply_are_passed_on() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_flood_outside_of_replies_is_cut() {
+    let (shell, mut guest, heard) = Guest::new();
+    guest.greet().await;
+    let flood = "all work and no play ".repeat(1000);
+    for _ in 0..100 {
+        guest.say(&flood).await;
+    }
+    let (output, ()) = tokio::join!(shell.run("next", None, soon()), guest.answer("", 0));
+    assert_eq!(output.unwrap().status, 0);
+    let heard = text(&heard);
+    assert!(heard.len() < 1_100_000 && heard.ends_with("(and more, which is not shown)"), "{}", heard.len());
+}
+
+#[tokio::test(start_paused = true)]
 async fn bytes_in_the_middle_of_a_reply_spoil_that_reply_only() {
     let (shell, mut guest, heard) = Guest::new();
     guest.greet().await;
