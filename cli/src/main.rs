@@ -1,3 +1,62 @@
-//! The program.
+//! The program: flags, manifests, exit codes. What a test is made of lies in the other crates.
 
-fn main() {}
+mod args;
+mod backends;
+mod bug;
+mod console;
+mod doctor;
+mod exit;
+mod manifest;
+mod plan;
+mod remake;
+mod result_dir;
+mod run;
+mod signals;
+mod verdict;
+
+use std::io;
+use std::panic::{self, AssertUnwindSafe};
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use tracing_subscriber::EnvFilter;
+
+use crate::args::{Args, Command, When};
+use crate::manifest::FileError;
+
+fn main() -> ExitCode {
+    bug::watch();
+    let args = Args::parse();
+    log_if_asked();
+    // The hook has told about a panic already; what is left is the status.
+    let status = panic::catch_unwind(AssertUnwindSafe(|| dispatch(&args))).unwrap_or(exit::BUG);
+    ExitCode::from(if bug::seen() { exit::BUG } else { status })
+}
+
+fn dispatch(args: &Args) -> u8 {
+    let done = match &args.command {
+        Command::Run(run_args) => run::run(run_args, args.color),
+        Command::Doctor(doctor_args) => doctor::run(doctor_args, args.color),
+        Command::Report(report_args) => remake::run(report_args, args.color),
+    };
+    done.unwrap_or_else(|error| {
+        console::err(&describe(&error, args.color));
+        exit::USAGE
+    })
+}
+
+/// The error and its causes, each on a line of its own; the errors of a file in its own form.
+fn describe(error: &anyhow::Error, color: When) -> String {
+    if let Some(file_error) = error.downcast_ref::<FileError>() {
+        return file_error.render(color.look(&io::stderr()).colours);
+    }
+    let causes: String = error.chain().skip(1).map(|cause| format!("\n  {cause}")).collect();
+    format!("error: {error}{causes}")
+}
+
+/// Our own log, for those who work on innkeeper: `INNKEEPER_LOG=debug`.
+fn log_if_asked() {
+    if let Ok(filter) = EnvFilter::try_from_env("INNKEEPER_LOG") {
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).init();
+    }
+}

@@ -1,0 +1,148 @@
+//! The things that `doctor` looks at, one function each.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use backend_qemu::probe_kvm;
+
+use super::Finding;
+use crate::manifest::{cache_dir, image_dirs, images_in};
+
+/// What one small machine takes, in MiB.
+const MACHINE_MIB: u64 = 1024;
+
+/// The oldest Python that runs the client.
+const OLDEST_PYTHON: (u32, u32) = (3, 9);
+
+/// Looks at everything.
+pub(super) fn all() -> Vec<Finding> {
+    let mut findings = vec![qemu(), qemu_img(), kvm()];
+    findings.extend(languages());
+    findings.extend([memory(), space("temp", &env::temp_dir())]);
+    findings.extend(cache_dir().map(|cache| space("cache", &cache)));
+    findings.push(images());
+    findings
+}
+
+fn qemu() -> Finding {
+    let (program, package) = match env::consts::ARCH {
+        "aarch64" => ("qemu-system-aarch64", "qemu-system-arm"),
+        _ => ("qemu-system-x86_64", "qemu-system-x86"),
+    };
+    program_or_missing("qemu", program, package)
+}
+
+fn qemu_img() -> Finding {
+    program_or_missing("qemu-img", "qemu-img", "qemu-utils")
+}
+
+fn program_or_missing(name: &'static str, program: &str, package: &str) -> Finding {
+    match version_of(program, &["--version"]) {
+        Some(version) => Finding::good(name, version),
+        None => Finding::missing(
+            name,
+            format!("`{program}` is not on the PATH, or does not start"),
+            format!("install the package `{package}`"),
+        ),
+    }
+}
+
+fn kvm() -> Finding {
+    let probe = probe_kvm();
+    if probe.is_usable() {
+        return Finding::good("kvm", probe.to_string());
+    }
+    let way_out = match probe.way_out() {
+        "" => "nothing to be done here".to_owned(),
+        way_out => way_out.to_owned(),
+    };
+    Finding::limited("kvm", format!("{probe}; machines run on TCG"), way_out)
+}
+
+/// Python and Perl: a test needs the one that it is written in.
+fn languages() -> [Finding; 2] {
+    let python = version_of("python3", &["-c", "import sys; print('%d.%d.%d' % sys.version_info[:3])"]);
+    let perl = version_of("perl", &["-MJSON::PP", "-MIO::Socket::UNIX", "-e", "printf '%vd', $^V"]);
+    let neither = python.is_none() && perl.is_none();
+    let absent = |name, language: &str, package: &str| {
+        let found = format!("not found: scripts in {language} cannot run");
+        let way_out = format!("install the package `{package}`");
+        if neither { Finding::missing(name, found, way_out) } else { Finding::limited(name, found, way_out) }
+    };
+    let python = match python {
+        Some(version) if is_recent(&version) => Finding::good("python3", version),
+        Some(version) => {
+            let (major, minor) = OLDEST_PYTHON;
+            Finding::limited("python3", version, format!("scripts in Python need {major}.{minor} or later"))
+        }
+        None => absent("python3", "Python", "python3"),
+    };
+    let perl = perl.map_or_else(|| absent("perl", "Perl", "perl"), |version| Finding::good("perl", version));
+    [python, perl]
+}
+
+fn is_recent(version: &str) -> bool {
+    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(OLDEST_PYTHON.0), Some(OLDEST_PYTHON.1))
+}
+
+fn memory() -> Finding {
+    let meminfo = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:")?.split_whitespace().next()?.parse::<u64>().ok());
+    match available.map(|kib| kib / 1024) {
+        None => Finding::limited("memory", "unknown", "/proc/meminfo says nothing of MemAvailable"),
+        Some(mib) if mib < MACHINE_MIB => Finding::limited(
+            "memory",
+            format!("{} free", size(mib)),
+            "give machines less with `memory` in the manifest, or end what uses the memory",
+        ),
+        Some(mib) => Finding::good("memory", format!("{} free", size(mib))),
+    }
+}
+
+/// The space where `path` is, or would be.
+fn space(name: &'static str, path: &Path) -> Finding {
+    let there = path.ancestors().find(|dir| dir.is_dir()).unwrap_or(Path::new("/"));
+    let Ok(stat) = rustix::fs::statvfs(there) else {
+        return Finding::limited(
+            name,
+            format!("`{}` cannot be looked at", path.display()),
+            "check its permissions",
+        );
+    };
+    let mib = stat.f_bavail.saturating_mul(stat.f_frsize) >> 20;
+    let found = format!("{} free in {}", size(mib), path.display());
+    if mib >= MACHINE_MIB {
+        return Finding::good(name, found);
+    }
+    let variable = if name == "temp" { "TMPDIR" } else { "INNKEEPER_CACHE" };
+    Finding::limited(name, found, format!("free some, or set {variable} to a directory with more"))
+}
+
+fn images() -> Finding {
+    let dirs = image_dirs();
+    let names: Vec<String> = dirs.iter().flat_map(|dir| images_in(dir)).collect();
+    if names.is_empty() {
+        let places: Vec<_> = dirs.iter().map(|dir: &PathBuf| dir.display().to_string()).collect();
+        return Finding::limited(
+            "images",
+            format!("none in {}", places.join(", ")),
+            "build one with `cargo xtask guests base` in innkeeper's source tree; a manifest can also name its own",
+        );
+    }
+    Finding::good("images", names.join(", "))
+}
+
+/// The first line of what `program` says of its version; `None` when it is not there or fails.
+fn version_of(program: &str, args: &[&str]) -> Option<String> {
+    let output = Command::new(program).args(args).output().ok().filter(|output| output.status.success())?;
+    String::from_utf8_lossy(&output.stdout).lines().next().map(|line| line.trim().to_owned())
+}
+
+fn size(mib: u64) -> String {
+    if mib < 1024 { format!("{mib} MiB") } else { format!("{} GiB", mib / 1024) }
+}

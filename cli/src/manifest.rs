@@ -1,0 +1,77 @@
+//! The manifest: a TOML file that names a test's script and machines (docs/manifest.md).
+//!
+//! Reading it looks at nothing but its text; whether the files it names are there is [`crate::plan`]'s
+//! business.
+
+mod image;
+mod machine;
+mod problem;
+mod reader;
+mod values;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+pub(crate) use image::{Image, ImageRef, cache_dir, image_dirs, images_in};
+pub(crate) use machine::{Machine, Source};
+pub(crate) use problem::FileError;
+pub(crate) use values::parse_duration;
+
+use reader::{Section, read_file};
+
+/// The time that a test may take when its manifest does not say.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
+
+/// A manifest as it was written, with paths made relative to the working directory.
+#[derive(Debug)]
+pub(crate) struct Manifest {
+    /// The test's name; fit for a directory's.
+    pub(crate) name: String,
+    /// The test script.
+    pub(crate) script: PathBuf,
+    /// The time that the whole run may take.
+    pub(crate) timeout: Duration,
+    /// The machines, sorted by name.
+    pub(crate) machines: Vec<Machine>,
+}
+
+impl Manifest {
+    /// Reads the manifest at `path`.
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+        let source = std::fs::read_to_string(path)
+            .with_context(|| format!("the manifest `{}` cannot be read", path.display()))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        Ok(read_file(path, &source, "the manifest", |section| Self::from_section(section, folder))?)
+    }
+
+    fn from_section(section: &mut Section<'_, '_>, folder: &Path) -> Option<Self> {
+        let name = section.required::<String>("name");
+        if let Some(name) = &name
+            && !is_file_name(name.get_ref())
+        {
+            section.problems().add(
+                name.span(),
+                format!("{:?} cannot be a test's name", name.get_ref()),
+                "a result directory bears it: no `/`, no `.` in front, no control characters",
+            );
+        }
+        let script = section.required::<PathBuf>("script");
+        let timeout = section.optional("timeout").unwrap_or(DEFAULT_TIMEOUT);
+        let machines = machine::read_all(section, folder);
+        Some(Self {
+            name: name?.into_inner(),
+            script: folder.join(script?.into_inner()),
+            timeout,
+            machines: machines?,
+        })
+    }
+}
+
+fn is_file_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= 200
+        && !name.starts_with('.')
+        && !name.contains(|c: char| c == '/' || c.is_control())
+}

@@ -1,0 +1,176 @@
+//! `innkeeper run`: the life of a test, from the manifest to the verdict.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::Context as _;
+use driver_core::event::{Event, FORMAT, Level, Outcome, RunEnded, RunStarted};
+use driver_core::{Deadline, Driver, DriverConfig, DriverError, Journal, Reporter};
+use report::{Terminal, Verbosity};
+use script::Script;
+use tokio::time::{sleep, sleep_until};
+
+use crate::args::{RunArgs, When};
+use crate::manifest::Manifest;
+use crate::plan::TestPlan;
+use crate::result_dir::ResultDir;
+use crate::signals::Signals;
+use crate::verdict::Verdict;
+use crate::{bug, console, exit};
+
+/// Where results go if the user does not say.
+const RESULTS: &str = "innkeeper-results";
+
+/// How long the script may take to end after it has been told to. It kills its interpreter sooner.
+const GRACE: Duration = Duration::from_secs(4);
+
+/// Runs the test and returns the exit status. An error is one of usage: nothing has been started then, and
+/// no result directory made.
+pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
+    let manifest = Manifest::read(&args.manifest)?;
+    let plan = TestPlan::new(manifest, args.script.clone(), args.timeout);
+    let script = Script::new(&plan.script, None)?;
+    let results = args.output.clone().unwrap_or_else(|| Path::new(RESULTS).join(&plan.name));
+    let dir = ResultDir::create(&results)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let status = runtime.block_on(async {
+        let signals = Signals::listen().context("signals cannot be listened to")?;
+        let journal =
+            Journal::create(&dir.path().join(report::EVENTS), reporters(args, color, &results, &dir)?)?;
+        Ok(conduct(plan, &script, &dir, journal, signals).await)
+    });
+    // A thread that hangs in a system call must not keep the program.
+    runtime.shutdown_background();
+    status
+}
+
+fn reporters(
+    args: &RunArgs,
+    color: When,
+    results: &Path,
+    dir: &ResultDir,
+) -> Result<Vec<Box<dyn Reporter>>, DriverError> {
+    let verbosity = match (args.quiet, args.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    };
+    let mut reporters = report::file_views(dir.path())?;
+    reporters.push(Box::new(Terminal::stdio_with(color.look(&io::stderr()), verbosity, results)));
+    Ok(reporters)
+}
+
+/// Everything between the first event and the last.
+async fn conduct(
+    plan: TestPlan,
+    script: &Script,
+    dir: &ResultDir,
+    journal: Journal,
+    mut signals: Signals,
+) -> u8 {
+    let deadline = Deadline::after(plan.timeout);
+    journal.emit(None, run_started(&plan));
+    if let Some(aside) = dir.moved_aside() {
+        journal.log(Level::Info, None, format!("the earlier result is in {} now", aside.display()));
+    }
+    for warning in plan.warnings() {
+        journal.log(Level::Warning, None, warning);
+    }
+
+    let mut verdict = match set_up(plan, dir.path().to_owned(), journal.clone(), deadline) {
+        Ok(driver) => {
+            let verdict = supervise(&driver, script, deadline, &mut signals).await;
+            tokio::select! {
+                () = driver.shut_down() => {}
+                // A second signal: the guard ends what is left.
+                _ = signals.next() => {}
+            }
+            verdict
+        }
+        Err(error) => Verdict::of_error(&error),
+    };
+
+    if bug::seen() {
+        verdict =
+            Verdict::new(Outcome::Bug, Some("innkeeper has a bug; standard error tells more".to_owned()));
+    }
+    journal.emit(None, run_ended(&verdict, &journal));
+    match journal.close() {
+        Ok(()) => verdict.exit_status,
+        Err(errors) => {
+            for error in errors {
+                console::err(&format!("error: {}", error.chain()));
+            }
+            // A result that was not written whole is no pass.
+            if verdict.exit_status == exit::PASSED { exit::MACHINES } else { verdict.exit_status }
+        }
+    }
+}
+
+fn set_up(
+    plan: TestPlan,
+    out_dir: PathBuf,
+    journal: Journal,
+    deadline: Deadline,
+) -> Result<Arc<Driver>, DriverError> {
+    let machines = plan.machines()?;
+    Driver::new(DriverConfig { journal, out_dir, deadline, machines })
+}
+
+/// Runs the test until it is over, or its time is, or somebody stops it.
+async fn supervise(
+    driver: &Arc<Driver>,
+    script: &Script,
+    deadline: Deadline,
+    signals: &mut Signals,
+) -> Verdict {
+    let mut test = pin!(async {
+        match driver.check().await {
+            Ok(()) => Verdict::of_script(script, script::run(driver, script).await),
+            Err(error) => Verdict::of_error(&error),
+        }
+    });
+    let verdict = tokio::select! {
+        verdict = &mut test => return verdict,
+        signal = signals.next() => Verdict::interrupted(signal),
+        () = sleep_until(deadline.instant()) => Verdict::new(
+            Outcome::TimedOut,
+            Some(format!(
+                "the test took longer than the {} that it may take (`timeout` in the manifest, or --timeout)",
+                humantime::format_duration(deadline.limit())
+            )),
+        ),
+    };
+    driver.cancel(verdict.message.as_deref().unwrap_or_default());
+    tokio::select! {
+        _ = &mut test => {}
+        () = sleep(GRACE) => {}
+        _ = signals.next() => {}
+    }
+    verdict
+}
+
+fn run_started(plan: &TestPlan) -> Event {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Event::RunStarted(RunStarted {
+        format: FORMAT,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        test: plan.name.clone(),
+        machines: plan.wanted.iter().map(|machine| machine.name.clone()).collect(),
+        script: plan.script.display().to_string(),
+        timeout_s: plan.timeout.as_secs_f64(),
+        started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn run_ended(verdict: &Verdict, journal: &Journal) -> Event {
+    Event::RunEnded(RunEnded {
+        outcome: verdict.outcome,
+        message: verdict.message.clone(),
+        duration_us: journal.elapsed_us(),
+        exit_status: verdict.exit_status,
+    })
+}

@@ -1,0 +1,42 @@
+//! What `innkeeper doctor` says of hosts that lack things.
+
+use crate::Place;
+
+#[test]
+fn a_host_without_anything_is_unfit_and_told_what_to_install() {
+    let place = Place::with(&[]);
+    let said = crate::Said::of(place.program().arg("doctor").env("PATH", "/nowhere").output().unwrap());
+    assert_eq!(said.status, Some(3), "{said:?}");
+    for text in
+        ["MISSING", "`qemu-system-x86`", "`qemu-utils`", "`python3`", "`perl`", "Tests cannot run here"]
+    {
+        assert!(said.stdout.contains(text), "{text:?} is missing in:\n{}", said.stdout);
+    }
+}
+
+#[test]
+fn json_says_the_same() {
+    let place = Place::with(&[]);
+    let text = place.run(&["doctor"]);
+    let json = place.run(&["doctor", "--json"]);
+    assert_eq!(text.status, json.status);
+    let report: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(report["fit"], json.status == Some(0));
+    for finding in report["findings"].as_array().unwrap() {
+        assert!(
+            text.stdout.contains(finding["name"].as_str().unwrap()),
+            "{finding} is missing in:\n{}",
+            text.stdout
+        );
+    }
+}
+
+#[test]
+fn images_are_listed_by_name() {
+    let place = Place::with(&[]);
+    let image = place.path().join("cache/images/tiny");
+    std::fs::create_dir_all(&image).unwrap();
+    std::fs::write(image.join("image.toml"), "kernel = \"vmlinuz\"").unwrap();
+    let said = place.run(&["doctor"]);
+    assert!(said.stdout.lines().any(|line| line.contains("images") && line.ends_with("tiny")), "{said:?}");
+}
