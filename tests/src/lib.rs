@@ -1,1 +1,13 @@
-//! Helpers of the whole-product tests.
+//! Helpers of the whole-product tests: the built program in a world of its own, what it leaves behind,
+//! and whether this host can boot machines at all.
+
+mod image;
+mod leaks;
+mod program;
+mod run;
+mod slot;
+
+pub use image::{Image, need_vm};
+pub use leaks::{Leaks, processes_with};
+pub use program::program;
+pub use run::{Finished, Run, Setup};

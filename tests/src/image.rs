@@ -1,0 +1,85 @@
+//! Whether this host can boot machines, and which images there are to boot.
+
+use std::env;
+use std::fs;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// An image that is there.
+#[derive(Debug, Clone)]
+pub struct Image {
+    dir: PathBuf,
+}
+
+impl Image {
+    /// Its directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Writes an image to `dir` that boots this one's files with `words` at the end of the kernel's command
+    /// line.
+    ///
+    /// # Panics
+    /// When this image's description is not of the form that `cargo xtask guests` writes.
+    pub fn with_cmdline(&self, dir: &Path, words: &str) {
+        let description =
+            fs::read_to_string(self.dir.join("image.toml")).expect("an image has a description");
+        fs::create_dir_all(dir).expect("a directory for the image");
+        let line = |line: &str| match line.split_once(" = ") {
+            Some(("cmdline", value)) => format!("cmdline = \"{} {words}\"\n", value.trim_matches('"')),
+            Some((key @ ("kernel" | "initrd" | "path"), value)) => {
+                format!("{key} = \"{}\"\n", self.dir.join(value.trim_matches('"')).display())
+            }
+            _ => format!("{line}\n"),
+        };
+        let changed: String = description.lines().map(line).collect();
+        fs::write(dir.join("image.toml"), changed).expect("a description for the image");
+    }
+}
+
+/// The image `name` if this host can boot it. Otherwise the test is skipped, which is said aloud; with
+/// `REQUIRE_VM=1` in the environment it fails instead.
+///
+/// # Panics
+/// As said.
+#[must_use]
+pub fn need_vm(name: &str) -> Option<Image> {
+    match find(name) {
+        Ok(image) => Some(image),
+        Err(missing) if env::var_os("REQUIRE_VM").is_some_and(|value| value == "1") => {
+            panic!("{missing}, and REQUIRE_VM=1 forbids to skip the test")
+        }
+        Err(missing) => {
+            // Not `eprintln!`, which the test harness swallows in tests that pass.
+            let test = std::thread::current().name().unwrap_or("a test").to_owned();
+            let _ = writeln!(io::stderr().lock(), "SKIPPED {test}: {missing}");
+            None
+        }
+    }
+}
+
+fn find(name: &str) -> Result<Image, String> {
+    for (program, package) in [("qemu-system-x86_64", "qemu-system-x86"), ("qemu-img", "qemu-utils")] {
+        let started = Command::new(program).arg("--version").stdout(Stdio::null()).status();
+        if !started.is_ok_and(|status| status.success()) {
+            return Err(format!("there is no `{program}` (install the package `{package}`)"));
+        }
+    }
+    let dir = image_dirs().into_iter().map(|dir| dir.join(name)).find(|dir| dir.join("image.toml").is_file());
+    dir.map(|dir| Image { dir })
+        .ok_or_else(|| format!("there is no image `{name}` (build it with `cargo xtask guests {name}`)"))
+}
+
+fn image_dirs() -> Vec<PathBuf> {
+    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
+    let own = set("INNKEEPER_IMAGES").map(|dirs| env::split_paths(&dirs).collect()).unwrap_or_default();
+    let cache = set("INNKEEPER_CACHE")
+        .map(PathBuf::from)
+        .or_else(|| set("XDG_CACHE_HOME").map(|cache| Path::new(&cache).join("innkeeper")))
+        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".cache/innkeeper")));
+    let dirs: Vec<PathBuf> = own;
+    dirs.into_iter().chain(cache.map(|cache| cache.join("images"))).collect()
+}

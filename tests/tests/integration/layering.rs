@@ -1,0 +1,22 @@
+//! Who may depend on whom: driver-core at the bottom, the program on top, strangers between.
+
+use cargo_metadata::MetadataCommand;
+
+#[test]
+fn siblings_are_strangers_and_driver_core_knows_none_of_them() {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+    let metadata = MetadataCommand::new().manifest_path(manifest).no_deps().exec().unwrap();
+    let members: Vec<&str> = metadata.packages.iter().map(|package| package.name.as_str()).collect();
+    for package in &metadata.packages {
+        let allowed: &[&str] = match package.name.as_str() {
+            "driver-core" => &[],
+            // The program puts everything together.
+            "cli" => &members,
+            _ => &["driver-core"],
+        };
+        let ours = package.dependencies.iter().map(|dependency| dependency.name.as_str());
+        for dependency in ours.filter(|name| members.contains(name) && *name != package.name.as_str()) {
+            assert!(allowed.contains(&dependency), "`{}` must not know `{dependency}`", package.name);
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The whole product: the built program with real machines.
+//!
+//! A test needs a machine as a rule, and says aloud when it is skipped for want of one; `REQUIRE_VM=1`
+//! makes that a failure. Whatever ends a run, each test also looks that nothing of it is left.
+
+mod boot;
+mod guestbook;
+mod layering;
+mod machine_dies;
+mod nothing_to_run;
+mod shell;
+mod stopped;
+
+use std::time::Duration;
+
+/// How soon after its cause a run has to be over.
+const SOON: Duration = Duration::from_secs(5);
+
+/// A machine that boots the image `name`, as a manifest has it.
+fn machine(name: &str) -> String {
+    format!("[machines.server]\nimage = \"{name}\"\n")
+}
