@@ -15,7 +15,8 @@ while read -r order pgid; do
     esac
 done
 for group in $groups; do
-    kill -KILL -- "-$group"
+    # dash takes `--` only after `-s`.
+    kill -s KILL -- "-$group"
 done
 # A process that was just killed may hold files for a moment yet.
 for _ in 1 2 3 4 5 6 7 8 9 10; do

@@ -51,9 +51,20 @@ pub(super) static TABLE: &[Verb] = &[
     verb!(Machine wait_until_fails(command: Text, timeout: Duration = "900") -> Text,
         "Runs a shell command again and again until it fails. Returns its last output.",
         |call, args| call.node()?.wait_until_fails(&args.command, args.timeout.0)),
-    verb!(Machine sleep(duration: Duration) -> Nothing,
-        "Lets the guest sleep: its time, not the host's.",
-        |call, args| call.node()?.sleep(args.duration.0)),
+    verb!(Machine sleep(secs: MaybeDuration = "null", duration: MaybeDuration = "null") -> Nothing,
+    "Lets the guest sleep: its time, not the host's. `secs` is the old name of `duration`.",
+    |call, args| {
+        let duration = match (args.secs, args.duration) {
+            (Some(duration), None) | (None, Some(duration)) => duration.0,
+            (Some(_), Some(_)) => {
+                return Err(DriverError::usage("sleep() got both 'duration' and 'secs'. Pass only 'duration'"));
+            }
+            (None, None) => {
+                return Err(DriverError::usage("sleep() missing required argument 'duration'"));
+            }
+        };
+        call.node()?.sleep(duration)
+    }),
     // Units
     verb!(Machine systemctl(q: Text, user: MaybeText = "null") -> StatusAndText,
         "Runs systemctl with the given arguments, for the manager of `user` if one is named.",

@@ -2,5 +2,8 @@
 
 mod contract;
 mod fake;
+mod life;
 mod shell_on_bash;
 mod shell_on_script;
+mod stage;
+mod verbs;

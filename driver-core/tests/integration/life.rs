@@ -1,0 +1,168 @@
+//! Machines that start, end, die and come back, and runs that are cut short.
+
+use std::time::Duration;
+
+use driver_core::event::{Event, MachineState, Record};
+use driver_core::fake::{FakeBackend, Play, Reply};
+use driver_core::{DriverError, ErrorKind, ExitReason};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::stage::Stage;
+
+fn states(records: &[Record]) -> Vec<MachineState> {
+    let state = |record: &Record| match record.event {
+        Event::MachineState { state } => Some(state),
+        _ => None,
+    };
+    records.iter().filter_map(state).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_is_booted_by_its_first_command_and_again_after_a_shutdown() {
+    let play = Play::default().answer("true", Reply::says(""));
+    let (stage, backend) = Stage::playing(play);
+    let server = backend.handle("server");
+    assert!(!stage.server.is_up());
+    stage.server.succeed(&["true"], None).await.unwrap();
+    assert!(stage.server.is_up());
+    stage.server.start(None).await.unwrap();
+    assert_eq!(server.record().launches, 1, "start() of a machine that is on does nothing");
+    stage.server.crash().await.unwrap();
+    assert!(!stage.server.is_on());
+    stage.server.shutdown().await.unwrap();
+    stage.server.succeed(&["true"], None).await.unwrap();
+    assert_eq!(server.record().launches, 2);
+    use MachineState::{Connected, Off, Running, Starting};
+    let life = [Starting, Running, Connected, Off];
+    assert_eq!(states(&stage.end().await), [life, life].concat());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_dies_in_the_middle_of_a_command_ends_it_and_stays_dead() {
+    let play = Play::default().answer("sleep 600", Reply::Never);
+    let (stage, backend) = Stage::playing(play);
+    let server = backend.handle("server");
+    let (result, ()) = tokio::join!(stage.server.succeed(&["sleep 600"], None), async {
+        server.recorded(|record| record.commands == ["sleep 600"]).await;
+        server.exit(ExitReason::Signal { number: 9 }, &["out of memory"]);
+    });
+    let error = result.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "machine `server`: the hypervisor was killed by signal 9 (SIGKILL); its last words: `out of memory` \
+         (while running `sleep 600`)"
+    );
+    assert_eq!(error.kind(), ErrorKind::Machine);
+    // Nobody boots it behind the test's back ...
+    let later = stage.server.succeed(&["true"], None).await.unwrap_err();
+    assert!(matches!(later, DriverError::Exited { .. }), "{later}");
+    // ... but who asks for it gets it.
+    stage.server.start(None).await.unwrap();
+    assert_eq!(server.record().launches, 2);
+    let records = stage.end().await;
+    let unexpected = |record: &Record| matches!(record.event, Event::MachineExited { expected: false, .. });
+    assert_eq!(records.iter().filter(|record| unexpected(record)).count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_that_only_the_console_tells_ends_what_waits() {
+    let play = Play::default().answer("sleep 600", Reply::Never);
+    let (stage, backend) = Stage::playing(play);
+    let server = backend.handle("server");
+    let began = Instant::now();
+    let (result, ()) = tokio::join!(stage.server.succeed(&["sleep 600"], None), async {
+        server.recorded(|record| record.commands == ["sleep 600"]).await;
+        server.print("[   42.0] Kernel panic - not syncing: sysrq triggered crash");
+    });
+    let error = result.unwrap_err().to_string();
+    assert!(error.starts_with("machine `server`: the guest's kernel panicked"), "{error}");
+    assert!(error.contains("sysrq triggered crash") && error.contains("`sleep 600`"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_without_a_shell_says_how_far_it_came() {
+    let play =
+        Play::new().print("SeaBIOS").print("[    0.0] Linux version 6.12").print("VFS: cannot open root");
+    let (stage, _) = Stage::playing(play);
+    let error = stage.server.succeed(&["true"], None).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "machine `server`: no root shell appeared within 60s (the boot came as far as the kernel; last line on \
+         the console: `VFS: cannot open root`)"
+    );
+    assert_eq!(error.kind(), ErrorKind::Machine);
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_launch_that_fails_leaves_a_machine_that_is_off() {
+    let play = Play::new().refuse_launch(ExitReason::Status { code: 1 }, &["no such disk"]);
+    let (stage, _) = Stage::playing(play);
+    let error = stage.server.start(None).await.unwrap_err().to_string();
+    assert!(error.contains("status 1") && error.contains("no such disk"), "{error}");
+    assert!(!stage.server.is_on());
+    assert_eq!(states(&stage.end().await), [MachineState::Starting, MachineState::Off]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_that_does_not_come_is_a_timeout() {
+    let (stage, _) = Stage::playing(Play::default());
+    stage.server.connect().await.unwrap();
+    let error = stage.server.wait_for_shutdown(Some(Duration::from_secs(5))).await.unwrap_err();
+    assert!(matches!(error, DriverError::Timeout { .. }), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Timeout);
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancelled_run_ends_every_call_and_removes_its_directory() {
+    let play = Play::default().answer("sleep 600", Reply::Never);
+    let (stage, backend) = Stage::playing(play);
+    let run_dir = stage.driver.run_dir().to_owned();
+    assert!(run_dir.is_dir());
+    let (result, ()) = tokio::join!(stage.call("succeed", json!({"commands": ["sleep 600"]})), async {
+        backend.handle("server").recorded(|record| !record.commands.is_empty()).await;
+        stage.driver.cancel("somebody pulled the plug");
+        stage.driver.cancel("too late");
+    });
+    let error = result.unwrap_err().to_string();
+    assert_eq!(error, "the run is being ended (somebody pulled the plug)");
+    assert!(stage.call("is_up", json!({})).await.is_err(), "later calls fail too");
+    stage.end().await;
+    assert!(!run_dir.exists());
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_run_here_is_said_before_anything_starts() {
+    let backend = FakeBackend::new()
+        .with_host_problem("there is no hypervisor", "install one")
+        .with_play("server", Play::default());
+    let stage = Stage::new(&backend);
+    let error = stage.driver.check().await.unwrap_err();
+    assert_eq!(error.to_string(), "backend `fake`: there is no hypervisor (install one)");
+    assert_eq!(backend.handle("server").record().launches, 0);
+    stage.end().await;
+}
+
+/// The guard's own promise, tried with a process of ours instead of a hypervisor.
+#[test]
+fn the_guard_kills_what_is_registered_and_spares_what_is_released() {
+    use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+    use std::process::{Command, Stdio};
+
+    let folder = tempfile::tempdir().unwrap().keep();
+    let guard = driver_core::Guard::start(&folder).unwrap();
+    let start = || Command::new("cat").stdin(Stdio::piped()).process_group(0).spawn().unwrap();
+    let (mut registered, mut released) = (start(), start());
+    guard.group(registered.id());
+    guard.group(released.id());
+    guard.release(released.id());
+    drop(guard);
+    assert_eq!(registered.wait().unwrap().signal(), Some(9));
+    assert!(!folder.exists());
+    drop(released.stdin.take());
+    assert!(released.wait().unwrap().success());
+}
