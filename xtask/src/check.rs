@@ -66,10 +66,13 @@ fn script_checks() -> Result<Vec<Command>> {
         checks.push(compile);
     }
     for path in perl {
-        let folder = Path::new(path).parent().unwrap_or(Path::new("."));
-        let library = folder.ancestors().find(|folder| folder.ends_with("lib")).unwrap_or(folder);
-        let mut compile = command::command("perl", &["-c", "-I"]);
-        compile.arg(library).arg(path);
+        let mut compile = command::command("perl", &["-c"]);
+        // A module's name says how far above it its library begins; one of these is it.
+        let folders = Path::new(path).ancestors().skip(1).filter(|folder| *folder != Path::new(""));
+        for folder in folders {
+            compile.arg("-I").arg(folder);
+        }
+        compile.arg(path);
         checks.push(compile);
     }
     Ok(checks)
