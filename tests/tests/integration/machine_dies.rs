@@ -1,7 +1,5 @@
 //! Machines that die while somebody needs them: the run ends at once, and says which and how.
 
-use std::time::Instant;
-
 use driver_core::event::{Event, Outcome, Record};
 use integration_tests::{Run, Setup, need_vm};
 use rustix::process::Signal;
@@ -42,9 +40,7 @@ fn a_kernel_panic_while_a_command_runs() {
         "the panic",
         |record: &Record| matches!(&record.event, Event::Console { line } if line.contains("Kernel panic")),
     );
-    let began = Instant::now();
     let run = run.finish_within(SOON);
-    assert!(began.elapsed() < SOON);
     run.assert_status(3);
     run.assert_says(&["machine `server`", "panic"]);
     assert_eq!(run.ended().outcome, Outcome::MachineFailed);
