@@ -28,23 +28,26 @@ impl Accelerator {
     }
 }
 
-/// Decides. The text says what was decided and why, in one line.
-pub(crate) fn choose(asked: Accel, probe: impl FnOnce() -> KvmProbe) -> (Accelerator, String) {
+/// Decides; the probe is only waited for when that depends on it. The text says what was decided and why,
+/// in one line.
+pub(crate) async fn choose(asked: Accel, probe: impl Future<Output = KvmProbe>) -> (Accelerator, String) {
     match asked {
         Accel::Kvm => (Accelerator::Kvm, "accelerator: KVM, as asked".to_owned()),
         Accel::Tcg => (Accelerator::Tcg, "accelerator: TCG, as asked".to_owned()),
         Accel::Auto => {
-            let found = probe();
+            let found = probe.await;
             if found.is_usable() {
-                return (Accelerator::Kvm, format!("accelerator: KVM ({found})"));
+                return (Accelerator::Kvm, format!("accelerator: KVM, since {found}"));
             }
-            (Accelerator::Tcg, format!("accelerator: TCG ({found})"))
+            (Accelerator::Tcg, format!("accelerator: TCG, since {found}"))
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::future::{pending, ready};
+
     use super::{Accelerator, choose};
     use crate::config::Accel;
     use crate::kvm_probe::{KvmProbe, KvmVerdict};
@@ -53,20 +56,20 @@ mod tests {
         KvmProbe { verdict, million_instructions_per_second: speed }
     }
 
-    #[test]
-    fn auto_takes_kvm_only_where_it_is_worth_it_and_says_why() {
-        let (chosen, why) = choose(Accel::Auto, || found(KvmVerdict::Usable, Some(2400.0)));
+    #[tokio::test]
+    async fn auto_takes_kvm_only_where_it_is_worth_it_and_says_why() {
+        let (chosen, why) = choose(Accel::Auto, ready(found(KvmVerdict::Usable, Some(2400.0)))).await;
         assert_eq!(chosen, Accelerator::Kvm);
-        assert_eq!(why, "accelerator: KVM (KVM works (2400 million instructions/s))");
-        let (chosen, why) = choose(Accel::Auto, || found(KvmVerdict::Forbidden, None));
+        assert_eq!(why, "accelerator: KVM, since KVM works (2400 million instructions/s)");
+        let (chosen, why) = choose(Accel::Auto, ready(found(KvmVerdict::Forbidden, None))).await;
         assert_eq!(chosen, Accelerator::Tcg);
-        assert_eq!(why, "accelerator: TCG (`/dev/kvm` may not be opened by this user)");
+        assert_eq!(why, "accelerator: TCG, since `/dev/kvm` may not be opened by this user");
     }
 
-    #[test]
-    fn an_explicit_choice_is_obeyed_without_a_probe() {
+    #[tokio::test]
+    async fn an_explicit_choice_is_obeyed_without_a_probe() {
         for (asked, chosen) in [(Accel::Kvm, Accelerator::Kvm), (Accel::Tcg, Accelerator::Tcg)] {
-            assert_eq!(choose(asked, || unreachable!("nobody asked")).0, chosen);
+            assert_eq!(choose(asked, pending()).await.0, chosen);
         }
     }
 }

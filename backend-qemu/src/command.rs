@@ -145,3 +145,86 @@ fn add_channels(arguments: &mut Arguments, spec: &MachineSpec, sockets: Sockets<
 fn has_desktop() -> bool {
     ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(|name| std::env::var_os(name).is_some())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use driver_core::{Boot, Disk, DiskFormat, MachineSpec};
+    use serde_json::{Value, json};
+
+    use super::{Sockets, for_description, for_start_script};
+    use crate::accel::Accelerator;
+    use crate::config::Options;
+
+    fn spec() -> MachineSpec {
+        let disk = Disk { path: "/images/base.ext4".into(), format: DiskFormat::Raw };
+        MachineSpec {
+            name: "web".to_owned(),
+            boot: Boot::Kernel {
+                kernel: "/images/vmlinuz".into(),
+                initrd: None,
+                cmdline: "root=/dev/vda quiet".to_owned(),
+                disks: vec![disk],
+            },
+            memory_mib: 1024,
+            cores: 2,
+            state_dir: "/run/a,b".into(),
+            shared_dir: "/run/shared".into(),
+            shares: Vec::new(),
+            allow_reboot: false,
+            options: Value::Null,
+        }
+    }
+
+    fn sockets() -> Sockets<'static> {
+        Sockets { control: Path::new("/run/a,b/qmp"), shell: Path::new("/run/a,b/shell") }
+    }
+
+    /// The command line as one text, which is easier to compare.
+    fn text(arguments: &[std::ffi::OsString]) -> String {
+        arguments.join(std::ffi::OsStr::new(" ")).into_string().expect("arguments in UTF-8")
+    }
+
+    fn options(table: &Value) -> Options {
+        Options::parse(table, "web", true).expect("settings that make sense")
+    }
+
+    #[test]
+    fn a_start_script_is_given_the_channels_and_nothing_else() {
+        let options = options(&json!({"display": "none"}));
+        assert_eq!(
+            text(&for_start_script(&spec(), &options, sockets())),
+            "-chardev socket,id=innkeeper-control,path=/run/a,,b/qmp -mon chardev=innkeeper-control,mode=control \
+             -monitor none -chardev socket,id=shell,path=/run/a,,b/shell -device virtio-serial \
+             -device virtconsole,chardev=shell -device virtio-rng-pci -serial stdio -no-reboot -display none"
+        );
+    }
+
+    #[test]
+    fn what_was_asked_for_a_start_script_comes_last() {
+        let options = options(&json!({"accel": "tcg", "extra_args": ["-m", "2048"]}));
+        let machine = MachineSpec { allow_reboot: true, ..spec() };
+        let line = text(&for_start_script(&machine, &options, sockets()));
+        assert!(line.ends_with("-machine accel=tcg -m 2048"), "{line}");
+        assert!(!line.contains("-no-reboot"), "{line}");
+    }
+
+    #[test]
+    fn a_description_becomes_a_machine_that_writes_to_its_overlays_only() {
+        let overlays = [PathBuf::from("/run/a,b/disk0.qcow2")];
+        let line =
+            text(&for_description(&spec(), &Options::default(), Accelerator::Tcg, &overlays, sockets()));
+        for part in [
+            "accel=tcg -cpu max -m 1024 -smp 2 ",
+            "file=/run/a,,b/disk0.qcow2,if=none,id=disk0,format=qcow2,cache=unsafe",
+            "-virtfs local,path=/run/shared,security_model=none,multidevs=remap,mount_tag=shared ",
+            "-kernel /images/vmlinuz -append root=/dev/vda quiet",
+            "-netdev user,",
+            "pvpanic",
+        ] {
+            assert!(line.contains(part), "no `{part}` in: {line}");
+        }
+        assert!(!line.contains("base.ext4"), "{line}");
+    }
+}

@@ -47,13 +47,22 @@ impl Qemu {
     }
 
     async fn accelerator(&self, options: &Options, log: &dyn MachineLog) -> Accelerator {
-        let found = match options.accel {
-            Accel::Auto => self.kvm().await,
-            Accel::Kvm | Accel::Tcg => KvmVerdict::Missing.into(),
-        };
-        let (accelerator, why) = accel::choose(options.accel, || found);
+        let (accelerator, why) = accel::choose(options.accel, self.kvm()).await;
         log.info(&why);
         accelerator
+    }
+
+    /// A start script decides about KVM by itself, and only by whether it is there.
+    async fn warn_of_kvm(&self, options: &Options, log: &dyn MachineLog) {
+        if options.accel != Accel::Auto {
+            return;
+        }
+        let found = self.kvm().await;
+        if matches!(found.verdict, KvmVerdict::Slow | KvmVerdict::Broken { .. }) {
+            log.warning(&format!(
+                "{found}; should the start script use it, set accel = \"tcg\" in the table `{NAME}`"
+            ));
+        }
     }
 
     /// The command that starts the machine.
@@ -64,14 +73,16 @@ impl Qemu {
         sockets: Sockets<'_>,
         log: &dyn MachineLog,
     ) -> Result<Command, DriverError> {
-        let mut command = match &spec.boot {
+        Ok(match &spec.boot {
             Boot::StartScript { command: script } => {
+                self.warn_of_kvm(options, log).await;
                 let mut command = Command::new("/bin/sh");
                 // The arguments go to the end of whatever shell command this is. `sh` may stay around as
                 // QEMU's parent: both are in one process group.
                 command.arg("-c").arg(format!("{} \"$@\"", script.trim_end())).arg("sh");
                 command.args(command::for_start_script(spec, options, sockets));
                 command
+                    .current_dir(&spec.state_dir)
                     .env("TMPDIR", &spec.state_dir)
                     .env("USE_TMPDIR", "1")
                     .env("SHARED_DIR", &spec.shared_dir)
@@ -92,9 +103,7 @@ impl Qemu {
                 command.args(command::for_description(spec, options, accelerator, &overlays, sockets));
                 command
             }
-        };
-        command.current_dir(&spec.state_dir);
-        Ok(command)
+        })
     }
 }
 

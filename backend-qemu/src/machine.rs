@@ -241,7 +241,7 @@ impl Watcher {
         if state.is_ok_and(|state| state.status == qapi_qmp::RunState::internal_error) {
             self.group.words().add(
                 crate::last_words::Source::Errors,
-                "the accelerator failed (QEMU reports an internal error)".to_owned(),
+                "QEMU halted the machine with an internal error: KVM failed (try accel = \"tcg\")".to_owned(),
             );
             self.group.kill();
         }

@@ -61,8 +61,8 @@ fn refused(error: &kvm_ioctls::Error) -> KvmVerdict {
 
 impl Guest {
     fn new(kvm: &Kvm) -> Result<Self, kvm_ioctls::Error> {
-        let machine = kvm.create_vm()?;
         let mut memory = Box::new(Memory([0; SIZE]));
+        let machine = kvm.create_vm()?;
         let mut put = |at: usize, bytes: &[u8]| memory.0[at..at + bytes.len()].copy_from_slice(bytes);
         // Present and writable; the last level maps 2 MiB as they are.
         put(PML4, &(DIRECTORY_POINTERS as u64 | 0x3).to_le_bytes());
@@ -76,8 +76,8 @@ impl Guest {
             memory_size: SIZE as u64,
             userspace_addr: memory.0.as_mut_ptr() as u64,
         };
-        // SAFETY: the region is the boxed memory, page-aligned and all of it. The box lives as long as the
-        // machine, and nobody else touches it meanwhile.
+        // SAFETY: the region is the boxed memory, page-aligned and all of it. The box is dropped after the
+        // machine, here as in `Guest`, and nobody else touches it meanwhile.
         unsafe { machine.set_user_memory_region(region)? };
         let vcpu = machine.create_vcpu(0)?;
         let mut special = vcpu.get_sregs()?;

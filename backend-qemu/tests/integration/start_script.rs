@@ -61,15 +61,17 @@ async fn a_nixos_start_script_boots_and_says_what_it_does() {
 async fn a_shell_that_stays_around_qemu_ends_with_it() {
     within_limit(async {
         let Some((backend, image)) = qemu_and_image().await else { return };
-        // A command with a variable, other processes, and something to do after QEMU.
+        // A command with a variable, another process, and something to do after QEMU.
         let place = Place::new();
         let command = format!(
-            "export QEMU_OPTS=-enable-nothing; unset QEMU_OPTS; sleep 600 & trap 'echo over >&2' EXIT; {}",
+            "export QEMU_OPTS='-uuid 01234567-89ab-cdef-0123-456789abcdef'; sleep 600 & trap 'echo over >&2' EXIT; {}",
             run_web_vm(&place, &image)
         );
         let machine = place.launch(&backend, &script(&place, command)).await.unwrap();
         let mut console = Guest::on(machine.as_ref(), GuestPort::Console).await;
         console.wait_for("Linux version", boot()).await;
+        let uuid = machine.monitor().unwrap().command("info uuid", soon()).await.unwrap();
+        assert!(uuid.contains("89ab-cdef"), "{uuid}");
         machine.destroy().await;
         assert_eq!(machine.wait_exit(soon()).await.unwrap().reason, ExitReason::Destroyed);
         assert!(place.log.says("over"), "the script was not given time to clean up: {:?}", place.log);
@@ -83,8 +85,8 @@ async fn the_death_of_qemu_under_a_shell_is_told_as_what_it_was() {
     within_limit(async {
         let Some(backend) = qemu().await else { return };
         let place = Place::new();
-        let command = "echo $$ > pids; qemu-system-x86_64 -nodefaults -pidfile pid";
-        let command = format!("{command} \"$@\"; exit $?; true");
+        // A list of commands, of which the last gets the arguments: the shell cannot become QEMU.
+        let command = "qemu() { qemu-system-x86_64 -nodefaults -pidfile pid \"$@\"; return $?; }; qemu";
         let machine = place.launch(&backend, &script(&place, command)).await.unwrap();
         let pid = std::fs::read_to_string(place.state_dir().join("pid")).unwrap();
         let pid = rustix::process::Pid::from_raw(pid.trim().parse().unwrap()).unwrap();
