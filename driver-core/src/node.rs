@@ -17,7 +17,7 @@ use crate::driver::{Context, MachineConfig};
 use crate::error::DriverError;
 use crate::event::{Event, Level, MachineState};
 use crate::machine::MachineLog;
-use crate::spec::MachineSpec;
+use crate::spec::{Boot, MachineSpec};
 
 pub(crate) use command::Execute;
 use console::ConsoleLog;
@@ -89,7 +89,10 @@ impl Node {
     }
 
     pub(crate) async fn check(&self) -> Result<(), DriverError> {
-        self.config.backend.probe().await?;
+        // A start script brings its own hypervisor.
+        if !matches!(self.config.boot, Boot::StartScript { .. }) {
+            self.config.backend.probe().await?;
+        }
         self.config.backend.check(&self.spec(false)).await
     }
 

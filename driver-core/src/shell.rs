@@ -1,9 +1,10 @@
 //! The guest shell: runs commands in a guest over any byte stream that ends in a root bash.
 //!
 //! What a command is, and what comes of it, is upstream's (`set -euo pipefail`, a new bash for each, stdout
-//! until its last holder closes it, status 124 on timeout). How it travels is our own: one round trip, framed
-//! by a tag that no other reply has, so that nothing else on the stream is ever taken for a reply. An actor
-//! task owns the stream; a call that is given up leaves the reply to it, and the next command works.
+//! until its last holder closes it, status 124 on timeout). How it travels is our own: one line there, and back
+//! counted pieces, framed by a tag that no other reply has, so that nothing else on the stream is ever taken
+//! for a reply and nothing of it is lost unnoticed. An actor task owns the stream; a call that is given up
+//! leaves the reply to it, and the next command works.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +25,8 @@ mod state;
 
 use actor::{Actor, Answer, Job, Message};
 pub use reply::GREETING;
+#[cfg(feature = "fake")]
+pub(crate) use request::PIECE;
 use request::Request;
 pub use request::quote;
 use state::{Phase, State};

@@ -5,8 +5,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream};
 use tokio::net::unix::pipe;
@@ -19,7 +17,7 @@ use super::machine::Order;
 use super::play::{Bash, Play, Reply};
 use super::request::{self, Framed, Request};
 use crate::machine::{Exit, ExitReason};
-use crate::shell::GREETING;
+use crate::shell::{GREETING, PIECE};
 
 /// Bytes that are read at once.
 const READ: usize = 64 << 10;
@@ -47,6 +45,8 @@ pub(super) struct Guest {
     /// Where its bash works; made when it is first needed, and kept for later launches.
     directory: PathBuf,
     inbox: Vec<u8>,
+    /// Pieces of canned replies whose receipt the driver has not said yet.
+    unconfirmed: usize,
     shell: Shell,
     /// What the present bash prints on its stderr, and asks for.
     tasks: JoinSet<()>,
@@ -80,6 +80,7 @@ impl Guest {
             orders,
             directory,
             inbox: Vec::new(),
+            unconfirmed: 0,
             shell: Shell::Down,
             tasks: JoinSet::new(),
         }
@@ -146,6 +147,7 @@ impl Guest {
     /// A line that wants no reply.
     async fn hear(&mut self, request: &Request) -> io::Result<()> {
         match String::from_utf8_lossy(&request.raw).trim() {
+            "" | "1" if self.unconfirmed > 0 => self.unconfirmed -= 1,
             "poweroff" => self.order(Order::Exit(Exit::new(ExitReason::GuestShutdown))),
             "reboot" => self.order(Order::Reboot),
             _ => self.pass_on(request).await?,
@@ -179,9 +181,19 @@ impl Guest {
         Ok(())
     }
 
+    /// Sends a reply, piece by piece, without waiting to be asked for the next one: this port loses nothing.
     async fn say(&mut self, framed: &Framed, status: i32, stdout: &[u8]) -> io::Result<()> {
-        let reply = format!("{}\n{}{} {status}\n", framed.begin, STANDARD.encode(stdout), framed.end);
-        self.port.write_all(reply.as_bytes()).await
+        let tag = &framed.tag;
+        self.port.write_all(format!("{tag}[").as_bytes()).await?;
+        let (whole, rest) = stdout.split_at(stdout.len() - stdout.len() % PIECE);
+        for piece in whole.chunks(PIECE).chain([rest]) {
+            self.port.write_all(piece).await?;
+            let count = piece.len();
+            let words = format!("0+1 records in\n0+1 records out\n{count} bytes copied\n]{tag}?\n");
+            self.port.write_all(words.as_bytes()).await?;
+            self.unconfirmed += 1;
+        }
+        self.port.write_all(format!("]{tag} {status}\n").as_bytes()).await
     }
 
     async fn pass_on(&mut self, request: &Request) -> io::Result<()> {

@@ -14,13 +14,14 @@ pub(super) struct Request {
 /// A request that wants a reply.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Framed {
-    /// What opens the reply.
-    pub(super) begin: String,
-    /// What closes it; the status follows.
-    pub(super) end: String,
+    /// What marks the reply's parts.
+    pub(super) tag: String,
     /// The command, without what the driver puts around it; `None` for the transfer of a file.
     pub(super) command: Option<String>,
 }
+
+/// What every request's line ends in.
+const LAST: &str = "echo \"]$t $?\"\n";
 
 /// What the driver puts before every command.
 const PREAMBLE: &str = "set -euo pipefail; ";
@@ -30,12 +31,11 @@ pub(super) fn take(inbox: &mut Vec<u8>) -> Option<Request> {
     let end = memchr(b'\n', inbox)?;
     // A quoted command may have several lines; the frame closes on the last one.
     let text = String::from_utf8_lossy(&inbox[..=end]).into_owned();
-    if !text.starts_with("echo 'innkeeper'") {
+    if !text.starts_with("t=innkeeper-") {
         return Some(Request { raw: inbox.drain(..=end).collect(), framed: None });
     }
     let text = String::from_utf8_lossy(inbox).into_owned();
-    let (_, tail) = text.split_once("| base64 -w 0; echo ")?;
-    let line = text.len() - tail.len() + tail.find('\n')? + 1;
+    let line = text.find(LAST)? + LAST.len();
     let payload: usize = match text[..line].split_once("head -c ") {
         Some((before, rest)) if !before.contains("bash -c ") => {
             let digits = rest.find(|c: char| !c.is_ascii_digit())?;
@@ -46,22 +46,18 @@ pub(super) fn take(inbox: &mut Vec<u8>) -> Option<Request> {
     if inbox.len() < line + payload {
         return None;
     }
-    let word = |rest: &str| rest.split([' ', ';']).next().unwrap_or_default().replace('\'', "");
-    let begin = word(text.strip_prefix("echo ")?);
-    let end = word(tail);
+    let (tag, rest) = text.strip_prefix("t=")?.split_once(';')?;
     let raw: Vec<u8> = inbox.drain(..line + payload).collect();
-    let command = match text.split_once("bash -c ") {
+    let command = match rest.split_once("bash -c ") {
         None => None,
-        Some(_) if payload > 0 => {
-            let whole = String::from_utf8_lossy(&raw[line..]).into_owned();
-            Some(whole.strip_suffix('.').unwrap_or(&whole).to_owned())
-        }
+        Some(_) if payload > 0 => Some(String::from_utf8_lossy(&raw[line..]).into_owned()),
         Some((_, quoted)) => {
             let script = unquote(quoted);
             Some(script.strip_prefix(PREAMBLE).unwrap_or(&script).to_owned())
         }
     };
-    Some(Request { raw, framed: Some(Framed { begin, end, command }) })
+    let tag = tag.to_owned();
+    Some(Request { raw, framed: Some(Framed { tag, command }) })
 }
 
 /// Reads the first word as a shell does that knows quotes and nothing else.

@@ -4,18 +4,23 @@
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
 
 use super::reply::{Found, Parser};
-use super::request::{Request, Tag};
+use super::request::{PIECE, Request, Tag, go_on};
 use super::state::{Phase, State};
 use crate::error::DriverError;
 use crate::machine::GuestStream;
 
 /// Bytes that are read at once.
 const READ: usize = 64 << 10;
+
+/// How long nothing comes after a greeting that is not the text of some output.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// Bytes outside of replies that are passed on in all: a guest that floods its port must not flood the log.
 const HEARD: usize = 1 << 20;
@@ -153,25 +158,42 @@ impl Actor {
         let line = request.line(&tag);
         self.state.used();
         self.inbound.parser.expect(tag);
-        let status = {
-            // Both at once: a guest that prints before it has read everything must not block us.
-            let pieces = [line.as_bytes(), &request.payload];
-            let sending = send(&mut self.writer, &pieces, answers);
-            let receiving = self.inbound.reply(answers);
-            let (mut sending, mut receiving) = (std::pin::pin!(sending), std::pin::pin!(receiving));
-            let mut sent = false;
-            loop {
-                tokio::select! {
-                    status = &mut receiving => break status,
-                    result = &mut sending, if !sent => match result {
-                        Ok(()) => sent = true,
-                        Err(broken) => break Err(broken),
-                    },
-                }
-            }
-        };
+        let status = self.converse(&[line.as_bytes(), &request.payload], answers).await;
         self.inbound.parser.give_up();
         status
+    }
+
+    /// Sends a request, takes the reply piece by piece, and returns the status at its end.
+    async fn converse(&mut self, pieces: &[&[u8]], answers: &Answers) -> Result<i32, Broken> {
+        // Both at once: a guest that prints before it has read everything must not block us.
+        let sending = send(&mut self.writer, pieces, answers);
+        let ((), mut found) = tokio::try_join!(sending, self.inbound.reply())?;
+        let mut damaged = false;
+        loop {
+            match found {
+                Found::Piece(piece) => {
+                    damaged |= piece.is_none();
+                    let piece = piece.unwrap_or_default();
+                    let full = piece.len() == PIECE;
+                    if !damaged && !piece.is_empty() {
+                        // Nobody listens to a command that was given up.
+                        drop(answers.send(Ok(Answer::Output(piece))).await);
+                    }
+                    let more = full && !damaged && !answers.is_closed();
+                    write(&mut self.writer, &[go_on(more)]).await?;
+                }
+                Found::Ended(Some(status)) if !damaged => return Ok(status),
+                Found::Ended(_) => {
+                    return Err(Broken::Lost(
+                        "lost bytes of a reply, or mixed others into it (something else in the guest may write \
+                         to the shell's port)",
+                    ));
+                }
+                Found::Greeting(_) => return Err(Broken::Lost("started anew, because the guest rebooted")),
+                Found::Stray(_) => {}
+            }
+            found = self.inbound.reply().await?;
+        }
     }
 }
 
@@ -193,38 +215,33 @@ impl Inbound {
         loop {
             match self.parser.next() {
                 Some(Found::Stray(bytes)) => self.hear(&bytes),
-                Some(Found::Greeting(bytes)) => {
-                    self.hear(&bytes);
-                    self.state.greeted();
-                    return Ok(Found::Greeting(bytes));
-                }
+                Some(Found::Greeting(bytes)) => return Ok(self.greeted(bytes)),
                 Some(found) => return Ok(found),
+                None if self.parser.may_have_rebooted() => match timeout(SILENCE, self.fill()).await {
+                    Ok(filled) => filled?,
+                    Err(_) => {
+                        let bytes = self.parser.take_greeting();
+                        return Ok(self.greeted(bytes));
+                    }
+                },
                 None => self.fill().await?,
             }
         }
     }
 
-    /// The rest of the reply: passes its output on, and returns its status.
-    async fn reply(&mut self, answers: &Answers) -> Result<i32, Broken> {
-        loop {
-            let mut phase = self.phase.clone();
-            let found = tokio::select! {
-                found = self.next() => found?,
-                _ = phase.wait_for(|phase| *phase == Phase::Waiting) => {
-                    return Err(Broken::Lost("was reset, because the guest reboots"));
-                }
-            };
-            match found {
-                // Nobody listens to a command that was given up.
-                Found::Output(output) => drop(answers.send(Ok(Answer::Output(output))).await),
-                Found::Ended { status: Some(status) } => return Ok(status),
-                Found::Ended { status: None } => {
-                    return Err(Broken::Lost(
-                        "mixed other bytes into a reply (something in the guest writes to the shell's port)",
-                    ));
-                }
-                Found::Greeting(_) => return Err(Broken::Lost("started anew, because the guest rebooted")),
-                Found::Stray(_) => {}
+    fn greeted(&mut self, bytes: Vec<u8>) -> Found {
+        self.hear(&bytes);
+        self.state.greeted();
+        Found::Greeting(bytes)
+    }
+
+    /// The next part of the reply, or what came in its place.
+    async fn reply(&mut self) -> Result<Found, Broken> {
+        let mut phase = self.phase.clone();
+        tokio::select! {
+            found = self.next() => found,
+            _ = phase.wait_for(|phase| *phase == Phase::Waiting) => {
+                Err(Broken::Lost("was reset, because the guest reboots"))
             }
         }
     }
@@ -258,14 +275,18 @@ async fn send(
     pieces: &[&[u8]],
     answers: &Answers,
 ) -> Result<(), Broken> {
-    let sending = async {
+    write(writer, pieces).await?;
+    // Nobody listens to a command that was given up.
+    drop(answers.send(Ok(Answer::Sent)).await);
+    Ok(())
+}
+
+async fn write(writer: &mut WriteHalf<Box<dyn GuestStream>>, pieces: &[&[u8]]) -> Result<(), Broken> {
+    let writing = async {
         for piece in pieces {
             writer.write_all(piece).await?;
         }
         writer.flush().await
     };
-    sending.await.map_err(|error: std::io::Error| Broken::Closed(format!("was closed ({error})")))?;
-    // Nobody listens to a command that was given up.
-    drop(answers.send(Ok(Answer::Sent)).await);
-    Ok(())
+    writing.await.map_err(|error: std::io::Error| Broken::Closed(format!("was closed ({error})")))
 }

@@ -1,17 +1,15 @@
 //! Reads what comes from the guest's shell: finds greetings and replies, and leaves the rest as stray bytes.
 //! Knows bytes only, no streams and no time.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memmem};
 
-use super::request::Tag;
+use super::request::{PIECE, Tag};
 
 /// What the guest's shell prints when it starts (compat.md, 3.2).
 pub const GREETING: &str = "Spawning backdoor root shell...";
 
-/// Digits that an exit status may have; a longer one is none.
-const STATUS_DIGITS: usize = 8;
+/// Bytes that a piece may be longer on the stream than its output: what dd says, and the mark.
+const AROUND: usize = 4 << 10;
 
 /// Something that the parser found.
 #[derive(Debug, PartialEq, Eq)]
@@ -20,14 +18,11 @@ pub(super) enum Found {
     Stray(Vec<u8>),
     /// A shell started; its greeting and what stood before it.
     Greeting(Vec<u8>),
-    /// A piece of the output that is awaited.
-    Output(Vec<u8>),
-    /// The reply has ended.
-    Ended {
-        /// The exit status; `None` when other bytes were in the middle of the reply, so that nothing of it
-        /// can be trusted.
-        status: Option<i32>,
-    },
+    /// A piece of the output that is awaited; the guest waits for a word. `None` when it is not what the
+    /// guest has sent: bytes were lost, or others came between them.
+    Piece(Option<Vec<u8>>),
+    /// The reply has ended, with the exit status; `None` when that cannot be read.
+    Ended(Option<i32>),
 }
 
 /// Takes a stream apart.
@@ -45,11 +40,8 @@ enum Mode {
     Idle,
     /// The reply has not begun.
     Before(Tag),
-    /// In the reply's body. `kept`: its last bytes, already decoded, which may turn out to be the first of a
-    /// greeting.
-    Body { tag: Tag, kept: Vec<u8> },
-    /// Something else came into the body; looks for the end only.
-    Mixed(Tag),
+    /// In the reply. `overlong`: more came than a piece can have, and was dropped.
+    Within { tag: Tag, overlong: bool },
 }
 
 impl Parser {
@@ -69,29 +61,29 @@ impl Parser {
             Mode::Idle => self.skip(None),
             Mode::Before(tag) => {
                 let begin = tag.begin();
-                if self.stands_first(&begin) {
+                if self.buffer.starts_with(&begin) {
                     self.buffer.drain(..begin.len());
-                    self.mode = Mode::Body { tag, kept: Vec::new() };
+                    self.mode = Mode::Within { tag, overlong: false };
                     return self.next();
                 }
                 self.mode = Mode::Before(tag);
                 self.skip(Some(&begin))
             }
-            Mode::Body { tag, kept } => self.body(tag, kept),
-            Mode::Mixed(tag) => {
-                let end = tag.end();
-                let ended = self.stands_first(&end);
-                if ended && let Some((_, length)) = status_at(&self.buffer, end.len()) {
-                    return self.ended(None, length);
-                }
-                self.mode = Mode::Mixed(tag);
-                if ended { None } else { self.skip(Some(&end)) }
-            }
+            Mode::Within { tag, overlong } => self.within(tag, overlong),
         }
     }
 
-    fn stands_first(&self, needle: &[u8]) -> bool {
-        self.buffer.starts_with(needle)
+    /// Says whether what has come of a reply ends in a greeting. Either the guest has rebooted, or the
+    /// command prints the greeting's text; then more follows at once, for a piece comes in one go.
+    pub(super) fn may_have_rebooted(&self) -> bool {
+        let end = self.buffer.trim_ascii_end();
+        matches!(self.mode, Mode::Within { .. }) && end.ends_with(GREETING.as_bytes())
+    }
+
+    /// Takes a greeting that ends the buffer for what it says.
+    pub(super) fn take_greeting(&mut self) -> Vec<u8> {
+        self.give_up();
+        std::mem::take(&mut self.buffer)
     }
 
     /// Takes what stands before `needle` or the greeting, or the greeting itself.
@@ -117,80 +109,78 @@ impl Parser {
         (length > 0).then(|| Found::Stray(self.buffer.drain(..length).collect()))
     }
 
-    /// Decodes as much of the body as is there.
-    fn body(&mut self, tag: Tag, mut kept: Vec<u8>) -> Option<Found> {
-        let end_at = memchr(b']', &self.buffer);
-        let raw = end_at.unwrap_or(self.buffer.len());
-        if memchr2(b'\r', b'\n', &self.buffer[..raw]).is_some() {
-            // Where base64 breaks its lines in spite of `-w 0`, and after the opening tag.
-            let before = self.buffer.len();
-            let mut at = 0;
-            self.buffer.retain(|byte| {
-                at += 1;
-                at > raw || !matches!(byte, b'\r' | b'\n')
-            });
-            debug_assert!(self.buffer.len() < before, "each turn takes line ends away");
-            return self.body(tag, kept);
-        }
-        let whole = raw - raw % 4;
-        if whole > 0 {
-            return Some(match STANDARD.decode(&self.buffer[..whole]) {
-                Ok(output) => {
-                    let from = whole.saturating_sub(GREETING.len());
-                    kept.extend_from_slice(&self.buffer[from..whole]);
-                    kept.drain(..kept.len().saturating_sub(GREETING.len()));
-                    self.buffer.drain(..whole);
-                    self.mode = Mode::Body { tag, kept };
-                    Found::Output(output)
-                }
-                Err(_) => return self.mixed(tag, kept),
-            });
-        }
-        let end = tag.end();
-        let ended = end_at == Some(0);
-        if ended && self.stands_first(&end) {
-            let Some((status, length)) = status_at(&self.buffer, end.len()) else {
-                self.mode = Mode::Body { tag, kept };
-                return None;
-            };
-            return self.ended(status, length);
-        }
-        let may_become = if ended { end.starts_with(&self.buffer) } else { end_at.is_none() };
-        if may_become {
-            self.mode = Mode::Body { tag, kept };
+    /// Takes a piece, or the end, once all of it is there.
+    fn within(&mut self, tag: Tag, overlong: bool) -> Option<Found> {
+        let mark = tag.mark();
+        let Some(at) = memmem::find(&self.buffer, &mark) else {
+            let too_long = self.buffer.len() > PIECE + AROUND;
+            if too_long {
+                self.buffer.drain(..self.buffer.len() - mark.len());
+            }
+            self.mode = Mode::Within { tag, overlong: overlong || too_long };
             return None;
+        };
+        let after = at + mark.len();
+        let Some(line) = memchr(b'\n', &self.buffer[after..]) else {
+            self.mode = Mode::Within { tag, overlong };
+            return None;
+        };
+        let rest = self.buffer[after..after + line].trim_ascii_end().to_vec();
+        if rest != b"?" && at > 0 {
+            // Between the last piece and the end nothing belongs to the reply.
+            self.mode = Mode::Within { tag, overlong };
+            return self.stray(at);
         }
-        self.mixed(tag, kept)
-    }
-
-    fn ended(&mut self, status: Option<i32>, length: usize) -> Option<Found> {
-        self.buffer.drain(..length);
-        Some(Found::Ended { status })
-    }
-
-    fn mixed(&mut self, tag: Tag, mut kept: Vec<u8>) -> Option<Found> {
-        kept.append(&mut self.buffer);
-        self.buffer = kept;
-        self.mode = Mode::Mixed(tag);
-        self.next()
+        let before: Vec<u8> = self.buffer.drain(..=after + line).take(at).collect();
+        if rest == b"?" {
+            self.mode = Mode::Within { tag, overlong: false };
+            return Some(Found::Piece(if overlong { None } else { counted(before) }));
+        }
+        Some(Found::Ended(std::str::from_utf8(&rest).ok().and_then(|text| text.trim().parse().ok())))
     }
 }
 
-/// The status that stands at `from`, if it is one, and where its line ends; `None` when the line has not.
-fn status_at(buffer: &[u8], from: usize) -> Option<(Option<i32>, usize)> {
-    let rest = &buffer[from..];
-    match memchr(b'\n', rest) {
-        Some(end) => {
-            let status = std::str::from_utf8(&rest[..end]).ok().and_then(|text| text.trim_end().parse().ok());
-            Some((status, from + end + 1))
-        }
-        None if rest.len() > STATUS_DIGITS => Some((None, from)),
-        None => None,
-    }
+/// The output in a piece, which what dd says stands behind, if it is as long as dd says.
+fn counted(mut piece: Vec<u8>) -> Option<Vec<u8>> {
+    let text = piece.trim_ascii_end();
+    let last = text.iter().rposition(|byte| *byte == b'\n')? + 1;
+    let (count, _) = std::str::from_utf8(&text[last..]).ok()?.split_once(" byte")?;
+    let count: usize = count.parse().ok()?;
+    let words = std::str::from_utf8(piece.get(count..last)?).ok()?;
+    let mut lines = words.lines();
+    let is_count = |line: Option<&str>, end: &str| {
+        let numbers = line.and_then(|line| line.strip_suffix(end)).and_then(|line| line.split_once('+'));
+        numbers.is_some_and(|(whole, part)| whole.parse::<u64>().is_ok() && part.parse::<u64>().is_ok())
+    };
+    let said = is_count(lines.next(), " records in") && is_count(lines.next(), " records out");
+    (said && lines.next().is_none()).then(|| {
+        piece.truncate(count);
+        piece
+    })
 }
 
 /// How many of the last bytes may be the beginning of `needle`.
 fn unfinished(buffer: &[u8], needle: &[u8]) -> usize {
     let most = buffer.len().min(needle.len() - 1);
     (1..=most).rev().find(|length| needle.starts_with(&buffer[buffer.len() - length..])).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::counted;
+
+    #[test]
+    fn a_piece_is_as_long_as_dd_says_or_none() {
+        let words = |count: usize| {
+            format!("0+1 records in\n0+1 records out\n{count} bytes copied, 6e-05 s, 49 kB/s\n")
+        };
+        let piece = |body: &str, count| counted((body.to_owned() + &words(count)).into_bytes());
+        assert_eq!(piece("a\n12", 4), Some(b"a\n12".to_vec()), "digits before dd's own are output");
+        assert_eq!(piece("", 0), Some(Vec::new()));
+        assert_eq!(piece("abc", 4), None, "a byte was lost");
+        assert_eq!(piece("abcde", 4), None, "a byte was added");
+        assert_eq!(counted(b"abc".to_vec()), None);
+        let busybox = "x1+0 records in\n1+0 records out\n1 bytes (1B) copied, 0.000079 seconds, 12.4KB/s\n";
+        assert_eq!(counted(busybox.into()), Some(b"x".to_vec()));
+    }
 }

@@ -1,5 +1,9 @@
-//! What is sent to the guest's bash for one exchange: a line of shell that prints a tagged frame around the
-//! base64 of a command's output, and bytes for that line to read.
+//! What is sent to the guest's bash for one exchange: a line of shell that prints a command's output in
+//! tagged and counted pieces, and bytes for that line to read.
+//!
+//! The pieces are there because QEMU's virtconsole has no flow control: what the host has not read by the
+//! time that the socket is full, QEMU drops (`flush_buf` in its hw/char/virtio-console.c). So the guest
+//! sends no more at a time than a socket holds, and waits for a word before the next piece.
 
 use std::time::Duration;
 
@@ -7,7 +11,7 @@ use crate::error::DriverError;
 
 /// Bytes of a command up to which it travels in the line itself. Linux takes arguments up to 128 KiB, but
 /// bash reads its input a byte at a time, and `head` does not: above some KiB another process is cheaper.
-const LONGEST_ARGUMENT: usize = 16 << 10;
+const LONGEST_ARGUMENT: usize = 8 << 10;
 
 /// Bytes that can stand unquoted in a shell's word, besides letters and digits.
 const SAFE: &[u8] = b"@%+=:,./-_";
@@ -27,14 +31,18 @@ pub fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\"'\"'"))
 }
 
+/// Bytes of output in one piece, and the most that is on its way at any time. A Unix socket of Linux's
+/// default size (208 KiB, its own bookkeeping included) holds them even in writes of 256 bytes.
+pub(crate) const PIECE: usize = 64 << 10;
+
 /// One exchange, before it gets its tag.
 #[derive(Debug)]
 pub(super) struct Request {
-    /// The pipeline whose output is the reply's body.
-    pipeline: String,
-    /// The place in the pipeline of the process whose status counts.
-    counts: usize,
-    /// What the pipeline reads from the stream, exactly.
+    /// What has to be done first, with the stream to read from; ends in `; ` unless empty.
+    before: String,
+    /// What prints the output, and whose status counts.
+    command: String,
+    /// What the line reads from the stream, exactly.
     pub(super) payload: Vec<u8>,
 }
 
@@ -46,28 +54,23 @@ impl Request {
         if command.len() <= LONGEST_ARGUMENT {
             let script = quote(&format!("set -euo pipefail; {command}"));
             return Ok(Self {
-                pipeline: format!("{timeout}bash -c {script} </dev/null"),
-                counts: 0,
+                before: String::new(),
+                command: format!("exec {timeout}bash -c {script} </dev/null"),
                 payload: Vec::new(),
             });
         }
-        // The first process reads all of the command before the second sees any, so that nothing of it is
-        // left to the shell when that one ends early. The dot keeps newlines at the end; `shift` hides from
-        // the command that it was an argument.
-        let payload = format!("{command}.").into_bytes();
-        let script = r#"set -- "$(cat)"; exec </dev/null; set -euo pipefail; eval "shift; ${1%.}""#;
+        // All of it is read before any of it runs, so that nothing is left to the shell when that ends
+        // early.
         Ok(Self {
-            pipeline: format!(
-                "{{ c=$(head -c {}); printf %s \"$c\"; }} | {timeout}bash -c {}",
-                payload.len(),
-                quote(script)
+            before: format!("c=$(head -c {}); ", command.len()),
+            command: format!(
+                r#"printf "%s\n" "$c" | exec {timeout}bash -c "set -euo pipefail; . /dev/stdin""#
             ),
-            counts: 1,
-            payload,
+            payload: command.as_bytes().to_vec(),
         })
     }
 
-    /// A piece of a file. What the guest has to say about it is the reply's body.
+    /// A piece of a file. What the guest has to say about it is the output.
     pub(super) fn upload(target: &str, mode: u32, chunk: Vec<u8>, first: bool) -> Result<Self, DriverError> {
         refuse_nul(target)?;
         let file = quote(target);
@@ -78,28 +81,43 @@ impl Request {
             }
             _ => format!("cat >{file} && chmod {mode:o} -- {file}"),
         };
-        // Whatever becomes of the file, all of the piece must be read, or the shell would run the rest.
+        // A process substitution may not have the shell's own stdin, hence the other number. Whatever
+        // becomes of the file, all of the piece must be read, or the shell would run the rest.
         Ok(Self {
-            pipeline: format!("head -c {} | {{ {write}; s=$?; cat >/dev/null; exit $s; }} 2>&1", chunk.len()),
-            counts: 1,
+            before: "exec 9<&0; ".to_owned(),
+            command: format!(
+                "head -c {} <&9 | {{ {write}; s=$?; cat >/dev/null; exit $s; }} 2>&1",
+                chunk.len()
+            ),
             payload: chunk,
         })
     }
 
-    /// A file, as the reply's body.
+    /// A file, as the output.
     pub(super) fn download(source: &str) -> Result<Self, DriverError> {
         refuse_nul(source)?;
-        Ok(Self { pipeline: format!("cat <{}", quote(source)), counts: 0, payload: Vec::new() })
+        let command = format!("exec cat <{}", quote(source));
+        Ok(Self { before: String::new(), command, payload: Vec::new() })
     }
 
-    /// The line to send. `base64` is the one process that the frame costs; the rest is built into bash.
+    /// The line to send. `dd` is the one process that the frame costs, and it counts what it sends; the rest
+    /// is built into bash. The tag is spelt so that a terminal which echoes the line prints none of its
+    /// marks.
     pub(super) fn line(&self, tag: &Tag) -> String {
-        let (begin, end) = tag.words();
         format!(
-            "echo {begin}; {} | base64 -w 0; echo {end} \"${{PIPESTATUS[{}]}}\"\n",
-            self.pipeline, self.counts
+            "t={tag}; {before}exec 8< <({command}); p=$!; printf %s \"$t[\"; \
+             while LC_ALL=C dd bs={PIECE} count=1 iflag=fullblock <&8 2>&1; echo \"]$t?\"; \
+             read -r m; [ \"$m\" ]; do :; done; exec 8<&-; wait $p; echo \"]$t $?\"\n",
+            tag = tag.0,
+            before = self.before,
+            command = self.command,
         )
     }
+}
+
+/// What the guest waits for after each piece: whether to send the next one.
+pub(super) fn go_on(more: bool) -> &'static [u8] {
+    if more { b"1\n" } else { b"\n" }
 }
 
 fn refuse_nul(text: &str) -> Result<(), DriverError> {
@@ -117,23 +135,18 @@ pub(super) struct Tag(String);
 
 impl Tag {
     pub(super) fn new(session: u64, number: u64) -> Self {
-        Self(format!("-{session:016x}-{number}"))
-    }
-
-    /// The two words that make `echo` print [`Tag::begin`] and [`Tag::end`], spelt so that a terminal which
-    /// echoes the line does not print these itself.
-    fn words(&self) -> (String, String) {
-        (format!("'innkeeper''{}['", self.0), format!("']innkeeper''{}'", self.0))
+        Self(format!("innkeeper-{session:016x}-{number}"))
     }
 
     /// What opens the reply.
     pub(super) fn begin(&self) -> Vec<u8> {
-        format!("innkeeper{}[", self.0).into_bytes()
+        format!("{}[", self.0).into_bytes()
     }
 
-    /// What follows the reply's body; then come the status and the end of the line.
-    pub(super) fn end(&self) -> Vec<u8> {
-        format!("]innkeeper{} ", self.0).into_bytes()
+    /// What follows each piece, and the last of them: then `?` for a piece, or a blank, the status and the
+    /// end of the line.
+    pub(super) fn mark(&self) -> Vec<u8> {
+        format!("]{}", self.0).into_bytes()
     }
 }
 

@@ -33,22 +33,36 @@ impl Guest {
         self.say(&format!("{GREETING}\n")).await;
     }
 
-    /// Reads a request, and returns what opens and what closes its reply.
-    async fn request(&mut self) -> (String, String) {
+    async fn line(&mut self) -> String {
         let mut line = String::new();
-        self.stream.read_line(&mut line).await.expect("a request");
-        let word = |from: &str| {
-            let rest = &line[line.find(from).expect("a frame") + from.len()..];
-            rest.split([';', ' ']).next().expect("a word").replace('\'', "")
-        };
-        (format!("{}\n", word("echo ")), format!("{} ", word("base64 -w 0; echo ")))
+        self.stream.read_line(&mut line).await.expect("a line");
+        line
+    }
+
+    /// Reads a request, and returns the tag of its reply.
+    async fn request(&mut self) -> String {
+        let line = self.line().await;
+        let (tag, _) = line.strip_prefix("t=").and_then(|rest| rest.split_once(';')).expect("a tag");
+        tag.to_owned()
+    }
+
+    /// Answers the next request; `sent` arrives of the output's only piece, which dd counts as `counted`.
+    async fn answer_with(&mut self, sent: &str, counted: usize, status: i32) {
+        let tag = self.request().await;
+        self.say(&format!("{tag}[{}", piece(&tag, sent, counted))).await;
+        assert_eq!(self.line().await, "\n", "no more is asked for");
+        self.say(&format!("]{tag} {status}\n")).await;
     }
 
     /// Answers the next request.
     async fn answer(&mut self, body: &str, status: i32) {
-        let (begin, end) = self.request().await;
-        self.say(&format!("{begin}{body}{end}{status}\n")).await;
+        self.answer_with(body, body.len(), status).await;
     }
+}
+
+/// A piece of output as the guest sends it.
+fn piece(tag: &str, sent: &str, counted: usize) -> String {
+    format!("{sent}0+1 records in\n0+1 records out\n{counted} bytes copied, 1e-05 s\n]{tag}?\n")
 }
 
 fn text(heard: &Mutex<Vec<u8>>) -> String {
@@ -74,16 +88,18 @@ async fn stray_bytes_before_a_reply_are_passed_on() {
     guest.greet().await;
     shell.ready(soon()).await.unwrap();
     let (output, ()) = tokio::join!(shell.run("echo hi", None, soon()), async {
-        let (begin, end) = guest.request().await;
+        let tag = guest.request().await;
         // A terminal that echoes, a kernel that complains, a prompt, and bytes that come one by one.
-        guest.say("echo 'innkeeper''-0-0['; bash-5.2# [  1.0] oops]").await;
-        for byte in format!("{begin}aGk\r\nK{end}0\n").chars() {
+        guest.say("t=innkeeper-0-0; bash-5.2# [  1.0] oops]").await;
+        for byte in format!("{tag}[{}", piece(&tag, "hi\n", 3)).chars() {
             guest.say(&byte.to_string()).await;
         }
+        guest.line().await;
+        guest.say(&format!("[  2.0] late\n]{tag} 0\n")).await;
     });
     let output = output.unwrap();
     assert_eq!((output.status, output.stdout), (0, b"hi\n".to_vec()));
-    assert!(text(&heard).ends_with("bash-5.2# [  1.0] oops]"), "{}", text(&heard));
+    assert!(text(&heard).ends_with("bash-5.2# [  1.0] oops][  2.0] late\n"), "{}", text(&heard));
 }
 
 #[tokio::test(start_paused = true)]
@@ -102,27 +118,29 @@ async fn a_flood_outside_of_replies_is_cut() {
 
 #[tokio::test(start_paused = true)]
 async fn bytes_in_the_middle_of_a_reply_spoil_that_reply_only() {
-    let (shell, mut guest, heard) = Guest::new();
+    let (shell, mut guest, _) = Guest::new();
     guest.greet().await;
-    for noise in ["[ 12.3] usb: new device\n", "]", "]]innkeeper-", "====", "\u{0}"] {
-        let body = format!("aGk{noise}KaGkK");
-        let (output, ()) = tokio::join!(shell.run("cat it", None, soon()), guest.answer(&body, 0));
+    for (sent, counted) in
+        [("hi[ 12.3] usb: new device\n", 2), ("h", 2), ("", 1), ("hi\u{0}", 2), ("hi]innkeeper-", 2)]
+    {
+        let (output, ()) =
+            tokio::join!(shell.run("cat it", None, soon()), guest.answer_with(sent, counted, 0));
         let error = output.unwrap_err().to_string();
-        assert!(error.contains("mixed other bytes") && error.contains("`cat it`"), "{noise:?}: {error}");
-        let (output, ()) = tokio::join!(shell.run("next", None, soon()), guest.answer("aGkK", 3));
-        assert_eq!(output.unwrap().status, 3);
+        assert!(error.contains("lost bytes of a reply") && error.contains("`cat it`"), "{sent:?}: {error}");
+        let (output, ()) = tokio::join!(shell.run("next", None, soon()), guest.answer("hi\n", 3));
+        let output = output.unwrap();
+        assert_eq!((output.status, output.stdout), (3, b"hi\n".to_vec()));
     }
-    assert!(text(&heard).contains("usb: new device"));
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_reboot_in_the_middle_of_a_command_ends_it_at_once() {
-    for body in ["", "aGkKaGkK", "aGkKa", "aGkK]"] {
+    for body in ["", "half a line", "half a line]", "hi0+1 records"] {
         let (shell, mut guest, _) = Guest::new();
         guest.greet().await;
         let (output, ()) = tokio::join!(shell.run("reboot", None, Deadline::far()), async {
-            let (begin, _) = guest.request().await;
-            guest.say(&format!("{begin}{body}")).await;
+            let tag = guest.request().await;
+            guest.say(&format!("{tag}[{body}")).await;
             guest.greet().await;
         });
         let error = output.unwrap_err();
@@ -145,13 +163,13 @@ async fn after_a_reset_all_is_stale_up_to_the_next_greeting() {
         let shell = shell.clone();
         async move { shell.run("poweroff", None, Deadline::far()).await }
     });
-    let (begin, end) = guest.request().await;
+    let tag = guest.request().await;
     shell.reset();
     let error = task.await.unwrap().unwrap_err().to_string();
     assert!(error.contains("reset") && error.contains("`poweroff`"), "{error}");
     assert!(!shell.is_ready());
 
-    guest.say(&format!("{begin}{end}0\nStopping...\n")).await;
+    guest.say(&format!("{tag}[{}]{tag} 0\nStopping...\n", piece(&tag, "", 0))).await;
     assert!(matches!(shell.ready(soon()).await, Err(DriverError::Timeout { .. })));
     guest.greet().await;
     shell.ready(soon()).await.unwrap();
@@ -169,8 +187,8 @@ async fn a_stream_that_ends_in_the_middle_names_the_command() {
         shell.run("sleep 600", None, Deadline::far()),
         queued.run("second", None, Deadline::far()),
         async move {
-            let (begin, _) = guest.request().await;
-            guest.say(&format!("{begin}aGk")).await;
+            let tag = guest.request().await;
+            guest.say(&format!("{tag}[half")).await;
         }
     );
     for (result, command) in [(output, "sleep 600"), (next, "second")] {
@@ -190,9 +208,11 @@ async fn a_command_that_was_given_up_before_its_turn_is_never_sent() {
         shell.run("second", None, soon()),
         shell.run("third", None, Deadline::far()),
         async {
-            let (begin, end) = guest.request().await;
+            let tag = guest.request().await;
             tokio::time::advance(Duration::from_secs(6)).await;
-            guest.say(&format!("{begin}{end}1\n")).await;
+            guest.say(&format!("{tag}[{}", piece(&tag, "", 0))).await;
+            guest.line().await;
+            guest.say(&format!("]{tag} 1\n")).await;
             guest.answer("", 3).await;
         }
     );
@@ -207,14 +227,39 @@ async fn a_guest_that_never_stops_printing_is_left_at_the_deadline() {
     let (shell, mut guest, _) = Guest::new();
     guest.greet().await;
     let talking = tokio::spawn(async move {
-        let (begin, _) = guest.request().await;
-        guest.say(&begin).await;
+        let tag = guest.request().await;
+        guest.say(&format!("{tag}[")).await;
         loop {
-            guest.say("aGkK").await;
+            guest.say("all work and no play ").await;
             tokio::time::advance(Duration::from_millis(1)).await;
         }
     });
     let error = shell.run("yes", None, soon()).await.unwrap_err();
     assert!(matches!(error, DriverError::Timeout { .. }), "{error}");
     talking.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn long_output_comes_in_pieces_that_are_asked_for() {
+    let (shell, mut guest, _) = Guest::new();
+    guest.greet().await;
+    let full = "x".repeat(64 << 10);
+    let (output, ()) = tokio::join!(shell.run("long", None, soon()), async {
+        let tag = guest.request().await;
+        guest.say(&format!("{tag}[{}", piece(&tag, &full, full.len()))).await;
+        assert_eq!(guest.line().await, "1\n");
+        guest.say(&piece(&tag, "end", 3)).await;
+        assert_eq!(guest.line().await, "\n");
+        guest.say(&format!("]{tag} 0\n")).await;
+    });
+    assert_eq!(output.unwrap().stdout.len(), full.len() + 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_command_may_print_the_greeting() {
+    let (shell, mut guest, _) = Guest::new();
+    guest.greet().await;
+    let body = format!("{GREETING}\n{GREETING}");
+    let (output, ()) = tokio::join!(shell.run("cat backdoor", None, soon()), guest.answer(&body, 0));
+    assert_eq!(output.unwrap().stdout, body.as_bytes());
 }

@@ -36,7 +36,7 @@ impl Stage {
         let server = MachineConfig {
             name: "server".to_owned(),
             backend: Arc::new(backend.clone()),
-            boot: Boot::StartScript { command: "run-server-vm".to_owned() },
+            boot: Boot::Firmware { disks: Vec::new() },
             memory_mib: 512,
             cores: 1,
             shares: Vec::new(),
