@@ -123,19 +123,19 @@ fn pack(folder: &Path) -> Command {
     tar
 }
 
+/// Runs a command in mount and process namespaces of its own.
+const ISOLATED: [&str; 5] = ["unshare", "--mount", "--pid", "--mount-proc", "--kill-child=KILL"];
+
 fn bootstrap(recipe: &Recipe, folder: &Path) -> Command {
     let mut bootstrap = Command::new("setpriv");
     if setup::is_root() {
         // mmdebstrap mounts the host's /proc, /sys and /dev/shm into the tree, and leaves them there when it
-        // is interrupted: a trap for whoever clears up. In namespaces of its own, all ends with us.
-        bootstrap.args([
-            "--pdeathsig=KILL",
-            "unshare",
-            "--mount",
-            "--pid",
-            "--mount-proc",
-            "--kill-child=KILL",
-        ]);
+        // is interrupted: a trap for whoever clears up. In namespaces of its own, all ends with us. A root
+        // in a container or a chroot may not make any.
+        bootstrap.arg("--pdeathsig=KILL");
+        if command::output(Command::new(ISOLATED[0]).args(&ISOLATED[1..]).arg("true")).is_some() {
+            bootstrap.args(ISOLATED);
+        }
         bootstrap.args(["mmdebstrap", "--mode=root"]).env("TMPDIR", folder.join("tmp"));
     } else {
         // It has namespaces of its own, and clears up when told to end.
