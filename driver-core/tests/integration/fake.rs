@@ -9,6 +9,7 @@ use driver_core::{
     Backend, Boot, Deadline, DriverError, ExitReason, GuestPort, GuestStream, Machine, MachineLog,
     MachineSpec, Shell,
 };
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 #[derive(Debug)]
@@ -163,9 +164,8 @@ async fn a_bash_of_the_host_runs_what_has_no_reply_and_cannot_turn_the_host_off(
 async fn a_process_that_is_killed_ends_the_machine() {
     let backend = FakeBackend::new().with_play("server", Play::default().process());
     let machine = launch(&backend).await;
-    let pid = machine.process_id().unwrap().to_string();
-    let killed = std::process::Command::new("kill").args(["-9", &pid]).status().unwrap();
-    assert!(killed.success());
+    let pid = Pid::from_raw(machine.process_id().unwrap().cast_signed()).unwrap();
+    kill_process(pid, Signal::KILL).unwrap();
     assert_eq!(exit_reason(machine.as_ref()).await, ExitReason::Signal { number: 9 });
 }
 
