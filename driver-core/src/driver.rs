@@ -30,6 +30,11 @@ pub struct DriverConfig {
     pub deadline: Deadline,
     /// The machines; their names differ.
     pub machines: Vec<MachineConfig>,
+    /// The agent for the guests, packed by gzip; without it, the plain shell serves.
+    pub agent: Option<&'static [u8]>,
+    /// How long a child of a command may hold its standard output after the command itself has ended; the
+    /// call then returns with a warning. `None` waits for ever, and so does the plain shell.
+    pub grace: Option<Duration>,
 }
 
 /// What a machine is made of, before the run has given it directories.
@@ -69,6 +74,8 @@ pub(crate) struct Context {
     pub(crate) guard: Arc<Guard>,
     pub(crate) out_dir: PathBuf,
     pub(crate) deadline: Deadline,
+    pub(crate) agent: Option<&'static [u8]>,
+    pub(crate) grace: Option<Duration>,
     run_dir: PathBuf,
     cancelled: watch::Sender<Option<String>>,
 }
@@ -97,6 +104,8 @@ impl Driver {
             guard,
             out_dir: config.out_dir,
             deadline: config.deadline,
+            agent: config.agent,
+            grace: config.grace,
             // From here on the guard removes it.
             run_dir: TempDir::keep(run_dir),
             cancelled: watch::Sender::new(None),

@@ -73,6 +73,12 @@ pub enum Event {
         /// The line.
         line: String,
     },
+    /// A line that a command in the guest printed on its standard error, as far as that is kept apart from the
+    /// console; it belongs to the step of the command. As wild as a console line.
+    CommandError {
+        /// The line, without its end.
+        line: String,
+    },
     /// What the test script printed on its standard output or error, a line at a time.
     ScriptOutput {
         /// Which of the two.

@@ -5,6 +5,8 @@
 //! that all events go to, and the deadline. Verbs exist once, as methods of [`Node`] and as entries of
 //! [`verbs::table`], which script clients are made from.
 
+mod agent;
+mod channel;
 #[cfg(feature = "contract")]
 pub mod contract;
 mod deadline;

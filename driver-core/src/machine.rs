@@ -101,6 +101,12 @@ pub trait Machine: fmt::Debug + Send + Sync {
 pub trait GuestStream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> GuestStream for T {}
 
+impl fmt::Debug for dyn GuestStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("GuestStream")
+    }
+}
+
 /// The streams that a machine offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GuestPort {

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::deadline::Deadline;
@@ -252,6 +252,29 @@ impl Shell {
         }
         target.flush().await.map_err(failed)?;
         Ok(received)
+    }
+
+    /// Sends a last line, such as an `exec`, and gives the stream away. All handles of this shell fail from
+    /// then on.
+    ///
+    /// # Errors
+    /// As for [`Shell::run`], where the line could not be sent.
+    pub(crate) async fn hand_over(
+        &self,
+        line: &str,
+        within: Deadline,
+    ) -> Result<Box<dyn GuestStream>, DriverError> {
+        let (to, stream) = oneshot::channel();
+        let message = Message::HandOver { line: line.as_bytes().to_vec(), to };
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let what = line.trim_end().to_owned();
+        let gone = || self.state.broken("was closed by the guest", Some(&what));
+        let job = Job { id, what: what.clone(), message, answers: mpsc::channel(1).0 };
+        self.jobs.send(job).await.map_err(|_| gone())?;
+        match tokio::time::timeout_at(within.instant(), stream).await {
+            Ok(stream) => stream.map_err(|_| gone()),
+            Err(_) => Err(self.state.late(format!("`{what}`"), within, Some(id))),
+        }
     }
 
     /// Says that the guest reboots: the old greeting counts no more, a command that is still going on

@@ -68,7 +68,8 @@ impl Node {
         let unreadable = |error| unreadable(source, error);
         let file = File::open(source).await.map_err(unreadable)?;
         let length = file.metadata().await.map_err(unreadable)?.len();
-        let sent = running.shell.upload(target, mode, file, length, self.context.deadline);
+        let channel = running.channel();
+        let sent = channel.upload(target, mode, file, length, self.context.deadline);
         self.while_it_runs(running, || format!("copying to `{target}`"), sent).await
     }
 
@@ -123,8 +124,9 @@ impl Node {
         let local =
             tempfile::tempfile_in(&self.state_dir).map_err(|error| unwritable(&self.state_dir, error))?;
         let writer = local.try_clone().map_err(|error| unwritable(&self.state_dir, error))?;
+        let channel = running.channel();
         let received =
-            running.shell.download(archive, File::from_std(writer), DOWNLOAD_LIMIT, self.context.deadline);
+            channel.download(archive, File::from_std(writer), DOWNLOAD_LIMIT, self.context.deadline);
         self.while_it_runs(running, || format!("copying `{name}`"), received).await?;
         let shown = folder.clone();
         spawn_blocking(move || unpack(local, &folder, &name))

@@ -1,13 +1,15 @@
 //! Starting and ending a machine, and noticing at once when it ends by itself.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::console::Typist;
 use super::{Node, NodeLog};
+use crate::agent;
+use crate::channel::Channel;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::event::{BootPhase, Event, Level, MachineState};
@@ -30,7 +32,8 @@ const EXIT_LAG: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Running {
     pub(super) machine: Arc<dyn Machine>,
-    pub(super) shell: Shell,
+    /// What commands go through; another one after the guest has rebooted.
+    channel: Mutex<Arc<Channel>>,
     pub(super) typist: Typist,
     /// Whether the shell has greeted since it was last expected to.
     connected: AtomicBool,
@@ -90,7 +93,7 @@ impl Node {
         let exit = self.watch(Arc::clone(&machine), Arc::clone(&ending));
         self.set_running(Some(Arc::new(Running {
             machine,
-            shell,
+            channel: Mutex::new(Arc::new(Channel::Shell(shell))),
             typist,
             connected: AtomicBool::new(false),
             ending,
@@ -165,7 +168,9 @@ impl Node {
             self.start_unless_on(None).await?;
             let running = self.must_run("be connected to")?;
             let began = Deadline::after(self.config.boot_timeout);
+            self.recover_shell(&running)?;
             self.greeted(&running, began).await?;
+            self.start_agent(&running, began).await?;
             running.connected.store(true, Ordering::SeqCst);
             self.console.reached(BootPhase::Shell);
             self.entered(MachineState::Connected);
@@ -176,11 +181,44 @@ impl Node {
         .await
     }
 
+    /// After a reboot the guest has its shell again, where the agent was.
+    fn recover_shell(&self, running: &Running) -> Result<(), DriverError> {
+        let channel = running.channel();
+        let Channel::Agent(agent) = channel.as_ref() else { return Ok(()) };
+        if !agent.is_gone() {
+            return Ok(());
+        }
+        let lost = || DriverError::Shell {
+            machine: self.name().to_owned(),
+            problem: "was lost with the agent in its place".to_owned(),
+            during: None,
+        };
+        let stream = agent.take_stream().ok_or_else(lost)?;
+        running.set_channel(Channel::Shell(Shell::open(self.name(), stream, self.shell_listener())));
+        Ok(())
+    }
+
+    /// Puts the agent into the shell's place, if this run has one for the guest.
+    async fn start_agent(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
+        let channel = running.channel();
+        let (Channel::Shell(shell), Some(packed)) = (channel.as_ref(), self.context.agent) else {
+            return Ok(());
+        };
+        let starting = agent::start(self.name(), shell, packed, limit, self.shell_listener());
+        match self.while_it_runs(running, || "starting the agent".to_owned(), starting).await? {
+            Ok(agent) => running.set_channel(Channel::Agent(agent)),
+            Err(reason) => self.log(format!("the plain shell serves, without the agent: {reason}")),
+        }
+        Ok(())
+    }
+
     async fn greeted(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
+        let channel = running.channel();
+        let Channel::Shell(shell) = channel.as_ref() else { return Ok(()) };
         let shell_comes = async {
             loop {
                 let step = limit.at_most(STILL_BOOTING);
-                if let Some(result) = within(step, running.shell.ready(limit)).await {
+                if let Some(result) = within(step, shell.ready(limit)).await {
                     return result;
                 }
                 if limit.is_over() {
@@ -254,7 +292,8 @@ impl Node {
         let Some(running) = self.running() else { return Ok(()) };
         running.ending.store(true, Ordering::SeqCst);
         if running.is_connected() {
-            let sent = running.shell.send_raw("poweroff\n", self.context.deadline);
+            let channel = running.channel();
+            let sent = channel.power_off(self.context.deadline);
             self.while_it_runs(&running, || "powering off".to_owned(), sent).await?;
         } else {
             running.machine.request_shutdown(self.context.deadline).await?;
@@ -340,7 +379,16 @@ impl Running {
     }
 
     fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::SeqCst) && self.exit.borrow().is_none()
+        self.connected.load(Ordering::SeqCst) && self.exit.borrow().is_none() && self.channel().is_ready()
+    }
+
+    /// What commands go through.
+    pub(super) fn channel(&self) -> Arc<Channel> {
+        Arc::clone(&self.channel.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_channel(&self, channel: Channel) {
+        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(channel);
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use super::reply::{Found, Parser};
@@ -48,6 +48,13 @@ pub(super) enum Message {
     Request(Request),
     /// Bytes that bring none.
     Raw(Vec<u8>),
+    /// A last line, after which the stream belongs to somebody else.
+    HandOver {
+        /// The line.
+        line: Vec<u8>,
+        /// Who gets the stream.
+        to: oneshot::Sender<Box<dyn GuestStream>>,
+    },
 }
 
 /// The way back to a caller.
@@ -97,6 +104,9 @@ impl Actor {
         let problem = loop {
             let step = tokio::select! {
                 job = jobs.recv() => match job {
+                    Some(Job { message: Message::HandOver { line, to }, .. }) => {
+                        return self.hand_over(&line, to).await;
+                    }
                     Some(job) => self.perform(job).await,
                     None => return,
                 },
@@ -113,6 +123,17 @@ impl Actor {
         }
     }
 
+    /// Sends a last line and gives the stream away, with what was read of it and not understood.
+    async fn hand_over(mut self, line: &[u8], to: oneshot::Sender<Box<dyn GuestStream>>) {
+        let sent = write(&mut self.writer, &[line]).await;
+        self.state.close("has given its place to the agent");
+        if sent.is_ok() {
+            let read = std::io::Cursor::new(self.inbound.parser.buffer);
+            // Whoever asked may have given up; then the stream closes, and with it the guest's port.
+            drop(to.send(Box::new(tokio::io::join(read.chain(self.inbound.reader), self.writer))));
+        }
+    }
+
     /// Does a job and says what became of it. The only error is [`Broken::Closed`].
     async fn perform(&mut self, job: Job) -> Result<(), Broken> {
         let Job { id, what, message, answers } = job;
@@ -120,6 +141,7 @@ impl Actor {
         let result = match message {
             Message::Raw(bytes) => self.send_raw(&bytes, &answers).await,
             Message::Request(request) => self.exchange(id, &request, &answers).await,
+            Message::HandOver { .. } => Err(Broken::Unwanted),
         };
         self.state.set_holder(None);
         let (outcome, step) = match result {

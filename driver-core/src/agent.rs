@@ -1,0 +1,300 @@
+//! The agent: a program that the driver brings along and runs in the guest in the shell's place. It runs
+//! several commands at once, keeps their outputs apart and live, and loses nothing on the way. Where it
+//! cannot run, the plain shell serves.
+
+mod actor;
+mod start;
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use agent_protocol::ToGuest;
+use agent_protocol::message::{CHUNK, Command, End, Holder, INITIAL_GRANT, RequestId};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::deadline::Deadline;
+use crate::error::DriverError;
+use crate::machine::GuestStream;
+use crate::shell::ShellOutput;
+
+use actor::{Actor, Answer, Order};
+pub(crate) use start::start;
+
+/// A handle to the agent in one guest.
+#[derive(Debug)]
+pub(crate) struct Agent {
+    machine: String,
+    orders: mpsc::UnboundedSender<Order>,
+    next_id: AtomicU32,
+    state: watch::Receiver<State>,
+    /// The stream, once the agent is gone and a shell has come back on it.
+    returned: Arc<Mutex<Option<Box<dyn GuestStream>>>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+/// Whether the agent is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// It has not said hello.
+    Starting,
+    /// It serves.
+    Up,
+    /// It is gone, and why.
+    Gone(String),
+}
+
+/// What becomes of a command besides its output and status.
+pub(crate) trait Witness: Send {
+    /// The command printed this on its standard error.
+    fn stderr(&mut self, bytes: &[u8]);
+    /// The command has ended, and these processes still hold its standard output.
+    fn held(&mut self, holders: &[Holder]);
+}
+
+/// How a command is run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct How {
+    /// The guest ends the command after this time, with status 124.
+    pub(crate) timeout: Option<Duration>,
+    /// How long a child of the command may hold its standard output after it has ended.
+    pub(crate) grace: Option<Duration>,
+    /// The host waits no longer than this.
+    pub(crate) within: Deadline,
+}
+
+impl Agent {
+    /// Takes over the stream of a guest in which the agent has just been started.
+    fn open(machine: &str, stream: Box<dyn GuestStream>, heard: impl Fn(&[u8]) + Send + 'static) -> Self {
+        let (orders, queue) = mpsc::unbounded_channel();
+        let (publish, state) = watch::channel(State::Starting);
+        let returned = Arc::default();
+        let actor = Actor::new(stream, publish, Arc::clone(&returned), Box::new(heard));
+        let task = AbortOnDropHandle::new(tokio::spawn(actor.serve(queue)));
+        Self { machine: machine.to_owned(), orders, next_id: AtomicU32::new(1), state, returned, _task: task }
+    }
+
+    /// Waits until the agent serves.
+    async fn ready(&self, within: Deadline) -> Result<(), DriverError> {
+        let mut state = self.state.clone();
+        let up = async {
+            loop {
+                let now = state.borrow_and_update().clone();
+                match now {
+                    State::Up => return Ok(()),
+                    State::Gone(problem) => return Err(self.broken(&problem, None)),
+                    State::Starting if state.changed().await.is_err() => {
+                        return Err(self.broken("is gone", None));
+                    }
+                    State::Starting => {}
+                }
+            }
+        };
+        let late = || self.broken(&format!("did not answer within {:?}", within.limit()), None);
+        tokio::time::timeout_at(within.instant(), up).await.unwrap_or_else(|_| Err(late()))
+    }
+
+    /// Whether the agent is there.
+    pub(crate) fn is_up(&self) -> bool {
+        *self.state.borrow() == State::Up
+    }
+
+    /// Whether the agent was there and is gone.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(*self.state.borrow(), State::Gone(_))
+    }
+
+    /// Gives the stream back, once, after the agent is gone and the guest's shell is back.
+    pub(crate) fn take_stream(&self) -> Option<Box<dyn GuestStream>> {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Runs a command, writes its standard output to `stdout`, and returns its status. More than `limit`
+    /// bytes are an error. Dropping the future ends the command.
+    pub(crate) async fn run(
+        &self,
+        script: &str,
+        how: How,
+        stdout: &mut (impl AsyncWrite + Send + Unpin),
+        limit: u64,
+        witness: &mut dyn Witness,
+    ) -> Result<i32, DriverError> {
+        let mut request = self.request(script, how, false)?;
+        let mut received = 0;
+        let failed =
+            |source| DriverError::File { operation: "write the output of", path: excerpt(script), source };
+        loop {
+            match request.next().await? {
+                Answer::Stdout(bytes) => {
+                    received += bytes.len() as u64;
+                    if received > limit {
+                        let problem = format!(
+                            "was sent more than the {limit} bytes that a command may return (let it write to a \
+                             file, and copy that)"
+                        );
+                        return Err(self.broken(&problem, Some(script)));
+                    }
+                    stdout.write_all(&bytes).await.map_err(failed)?;
+                }
+                Answer::Stderr(bytes) => witness.stderr(&bytes),
+                Answer::Taken(_) | Answer::Ended(Err(_)) => {}
+                Answer::Ended(Ok(End::Exited { status, held_by })) => {
+                    if !held_by.is_empty() {
+                        witness.held(&held_by);
+                    }
+                    stdout.flush().await.map_err(failed)?;
+                    return Ok(status);
+                }
+                Answer::Ended(Ok(End::Failed { reason })) => return Err(self.broken(&reason, Some(script))),
+            }
+        }
+    }
+
+    /// Starts a command and does not wait for it; what it prints is dropped.
+    pub(crate) fn fire(&self, script: &str) -> Result<(), DriverError> {
+        let how = How { timeout: None, grace: None, within: Deadline::far() };
+        let mut request = self.request(script, how, false)?;
+        tokio::spawn(async move {
+            while let Ok(Answer::Stdout(_) | Answer::Stderr(_) | Answer::Taken(_)) = request.next().await {}
+        });
+        Ok(())
+    }
+
+    /// Runs a command with `content` as its standard input, and returns its status and the beginning of
+    /// what it printed.
+    pub(crate) async fn feed(
+        &self,
+        script: &str,
+        mut content: impl AsyncRead + Send + Unpin,
+        how: How,
+    ) -> Result<ShellOutput, DriverError> {
+        let mut request = self.request(script, how, true)?;
+        let (mut stdout, mut room, mut at_end) = (Vec::new(), INITIAL_GRANT as usize, false);
+        let mut buffer = vec![0; CHUNK];
+        loop {
+            let ready = room.min(CHUNK);
+            let answer = tokio::select! {
+                answer = request.next() => answer?,
+                read = content.read(&mut buffer[..ready]), if !at_end && ready > 0 => {
+                    let read = read.map_err(|source| DriverError::File {
+                        operation: "read what to send to",
+                        path: self.machine.clone(),
+                        source,
+                    })?;
+                    at_end = read == 0;
+                    room -= read;
+                    request.order(ToGuest::Input { id: request.id, bytes: buffer[..read].to_vec() });
+                    continue;
+                }
+            };
+            match answer {
+                Answer::Taken(bytes) => room += bytes as usize,
+                Answer::Stdout(bytes) | Answer::Stderr(bytes) => {
+                    stdout.extend_from_slice(&bytes);
+                    stdout.truncate(4096);
+                }
+                Answer::Ended(Ok(End::Exited { status, .. })) => return Ok(ShellOutput { status, stdout }),
+                Answer::Ended(Ok(End::Failed { reason })) => return Err(self.broken(&reason, Some(script))),
+                Answer::Ended(Err(_)) => {}
+            }
+        }
+    }
+
+    fn request(&self, script: &str, how: How, stdin: bool) -> Result<Request, DriverError> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let (answers, receiver) = mpsc::unbounded_channel();
+        let command = Command {
+            script: script.as_bytes().to_vec(),
+            timeout_ms: how.timeout.map(millis),
+            stdin,
+            grace_ms: how.grace.map(millis),
+        };
+        let order = Order { message: ToGuest::Run { id, command }, answers: Some(answers) };
+        self.orders.send(order).map_err(|_| self.broken("is gone", Some(script)))?;
+        Ok(Request {
+            machine: self.machine.clone(),
+            script: script.to_owned(),
+            id,
+            within: how.within,
+            orders: self.orders.clone(),
+            answers: receiver,
+            over: false,
+        })
+    }
+
+    fn broken(&self, problem: &str, script: Option<&str>) -> DriverError {
+        broken(&self.machine, problem, script)
+    }
+}
+
+/// A command under way. Dropping it ends the command.
+struct Request {
+    machine: String,
+    script: String,
+    id: RequestId,
+    within: Deadline,
+    orders: mpsc::UnboundedSender<Order>,
+    answers: mpsc::UnboundedReceiver<Answer>,
+    over: bool,
+}
+
+impl Request {
+    /// The next thing that became of it.
+    async fn next(&mut self) -> Result<Answer, DriverError> {
+        let answer = match tokio::time::timeout_at(self.within.instant(), self.answers.recv()).await {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Err(broken(&self.machine, "was lost", Some(&self.script))),
+            Err(_) => {
+                return Err(DriverError::Timeout {
+                    machine: self.machine.clone(),
+                    awaited: format!("the end of `{}`", excerpt(&self.script)),
+                    limit: self.within.limit(),
+                    seen: None,
+                });
+            }
+        };
+        match &answer {
+            Answer::Stdout(bytes) | Answer::Stderr(bytes) => {
+                let bytes = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                self.order(ToGuest::Grant { id: self.id, bytes });
+            }
+            Answer::Ended(_) => self.over = true,
+            Answer::Taken(_) => {}
+        }
+        match answer {
+            Answer::Ended(Err(problem)) => Err(broken(&self.machine, &problem, Some(&self.script))),
+            other => Ok(other),
+        }
+    }
+
+    fn order(&self, message: ToGuest) {
+        // An agent that is gone has told so through the answers.
+        let _ = self.orders.send(Order { message, answers: None });
+    }
+}
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        if !self.over {
+            self.order(ToGuest::Cancel { id: self.id });
+        }
+    }
+}
+
+fn broken(machine: &str, problem: &str, script: Option<&str>) -> DriverError {
+    DriverError::Shell {
+        machine: machine.to_owned(),
+        problem: problem.to_owned(),
+        during: script.map(|script| format!("running `{}`", excerpt(script))),
+    }
+}
+
+fn excerpt(script: &str) -> String {
+    script.chars().take(200).collect()
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,183 @@
+//! The task that owns the stream of a guest's agent, and carries the messages of all requests over it.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use agent_protocol::message::{End, RequestId, Stream};
+use agent_protocol::{Link, Role, ToGuest, ToHost, VERSION};
+use memchr::memmem;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use super::State;
+use crate::machine::GuestStream;
+use crate::shell::GREETING;
+
+/// Bytes that are read at once.
+const READ: usize = 64 << 10;
+
+/// Is given what is no part of the conversation.
+pub(super) type Listener = Box<dyn Fn(&[u8]) + Send>;
+
+/// A message to send; the first one of a request brings where its answers go.
+#[derive(Debug)]
+pub(super) struct Order {
+    pub(super) message: ToGuest,
+    pub(super) answers: Option<mpsc::UnboundedSender<Answer>>,
+}
+
+/// What became of a request. Outputs are bounded by what the request has granted.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Stdout(Vec<u8>),
+    Stderr(Vec<u8>),
+    Taken(u32),
+    /// Nothing comes after. An error when the agent is gone.
+    Ended(Result<End, String>),
+}
+
+pub(super) struct Actor {
+    reader: ReadHalf<Box<dyn GuestStream>>,
+    writer: WriteHalf<Box<dyn GuestStream>>,
+    link: Link,
+    began: Instant,
+    state: watch::Sender<State>,
+    returned: Arc<Mutex<Option<Box<dyn GuestStream>>>>,
+    heard: Listener,
+    requests: HashMap<RequestId, mpsc::UnboundedSender<Answer>>,
+    /// The last stray bytes: where the greeting of a shell shows that the guest has rebooted.
+    stray: Vec<u8>,
+}
+
+impl Actor {
+    pub(super) fn new(
+        stream: Box<dyn GuestStream>,
+        state: watch::Sender<State>,
+        returned: Arc<Mutex<Option<Box<dyn GuestStream>>>>,
+        heard: Listener,
+    ) -> Self {
+        let (reader, writer) = tokio::io::split(stream);
+        // Random, so that what an earlier driver was sent is not taken for ours.
+        let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
+        let session = u32::try_from(random >> 32).unwrap_or_default();
+        let mut link = Link::new(Role::Host, session);
+        link.send(&encode(&ToGuest::Hello { version: VERSION }));
+        let (requests, stray) = (HashMap::new(), Vec::new());
+        Self { reader, writer, link, began: Instant::now(), state, returned, heard, requests, stray }
+    }
+
+    /// Serves until the agent is gone or nobody asks any more. Then returns the stream, with what a shell
+    /// that has come back on it has said.
+    pub(super) async fn serve(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        let mut unsent: Vec<u8> = Vec::new();
+        let mut buffer = vec![0; READ];
+        let problem = loop {
+            let now = self.began.elapsed();
+            unsent.extend(self.link.outgoing(now));
+            if let Some(broken) = self.link.broken() {
+                break broken.to_string();
+            }
+            let wake = self.link.wake_at().map(|at| self.began + at);
+            tokio::select! {
+                read = self.reader.read(&mut buffer) => match read {
+                    Ok(count @ 1..) => {
+                        self.link.receive(&buffer[..count], self.began.elapsed());
+                        if let Err(problem) = self.take_messages() {
+                            break problem;
+                        }
+                        if self.greeted() {
+                            break "is gone, because the guest rebooted".to_owned();
+                        }
+                    }
+                    Ok(0) => break "was closed by the guest".to_owned(),
+                    Err(error) => break format!("was closed ({error})"),
+                },
+                written = self.writer.write(&unsent), if !unsent.is_empty() => match written {
+                    Ok(count) => drop(unsent.drain(..count)),
+                    Err(error) => break format!("was closed ({error})"),
+                },
+                order = orders.recv(), if self.link.backlog() < READ => match order {
+                    Some(order) => self.take_order(order),
+                    None => return,
+                },
+                () = sleep_until(wake) => {}
+            }
+        };
+        let read = std::io::Cursor::new(self.stray);
+        let stream: Box<dyn GuestStream> = Box::new(tokio::io::join(read.chain(self.reader), self.writer));
+        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+        self.state.send_replace(State::Gone(problem.clone()));
+        for (_, answers) in self.requests.drain() {
+            // Whoever asked may have given up.
+            let _ = answers.send(Answer::Ended(Err(problem.clone())));
+        }
+    }
+
+    fn take_order(&mut self, order: Order) {
+        if let (ToGuest::Run { id, .. }, Some(answers)) = (&order.message, order.answers) {
+            self.requests.insert(*id, answers);
+        }
+        if let ToGuest::Cancel { id } = &order.message {
+            self.requests.remove(id);
+        }
+        self.link.send(&encode(&order.message));
+    }
+
+    /// Hands on what has come. An error is the end.
+    fn take_messages(&mut self) -> Result<(), String> {
+        while let Some(bytes) = self.link.message() {
+            let message =
+                agent_protocol::from_bytes(&bytes).map_err(|error| format!("talks nonsense ({error})"))?;
+            let (id, answer) = match message {
+                ToHost::Hello { version: VERSION } => {
+                    self.state.send_replace(State::Up);
+                    continue;
+                }
+                ToHost::Hello { version } => return Err(format!("speaks version {version} of the protocol")),
+                ToHost::Output { id, stream: Stream::Stdout, bytes } => (id, Answer::Stdout(bytes)),
+                ToHost::Output { id, stream: Stream::Stderr, bytes } => (id, Answer::Stderr(bytes)),
+                ToHost::Taken { id, bytes } => (id, Answer::Taken(bytes)),
+                ToHost::Ended { id, end } => (id, Answer::Ended(Ok(end))),
+            };
+            let over = matches!(answer, Answer::Ended(_));
+            if let Some(answers) = self.requests.get(&id) {
+                // A request that was given up is cancelled by its own end.
+                let _ = answers.send(answer);
+            }
+            if over {
+                self.requests.remove(&id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes stray bytes on; says whether a shell has greeted among them.
+    fn greeted(&mut self) -> bool {
+        let stray = self.link.stray();
+        if stray.is_empty() {
+            return false;
+        }
+        self.stray.extend_from_slice(&stray);
+        if memmem::find(&self.stray, GREETING.as_bytes()).is_some() {
+            return true;
+        }
+        (self.heard)(&stray);
+        let old = self.stray.len().saturating_sub(GREETING.len());
+        self.stray.drain(..old);
+        false
+    }
+}
+
+async fn sleep_until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn encode(message: &ToGuest) -> Vec<u8> {
+    // No message of the driver's can fail to be encoded.
+    agent_protocol::to_bytes(message).unwrap_or_default()
+}

@@ -1,0 +1,126 @@
+//! The two ways to run a command in a guest: its root shell, or the agent in that shell's place.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::agent::{Agent, How, Witness};
+use crate::deadline::Deadline;
+use crate::error::DriverError;
+use crate::shell::{OUTPUT_LIMIT, Shell, ShellOutput, quote};
+
+/// What commands go through.
+#[derive(Debug)]
+pub(crate) enum Channel {
+    Shell(Shell),
+    Agent(Agent),
+}
+
+impl Channel {
+    /// Whether commands can be run: a shell may have to be waited for, and an agent may be gone.
+    pub(crate) fn is_ready(&self) -> bool {
+        match self {
+            Self::Shell(shell) => shell.is_ready(),
+            Self::Agent(agent) => agent.is_up(),
+        }
+    }
+
+    /// Runs a command and returns its output and status. `timeout` is the guest's, `within` the host's.
+    pub(crate) async fn run(
+        &self,
+        command: &str,
+        timeout: Option<Duration>,
+        grace: Option<Duration>,
+        within: Deadline,
+        witness: &mut dyn Witness,
+    ) -> Result<ShellOutput, DriverError> {
+        match self {
+            Self::Shell(shell) => shell.run(command, timeout, within).await,
+            Self::Agent(agent) => {
+                let mut stdout = Vec::new();
+                let how = How { timeout, grace, within };
+                let status = agent.run(command, how, &mut stdout, OUTPUT_LIMIT as u64, witness).await?;
+                Ok(ShellOutput { status, stdout })
+            }
+        }
+    }
+
+    /// Starts a command and does not wait for it.
+    pub(crate) async fn fire(&self, command: &str, within: Deadline) -> Result<(), DriverError> {
+        match self {
+            Self::Shell(shell) => shell.fire(command, within).await,
+            Self::Agent(agent) => agent.fire(command),
+        }
+    }
+
+    /// Tells the guest to power off; what runs is not waited for any longer than the way there needs.
+    pub(crate) async fn power_off(&self, within: Deadline) -> Result<(), DriverError> {
+        match self {
+            Self::Shell(shell) => shell.send_raw("poweroff\n", within).await,
+            Self::Agent(agent) => agent.fire("poweroff"),
+        }
+    }
+
+    /// Writes a file in the guest; see [`Shell::upload`].
+    pub(crate) async fn upload(
+        &self,
+        target: &str,
+        mode: u32,
+        content: impl AsyncRead + Send + Unpin,
+        length: u64,
+        within: Deadline,
+    ) -> Result<(), DriverError> {
+        let agent = match self {
+            Self::Shell(shell) => return shell.upload(target, mode, content, length, within).await,
+            Self::Agent(agent) => agent,
+        };
+        let file = quote(target);
+        let parent = match target.rsplit_once('/') {
+            Some((parent, _)) if !parent.is_empty() => format!("mkdir -p -- {}; ", quote(parent)),
+            _ => String::new(),
+        };
+        let script = format!("exec 2>&1; {parent}cat >{file}; chmod {mode:o} -- {file}");
+        let how = How { timeout: None, grace: None, within };
+        let output = agent.feed(&script, content, how).await?;
+        if output.status == 0 {
+            return Ok(());
+        }
+        let words = String::from_utf8_lossy(&output.stdout);
+        Err(DriverError::assertion(format!("`{target}` could not be written in the guest: {}", words.trim())))
+    }
+
+    /// Reads a file of the guest; see [`Shell::download`].
+    pub(crate) async fn download(
+        &self,
+        source: &str,
+        mut target: impl AsyncWrite + Send + Unpin,
+        limit: u64,
+        within: Deadline,
+    ) -> Result<(), DriverError> {
+        let agent = match self {
+            Self::Shell(shell) => return shell.download(source, target, limit, within).await.map(drop),
+            Self::Agent(agent) => agent,
+        };
+        let how = How { timeout: None, grace: None, within };
+        let mut words = Words::default();
+        let script = format!("cat <{}", quote(source));
+        if agent.run(&script, how, &mut target, limit, &mut words).await? == 0 {
+            return Ok(());
+        }
+        let words = String::from_utf8_lossy(&words.0);
+        Err(DriverError::assertion(format!("`{source}` could not be read in the guest: {}", words.trim())))
+    }
+}
+
+/// Keeps the beginning of what a command says on its standard error.
+#[derive(Default)]
+struct Words(Vec<u8>);
+
+impl Witness for Words {
+    fn stderr(&mut self, bytes: &[u8]) {
+        self.0.extend_from_slice(bytes);
+        self.0.truncate(4096);
+    }
+
+    fn held(&mut self, _holders: &[agent_protocol::message::Holder]) {}
+}
