@@ -5,9 +5,11 @@
 //! every frame is numbered and checksummed, what is lost is sent again, and no more is under way than a
 //! socket holds. Neither has any input or output of its own.
 
+mod codec;
 mod frame;
 mod link;
 pub mod message;
 
+pub use codec::{CodecError, Message, from_bytes, to_bytes};
 pub use link::{Broken, Link, Role};
 pub use message::{ToGuest, ToHost, VERSION};
