@@ -93,7 +93,7 @@ pub(super) fn converse(
     let mut queued = [0, 0];
     let mut arrived = [0, 0];
     let mut written = [0, 0];
-    let mut lines: [VecDeque<(Duration, Vec<u8>)>; 2] = Default::default();
+    let mut lines: [VecDeque<(Duration, usize, Vec<u8>)>; 2] = Default::default();
     let mut now = ms(0);
     loop {
         for (from, to) in [(0, 1), (1, 0)] {
@@ -105,11 +105,13 @@ pub(super) fn converse(
             written[from] += bytes.len();
             for piece in bytes.chunks(4096) {
                 let arrival =
-                    lines[from].back().map_or(now, |(at, _)| *at).max(now + Duration::from_micros(300));
-                lines[from].push_back((arrival, faults.apply(piece.to_vec(), random)));
+                    lines[from].back().map_or(now, |(at, ..)| *at).max(now + Duration::from_micros(300));
+                lines[from].push_back((arrival, piece.len(), faults.apply(piece.to_vec(), random)));
             }
-            while lines[from].front().is_some_and(|(at, _)| *at <= now) {
-                let Some((_, bytes)) = lines[from].pop_front() else { break };
+            let under_way: usize = lines[from].iter().map(|(_, len, _)| len).sum();
+            assert!(from == 0 || under_way < 66 << 10, "{under_way} bytes on the way to the host");
+            while lines[from].front().is_some_and(|(at, ..)| *at <= now) {
+                let Some((.., bytes)) = lines[from].pop_front() else { break };
                 let middle = random.below(bytes.len());
                 ends[to].receive(&bytes[..middle], now);
                 ends[to].receive(&bytes[middle..], now);
@@ -130,7 +132,7 @@ pub(super) fn converse(
         }
         let more = (0..2).any(|from| may_send(from, queued[from], arrived[1], &ends[from])).then_some(now);
         let wakes = ends.iter().filter_map(Link::wake_at);
-        let arrivals = lines.iter().filter_map(|line| line.front().map(|(at, _)| *at));
+        let arrivals = lines.iter().filter_map(|line| line.front().map(|(at, ..)| *at));
         let next = wakes
             .chain(arrivals)
             .chain(more)

@@ -8,8 +8,8 @@ use super::{
 };
 
 fn sizes() -> impl Strategy<Value = Vec<usize>> {
-    let size = prop_oneof![6 => 0..100usize, 3 => 100..20_000usize, 1 => 20_000..200_000usize];
-    prop::collection::vec(size, 1..40)
+    let size = prop_oneof![6 => 0..100usize, 3 => 100..20_000usize, 1 => 20_000..100_000usize];
+    prop::collection::vec(size, 1..30)
 }
 
 fn faults() -> impl Strategy<Value = Faults> {
@@ -21,7 +21,7 @@ fn filled(sizes: &[usize], random: &mut Random) -> Vec<Vec<u8>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn all_messages_arrive_once_and_in_order(
