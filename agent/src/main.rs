@@ -1,0 +1,53 @@
+//! The program in the guest. The driver writes it through the guest's shell and starts it in the shell's
+//! place with `exec`; from then on standard input and output, the guest's console port, carry
+//! `agent-protocol`. It runs commands as that shell would, several at once.
+//!
+//! One thread, one loop over `poll` ([`server`]): between two events the guest's CPU is free. It writes
+//! nothing to the port but frames, and needs no file: its own it removes when it starts.
+
+#![no_main]
+
+mod bash;
+mod console;
+mod entry;
+mod kept;
+mod output;
+mod port;
+mod proc;
+mod process;
+mod request;
+mod server;
+mod spawn;
+mod warm;
+
+use std::process::ExitCode;
+
+use entry::Inherited;
+
+/// What the command line asks for. Without arguments the agent serves.
+fn run(inherited: Inherited) -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == "--version") {
+        let line = format!("innkeeper agent {}\n", agent_protocol::VERSION);
+        return match rustix::io::write(rustix::stdio::stdout(), line.as_bytes()) {
+            Ok(_) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        };
+    }
+    match serve(inherited) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            console::say(&format!("innkeeper agent: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(inherited: Inherited) -> std::io::Result<()> {
+    // A test that looks into this folder must find what it would find without us.
+    if let Ok(own) = std::fs::read_link("/proc/self/exe") {
+        // Nothing is lost if that fails: the file is in memory.
+        let _ = std::fs::remove_file(own);
+    }
+    let port = port::Port::open()?;
+    server::Server::new(port, inherited)?.serve()
+}

@@ -1,0 +1,303 @@
+//! The loop: waits for the port, for processes and for their pipes, and does what is due.
+
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::Instant;
+
+use agent_protocol::message::{Command, End, RequestId, Stream};
+use agent_protocol::{Broken, Link, Role, ToGuest, ToHost, VERSION};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use crate::bash::Bash;
+use crate::console::Console;
+use crate::entry::Inherited;
+use crate::kept::Kept;
+use crate::port::Port;
+use crate::request::Request;
+use crate::warm::Warm;
+
+/// Bytes that wait for the port, at most, before outputs are read on.
+const BACKLOG: usize = 128 << 10;
+
+/// The agent's state.
+#[derive(Debug)]
+pub(crate) struct Server {
+    port: Port,
+    link: Link,
+    /// What the link gave to write and the port has not taken.
+    unsent: Vec<u8>,
+    began: Instant,
+    bash: Bash,
+    warm: Warm,
+    requests: Vec<Request>,
+    kept: Kept,
+    console: Console,
+    /// The driver wants the shell back.
+    leaves: bool,
+}
+
+/// What can be waited for.
+#[derive(Debug, Clone, Copy)]
+enum Event {
+    Port,
+    Warm,
+    Process,
+    Output(RequestId, Stream),
+    Input(RequestId),
+    Kept(usize),
+    Console,
+}
+
+impl Server {
+    pub(crate) fn new(port: Port, inherited: Inherited) -> io::Result<Self> {
+        // Without these there is no waiting for processes; better to fail now, while there is a shell.
+        rustix::process::pidfd_open(rustix::process::getpid(), rustix::process::PidfdFlags::empty())?;
+        Ok(Self {
+            port,
+            link: Link::new(Role::Guest, 0),
+            unsent: Vec::new(),
+            began: Instant::now(),
+            bash: Bash::new(inherited),
+            warm: Warm::new(),
+            requests: Vec::new(),
+            kept: Kept::default(),
+            console: Console::open(),
+            leaves: false,
+        })
+    }
+
+    /// Serves until the driver wants the shell back or the port is gone.
+    pub(crate) fn serve(mut self) -> io::Result<()> {
+        loop {
+            let step = self.step();
+            if step.is_ok() && !self.leaves {
+                continue;
+            }
+            self.end_all();
+            self.warm.kill();
+            step?;
+            return Err(self.bash.take_over(self.port.give_back()?.as_deref()));
+        }
+    }
+
+    fn step(&mut self) -> io::Result<()> {
+        self.take_messages();
+        self.tick_requests();
+        if self.write()? && !self.leaves {
+            self.warm.start(&self.bash, self.requests.is_empty());
+        }
+        if self.leaves {
+            return Ok(());
+        }
+        self.port.reopen();
+        let mut kept = Vec::new();
+        for (event, flags) in self.wait()? {
+            match event {
+                Event::Kept(place) => kept.push(place),
+                _ => self.handle(event, flags)?,
+            }
+        }
+        self.kept.pass_on(&kept, &mut self.console);
+        Ok(())
+    }
+
+    /// Writes what is due. Says whether all of it is written.
+    fn write(&mut self) -> io::Result<bool> {
+        if self.unsent.is_empty() {
+            self.unsent = self.link.outgoing(self.began.elapsed());
+        }
+        if !self.unsent.is_empty() {
+            let count = self.port.write(&self.unsent)?;
+            self.unsent.drain(..count);
+        }
+        Ok(self.unsent.is_empty())
+    }
+
+    /// Waits until something happens or is due.
+    fn wait(&self) -> io::Result<Vec<(Event, PollFlags)>> {
+        let mut events = Vec::new();
+        let mut files = Vec::new();
+        let mut add = |event, file, flags| {
+            events.push(event);
+            files.push(PollFd::from_borrowed_fd(file, flags));
+        };
+        if let Some((input, output)) = self.port.files() {
+            add(Event::Port, input, PollFlags::IN);
+            if !self.unsent.is_empty() {
+                add(Event::Port, output, PollFlags::OUT);
+            }
+        }
+        if let Some(process) = self.warm.process() {
+            add(Event::Warm, process.as_fd(), PollFlags::IN);
+        }
+        let may_print = self.link.backlog() < BACKLOG;
+        for request in &self.requests {
+            if let Some(process) = request.process() {
+                add(Event::Process, process.as_fd(), PollFlags::IN);
+            }
+            for (stream, output) in [(Stream::Stdout, &request.stdout), (Stream::Stderr, &request.stderr)] {
+                if may_print && request.may_print() && !output.is_done() {
+                    add(Event::Output(request.id, stream), output.pipe().as_fd(), PollFlags::IN);
+                }
+            }
+            if let Some(pipe) = request.thirst() {
+                add(Event::Input(request.id), pipe.as_fd(), PollFlags::OUT);
+            }
+        }
+        match self.console.full() {
+            Some(console) => add(Event::Console, console.as_fd(), PollFlags::OUT),
+            None => {
+                for (place, pipe) in self.kept.pipes().iter().enumerate() {
+                    add(Event::Kept(place), pipe.as_fd(), PollFlags::IN);
+                }
+            }
+        }
+        match poll(&mut files, self.time_left().as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let happened = events.into_iter().zip(files.iter().map(PollFd::revents));
+        Ok(happened.filter(|(_, flags)| !flags.is_empty()).collect())
+    }
+
+    /// The time until something is due.
+    fn time_left(&self) -> Option<Timespec> {
+        // What the link has to say cannot be said before the port has taken what it said before.
+        let link = self.link.wake_at().filter(|_| self.unsent.is_empty()).map(|at| self.began + at);
+        let requests = self.requests.iter().filter_map(Request::wake_at).min();
+        let due = [link, requests, self.warm.wake_at(), self.port.wake_at()].into_iter().flatten().min()?;
+        Timespec::try_from(due.saturating_duration_since(Instant::now())).ok()
+    }
+
+    fn handle(&mut self, event: Event, flags: PollFlags) -> io::Result<()> {
+        match event {
+            Event::Port if flags.intersects(PollFlags::IN | PollFlags::HUP | PollFlags::ERR) => {
+                let bytes = self.port.read()?;
+                self.link.receive(&bytes, self.began.elapsed());
+            }
+            // Written at the next step, as the end of a process is looked for.
+            Event::Port | Event::Process | Event::Kept(_) => {}
+            Event::Warm => self.warm.ended(),
+            Event::Output(id, stream) => {
+                let Some(request) = self.requests.iter_mut().find(|request| request.id == id) else {
+                    return Ok(());
+                };
+                let bytes = request.read(stream);
+                if !bytes.is_empty() {
+                    self.send(&ToHost::Output { id, stream, bytes });
+                }
+            }
+            Event::Input(id) => self.pour(id),
+            Event::Console => self.console.flush(),
+        }
+        Ok(())
+    }
+
+    fn take_messages(&mut self) {
+        while let Some(bytes) = self.link.message() {
+            // A driver of another version says so in its first message, which all versions can read.
+            if let Ok(message) = agent_protocol::from_bytes(&bytes) {
+                self.obey(message);
+            }
+        }
+        // Silence may end: the driver, or the whole guest, may have been stopped for a while.
+        if !matches!(self.link.broken(), None | Some(Broken::Silent(_))) {
+            self.end_all();
+            self.link = Link::new(Role::Guest, 0);
+        }
+        // What others have written into the port is no concern of the guest's.
+        drop(self.link.stray());
+    }
+
+    fn obey(&mut self, message: ToGuest) {
+        match message {
+            ToGuest::Hello { version: _ } => {
+                self.end_all();
+                self.send(&ToHost::Hello { version: VERSION });
+            }
+            ToGuest::Run { id, command } => self.run(id, &command),
+            ToGuest::Input { id, bytes } => {
+                let Some(place) = self.place(id) else { return };
+                match self.requests[place].give(&bytes) {
+                    Ok(()) => self.pour(id),
+                    Err(reason) => {
+                        self.requests.swap_remove(place).kill();
+                        self.send(&ToHost::Ended { id, end: End::Failed { reason } });
+                    }
+                }
+            }
+            ToGuest::Grant { id, bytes } => {
+                if let Some(place) = self.place(id) {
+                    self.requests[place].grant(bytes);
+                }
+            }
+            ToGuest::Cancel { id } => {
+                if let Some(place) = self.place(id) {
+                    self.requests.swap_remove(place).kill();
+                }
+            }
+            ToGuest::Leave => self.leaves = true,
+        }
+    }
+
+    fn place(&self, id: RequestId) -> Option<usize> {
+        self.requests.iter().position(|request| request.id == id)
+    }
+
+    fn run(&mut self, id: RequestId, command: &Command) {
+        let script = &command.script;
+        let started = if self.place(id).is_some() {
+            Err(io::Error::other("there is such a request already"))
+        } else if script.contains(&0) {
+            Err(io::Error::other("the command holds a NUL byte"))
+        } else {
+            let warm = if command.stdin { None } else { self.warm.run(script) };
+            warm.map_or_else(|| self.bash.run(script, command.stdin), Ok)
+        };
+        self.warm.defer();
+        match started {
+            Ok(running) => self.requests.push(Request::new(id, command, running)),
+            Err(error) => {
+                self.send(&ToHost::Ended { id, end: End::Failed { reason: error.to_string() } });
+            }
+        }
+    }
+
+    fn pour(&mut self, id: RequestId) {
+        let Some(place) = self.place(id) else { return };
+        let bytes = self.requests[place].pour();
+        if bytes > 0 {
+            self.send(&ToHost::Taken { id, bytes });
+        }
+    }
+
+    /// Looks after times and ends. What was read longest ago comes first.
+    fn tick_requests(&mut self) {
+        let mut place = 0;
+        while place < self.requests.len() {
+            self.requests[place].tick();
+            match self.requests[place].end() {
+                Some(end) => {
+                    let request = self.requests.swap_remove(place);
+                    self.send(&ToHost::Ended { id: request.id, end });
+                    request.close(&mut self.kept);
+                }
+                None => place += 1,
+            }
+        }
+    }
+
+    fn end_all(&mut self) {
+        for request in self.requests.drain(..) {
+            request.kill();
+        }
+    }
+
+    fn send(&mut self, message: &ToHost) {
+        // None of the messages can fail to be encoded.
+        if let Ok(bytes) = agent_protocol::to_bytes(message) {
+            self.link.send(&bytes);
+        }
+    }
+}

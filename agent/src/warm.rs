@@ -1,0 +1,213 @@
+//! A bash that waits for its command. Starting one is most of what a short command costs, so one is started
+//! ahead, and a new one in its place when it has been used.
+//!
+//! It must do exactly what a new `bash -c COMMAND` does: parse as that does, execute the last command in its
+//! own place, call itself `bash` in its messages. So it *is* one: started with blanks for a command, and
+//! held before it looks at them, by a pipe that `BASH_ENV` names. When the command is known, it is written
+//! over the blanks in the process's memory, the pipe's text takes back `BASH_ENV` and the age of the shell
+//! (`SECONDS`), and bash goes on. Bash never has the pipe among its files, but opens it by our `/proc`.
+//!
+//! What differs: the process is older than its command, its arguments are followed by unused room, `ps` shows
+//! one idle bash, `BASH_EXECUTION_STRING` tells the blanks, `BASH_ARGC` has an element, and `declare -p` has a
+//! value for `SECONDS`, where all of them have none. What bash reads when it starts and might have changed since,
+//! the name of the host, is compared; if it differs, a new bash is started instead. Whether all this works
+//! with the guest's bash is tried out once, with a command that does nothing.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt as _;
+use std::time::{Duration, Instant};
+
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::system::uname;
+
+use crate::bash::{Bash, Running, STRICT, ours};
+
+/// Bytes for a command with its beginning. Longer ones get a new bash.
+const ROOM: usize = 4 << 10;
+
+/// What stands at the beginning of the blanks: what bash does when the agent has been killed.
+const UNUSED: &[u8] = b"exit 97 #";
+
+/// What bash reads before its command. A fresh one is zero seconds old, and has no `BASH_ENV`.
+const PREAMBLE: &[u8] = b"unset BASH_ENV; SECONDS=0";
+
+/// What comes before the command among the arguments.
+const BEFORE: &[u8] = b"bash\0-c\0";
+
+/// The status of the command that is tried.
+const TRIED: i32 = 42;
+
+/// How long after the last event another one is started: not while its command runs.
+const REST: Duration = Duration::from_millis(20);
+
+/// The bash that waits, or why there is none.
+#[derive(Debug)]
+pub(crate) enum Warm {
+    /// Start one when there is nothing else to do, or else after [`REST`].
+    Due { since: Instant, tried: bool },
+    /// The first one, at its trial.
+    Trial(Running),
+    /// It waits.
+    Waiting(Box<Waiting>),
+    /// It does not work here.
+    Off,
+}
+
+/// A bash that waits.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    running: Running,
+    /// The process's memory.
+    memory: File,
+    /// Where the blanks are.
+    at: u64,
+    /// What it reads before its command.
+    gate: OwnedFd,
+    host: Vec<u8>,
+}
+
+impl Warm {
+    pub(crate) fn new() -> Self {
+        // Who has a BASH_ENV of their own keeps it.
+        if std::env::var_os("BASH_ENV").is_some() {
+            return Self::Off;
+        }
+        Self::Due { since: Instant::now(), tried: false }
+    }
+
+    /// When to call [`Warm::start`], if there is something else to do before that.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        match self {
+            Self::Due { since, .. } => Some(*since + REST),
+            _ => None,
+        }
+    }
+
+    /// Starts one if it is time.
+    pub(crate) fn start(&mut self, bash: &Bash, idle: bool) {
+        let Self::Due { since, tried } = *self else { return };
+        if !idle && Instant::now() < since + REST {
+            return;
+        }
+        let waiting = Waiting::start(bash);
+        *self = match waiting {
+            Ok(waiting) if tried => Self::Waiting(Box::new(waiting)),
+            Ok(waiting) => match waiting.run(format!("exit {TRIED}").as_bytes()) {
+                Ok(running) => Self::Trial(running),
+                Err(_) => Self::Off,
+            },
+            Err(_) if tried => Self::Due { since: Instant::now() + Duration::from_secs(1), tried },
+            Err(_) => Self::Off,
+        };
+    }
+
+    /// Readable when the process has ended; then call [`Warm::ended`].
+    pub(crate) fn process(&self) -> Option<&OwnedFd> {
+        match self {
+            Self::Trial(running) => Some(running.process.ended()),
+            Self::Waiting(waiting) => Some(waiting.running.process.ended()),
+            Self::Due { .. } | Self::Off => None,
+        }
+    }
+
+    /// The process has ended: at its trial, or because somebody killed it.
+    pub(crate) fn ended(&mut self) {
+        let due = Self::Due { since: Instant::now(), tried: true };
+        *self = match &*self {
+            Self::Trial(running) => {
+                let works = running.process.status() == Some(TRIED);
+                running.process.reap();
+                if works { due } else { Self::Off }
+            }
+            Self::Waiting(waiting) => {
+                waiting.running.process.reap();
+                due
+            }
+            Self::Due { .. } | Self::Off => return,
+        };
+    }
+
+    /// Has it run the script, if it can.
+    pub(crate) fn run(&mut self, script: &[u8]) -> Option<Running> {
+        if STRICT.len() + script.len() >= ROOM || !matches!(self, Self::Waiting(_)) {
+            return None;
+        }
+        let due = Self::Due { since: Instant::now(), tried: true };
+        let Self::Waiting(waiting) = std::mem::replace(self, due) else { return None };
+        waiting.run(&[STRICT, script].concat()).ok()
+    }
+
+    /// Something was done: not now.
+    pub(crate) fn defer(&mut self) {
+        if let Self::Due { since, .. } = self {
+            *since = (*since).max(Instant::now());
+        }
+    }
+
+    /// Ends it.
+    pub(crate) fn kill(&mut self) {
+        if let Self::Trial(running) = self {
+            running.process.kill();
+        } else if let Self::Waiting(waiting) = self {
+            waiting.running.process.kill();
+        }
+        *self = Self::Off;
+    }
+}
+
+impl Waiting {
+    fn start(bash: &Bash) -> io::Result<Self> {
+        let (theirs, gate) = pipe_with(PipeFlags::CLOEXEC)?;
+        let mut blanks = UNUSED.to_vec();
+        blanks.resize(ROOM, b' ');
+        let mut running = bash.start(&blanks, false, &[("BASH_ENV", &ours(&theirs))])?;
+        running.process.lend(theirs);
+        match find_blanks(&running) {
+            Ok((memory, at)) => Ok(Self { running, memory, at, gate, host: host() }),
+            Err(error) => {
+                running.process.kill();
+                Err(error)
+            }
+        }
+    }
+
+    /// Has it run the text. Whatever goes wrong, it has then run nothing.
+    fn run(self, text: &[u8]) -> io::Result<Running> {
+        let mut room = text.to_vec();
+        room.resize(ROOM, 0);
+        let written = if self.host == host() && self.running.process.status().is_none() {
+            self.memory.write_all_at(&room, self.at)
+        } else {
+            Err(io::Error::other("it is not what a new one would be"))
+        };
+        let opened = written.and_then(|()| File::from(self.gate).write_all(PREAMBLE));
+        if opened.is_err() {
+            self.running.process.kill();
+        }
+        opened.map(|()| self.running)
+    }
+}
+
+/// The process's memory, and where in it the blanks are.
+fn find_blanks(running: &Running) -> io::Result<(File, u64)> {
+    let wrong = || io::Error::other("the arguments are not where they should be");
+    let folder = format!("/proc/{}", running.process.pid());
+    let stat = std::fs::read(format!("{folder}/stat"))?;
+    let fields = crate::proc::fields(&stat).ok_or_else(wrong)?;
+    // `arg_start` is field 48 of proc(5), and the first two are not among these.
+    let arguments: u64 = fields.get(45).and_then(|at| at.parse().ok()).ok_or_else(wrong)?;
+    let memory = File::options().read(true).write(true).open(format!("{folder}/mem"))?;
+    let mut found = vec![0; BEFORE.len() + UNUSED.len()];
+    memory.read_exact_at(&mut found, arguments)?;
+    if found != [BEFORE, UNUSED].concat() {
+        return Err(wrong());
+    }
+    Ok((memory, arguments + BEFORE.len() as u64))
+}
+
+/// What bash takes for `HOSTNAME`.
+fn host() -> Vec<u8> {
+    uname().nodename().to_bytes().to_vec()
+}

@@ -1,0 +1,8 @@
+//! The real agent, with the real link as the driver's side, over a socket or a terminal of this machine.
+
+mod commands;
+mod endings;
+mod host;
+mod line;
+mod same;
+mod streams;
