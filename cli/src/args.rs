@@ -58,6 +58,16 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub(crate) timeout: Option<Duration>,
 
+    /// Run commands through the guests' plain shell, without innkeeper's agent.
+    #[arg(long)]
+    pub(crate) no_agent: bool,
+
+    /// How long a child of a command may hold the command's standard output after the command itself has
+    /// ended; then the call returns, with a warning that names the child. 0 waits for ever, as NixOS's driver
+    /// does.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
+    pub(crate) output_grace: Duration,
+
     /// Show only what went wrong.
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,

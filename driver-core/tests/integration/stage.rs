@@ -49,6 +49,8 @@ impl Stage {
             out_dir: out_dir.path().to_owned(),
             deadline: Deadline::after(Duration::from_secs(3600)),
             machines: vec![server],
+            agent: None,
+            grace: None,
         })
         .expect("a run");
         let server = driver.node("server").expect("the machine");

@@ -101,6 +101,8 @@ impl Bench {
             out_dir: folder.path().to_owned(),
             deadline: Deadline::after(Duration::from_secs(120)),
             machines: machines.iter().map(|name| machine(name, programs.clone())).collect(),
+            agent: None,
+            grace: None,
         };
         Self { driver: Driver::new(config).expect("a driver"), records, folder }
     }
