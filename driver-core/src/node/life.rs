@@ -161,7 +161,8 @@ impl Node {
                 return Ok(running);
             }
         }
-        self.step("waiting for the VM to finish booting", async {
+        // Boxed, or the future of every verb would have to hold all of a boot.
+        Box::pin(self.step("waiting for the VM to finish booting", async {
             self.start_unless_on(None).await?;
             let running = self.must_run("be connected to")?;
             let began = Deadline::after(self.config.boot_timeout);
@@ -172,7 +173,7 @@ impl Node {
             self.log("connected to guest root shell");
             self.log(format!("(connecting took {:.2} seconds)", began.elapsed().as_secs_f64()));
             Ok(running)
-        })
+        }))
         .await
     }
 
