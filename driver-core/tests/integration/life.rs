@@ -153,9 +153,9 @@ async fn two_may_wait_for_a_shutdown_and_a_third_start_anew() {
         stage.server.wait_for_shutdown(None).await?;
         stage.server.start(None).await
     };
-    let (one, other, ()) = tokio::join!(restarted, stage.server.wait_for_shutdown(None), async {
-        backend.handle("server").power_off();
-    });
+    // Not by `join!`, which takes turns: who starts anew comes first here.
+    let waits = futures_util::future::join(restarted, stage.server.wait_for_shutdown(None));
+    let ((one, other), ()) = tokio::join!(waits, async { backend.handle("server").power_off() });
     one.unwrap();
     other.unwrap();
     assert!(stage.server.is_on(), "who notes the old end late leaves the new machine alone");
