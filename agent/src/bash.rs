@@ -1,20 +1,20 @@
 //! Starts a bash as the shell in the agent's place would: the same environment, folder and limits, no file
 //! but the three standard ones.
 
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::ffi::{CString, OsStr};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use rustix::fs::{Access, MemfdFlags, SeekFrom, access, memfd_create, seek};
+use rustix::fs::{Access, MemfdFlags, Mode, OFlags, access, memfd_create, open};
 use rustix::pipe::{PipeFlags, pipe_with};
 
 use crate::entry::{Inherited, keep_pipe};
 use crate::process::Process;
-use crate::spawn::spawn;
+use crate::spawn::{Program, spawn};
 
 /// What every command begins with.
 pub(crate) const STRICT: &[u8] = b"set -euo pipefail; ";
@@ -30,8 +30,9 @@ const GREETING: &str = "Spawning backdoor root shell...\n";
 pub(crate) struct Bash {
     path: PathBuf,
     inherited: Inherited,
-    /// The agent's own depth of shells; bash goes on from there.
-    depth: OsString,
+    environment: Vec<CString>,
+    /// `/dev/null`.
+    nothing: OwnedFd,
 }
 
 /// A bash that runs.
@@ -50,44 +51,57 @@ pub(crate) struct Pipes {
 }
 
 impl Bash {
-    pub(crate) fn new(inherited: Inherited) -> Self {
+    pub(crate) fn new(inherited: Inherited) -> io::Result<Self> {
+        let path = find_bash();
         // `exec` took one off for the agent, which is no shell. Its children are those of a shell.
         let depth = std::env::var("SHLVL").ok().and_then(|depth| depth.parse::<u32>().ok()).unwrap_or(0) + 1;
-        Self { path: find_bash(), inherited, depth: depth.to_string().into() }
+        let mut environment = vec![variable("SHLVL", depth.to_string()), variable("_", &path)];
+        let others = std::env::vars_os().filter(|(name, _)| name != "SHLVL" && name != "_");
+        environment.extend(others.map(|(name, value)| variable(name, value)));
+        let nothing = open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { path, inherited, environment, nothing })
     }
 
     /// Starts a bash that runs the script.
     pub(crate) fn run(&self, script: &[u8], stdin: bool) -> io::Result<Running> {
         let text = [STRICT, script].concat();
         if text.len() <= LONGEST_ARGUMENT {
-            return self.start(&text, stdin, &[]);
+            return self.start(&text, stdin, None);
         }
         let file = memfd_create("script", MemfdFlags::CLOEXEC)?;
-        let mut writer = std::fs::File::from(file);
-        io::Write::write_all(&mut writer, script)?;
-        let file = OwnedFd::from(writer);
-        seek(&file, SeekFrom::Start(0))?;
+        let mut file = std::fs::File::from(file);
+        file.write_all(script)?;
+        let file = OwnedFd::from(file);
         let text = [STRICT, b". ", ours(&file).as_bytes()].concat();
-        let mut running = self.start(&text, stdin, &[])?;
+        let mut running = self.start(&text, stdin, None)?;
         running.process.lend(file);
         Ok(running)
     }
 
-    /// Starts `bash -c TEXT`, with some more variables.
-    pub(crate) fn start(&self, text: &[u8], stdin: bool, variables: &[(&str, &str)]) -> io::Result<Running> {
-        let mut command = Command::new(&self.path);
-        command.arg0("bash").arg("-c").arg(OsStr::from_bytes(text));
-        // As a shell would have it.
-        command.env("_", &self.path).env("SHLVL", &self.depth).envs(variables.iter().copied());
-        let input = if stdin { Some(pipe_with(PipeFlags::CLOEXEC)?) } else { None };
-        let (theirs, stdin) = input.map_or((Stdio::null(), None), |(end, ours)| (end.into(), Some(ours)));
+    /// Starts `bash -c TEXT`, with one more variable.
+    pub(crate) fn start(
+        &self,
+        text: &[u8],
+        stdin: bool,
+        more: Option<(&str, String)>,
+    ) -> io::Result<Running> {
+        let (text, path) = (CString::new(text)?, CString::new(self.path.as_os_str().as_bytes())?);
+        let mut environment = self.environment.clone();
+        environment.extend(more.map(|(name, value)| variable(name, value)));
+        let (their_stdin, stdin) = if stdin { Some(pipe_with(PipeFlags::CLOEXEC)?) } else { None }.unzip();
         let (stdout, their_stdout) = pipe_with(PipeFlags::CLOEXEC)?;
         let (stderr, their_stderr) = pipe_with(PipeFlags::CLOEXEC)?;
-        command.stdin(theirs).stdout(their_stdout).stderr(their_stderr);
         if let Some(stdin) = &stdin {
             rustix::io::ioctl_fionbio(stdin, true)?;
         }
-        let process = Process::new(spawn(&mut command, self.inherited)?)?;
+        let input = their_stdin.as_ref().unwrap_or(&self.nothing);
+        let process = Process::new(spawn(&Program {
+            path: &path,
+            arguments: &[c"bash", c"-c", &text],
+            environment: &environment,
+            files: [input.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()],
+            inherited: self.inherited,
+        })?)?;
         Ok(Running { process, pipes: Pipes { stdin, stdout, stderr } })
     }
 
@@ -121,6 +135,12 @@ fn greet(port: Option<&Path>) {
 /// A path by which a child can open a file of ours, without having it.
 pub(crate) fn ours(file: &OwnedFd) -> String {
     format!("/proc/{}/fd/{}", rustix::process::getpid(), file.as_raw_fd())
+}
+
+/// A variable as a program is given it. Those that we were given hold no NUL.
+fn variable(name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> CString {
+    let bytes = [name.as_ref().as_bytes(), b"=", value.as_ref().as_bytes()].concat();
+    CString::new(bytes).unwrap_or_default()
 }
 
 fn find_bash() -> PathBuf {

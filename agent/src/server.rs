@@ -58,7 +58,7 @@ impl Server {
             link: Link::new(Role::Guest, 0),
             unsent: Vec::new(),
             began: Instant::now(),
-            bash: Bash::new(inherited),
+            bash: Bash::new(inherited)?,
             warm: Warm::new(),
             requests: Vec::new(),
             kept: Kept::default(),

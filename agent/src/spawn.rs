@@ -1,20 +1,30 @@
-//! Starts a process that is our child in a session of its own, without leading that session.
+//! Starts a program as our child, in a session of its own but not as its leader.
 //!
 //! Its own session, so that a command can be ended with all that it has started, and so that none of it has
 //! the port as its terminal. Not its leader, because the shell's commands are not either: `setsid COMMAND`
-//! forks, and returns at once, when a leader calls it.
+//! forks, and returns at once, when a leader calls it. So there is a leader that does nothing: it makes the
+//! session, then the program as a child of *ours* (CLONE_PARENT), and is gone.
+//!
+//! Both borrow our memory while we wait (CLONE_VM, CLONE_VFORK). Without KVM a fork costs several
+//! milliseconds, most of it for copying what `execve` throws away.
 
-#![expect(unsafe_code, reason = "std has no way to run code between fork and exec without it")]
+#![expect(unsafe_code, reason = "no library makes a child in this way")]
 
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::io;
-use std::os::fd::AsFd as _;
-use std::os::unix::process::CommandExt as _;
-use std::process::Command;
+use std::os::fd::{AsRawFd as _, BorrowedFd, RawFd};
+use std::ptr;
+use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
 
-use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{Pid, WaitOptions};
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::entry::{Inherited, restore_pipe};
+
+/// Bytes of stack for each of the two: they call nothing deep.
+const STACK: usize = 32 << 10;
+
+/// What both share with us.
+const BORROW: c_int = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
 
 /// A process that was started.
 #[derive(Debug, Clone, Copy)]
@@ -25,53 +35,99 @@ pub(crate) struct Started {
     pub(crate) session: Pid,
 }
 
-/// Starts it.
-pub(crate) fn spawn(command: &mut Command, inherited: Inherited) -> io::Result<Started> {
-    let (told, tell) = pipe_with(PipeFlags::CLOEXEC)?;
-    let fork = move || {
-        rustix::process::setsid()?;
-        // SAFETY: without a new stack and without CLONE_VM, the child goes on with a copy of this memory, as
-        // after fork. CLONE_PARENT makes it a child of the agent, and not of this process.
-        let pid = unsafe { libc::syscall(libc::SYS_clone, libc::CLONE_PARENT | libc::SIGCHLD, 0, 0, 0, 0) };
-        match pid {
-            ..0 => Err(io::Error::last_os_error()),
-            0 => {
-                restore_pipe(inherited);
-                Ok(())
-            }
-            pid => {
-                // Four bytes fit into an empty pipe.
-                let _ = rustix::io::write(tell.as_fd(), &i32::try_from(pid).unwrap_or(0).to_ne_bytes());
-                // SAFETY: the leader of the session has nothing more to do, and nothing to clean up.
-                unsafe { libc::_exit(0) }
-            }
-        }
+/// A program to start.
+#[derive(Debug)]
+pub(crate) struct Program<'a> {
+    pub(crate) path: &'a CStr,
+    pub(crate) arguments: &'a [&'a CStr],
+    pub(crate) environment: &'a [CString],
+    /// Its standard input, output and error.
+    pub(crate) files: [BorrowedFd<'a>; 3],
+    pub(crate) inherited: Inherited,
+}
+
+/// What leader and program need, made before they are there: they must not allocate.
+struct Plan<'a> {
+    path: &'a CStr,
+    arguments: Vec<*const c_char>,
+    environment: Vec<*const c_char>,
+    files: [RawFd; 3],
+    inherited: Inherited,
+    stack: *mut c_void,
+    pid: AtomicI32,
+    error: AtomicI32,
+}
+
+/// Starts a program.
+pub(crate) fn spawn(program: &Program<'_>) -> io::Result<Started> {
+    let pointers = |strings: &mut dyn Iterator<Item = &CStr>| -> Vec<*const c_char> {
+        strings.map(CStr::as_ptr).chain([ptr::null()]).collect()
     };
-    // SAFETY: there is one thread, so whatever `fork` calls is in order; it allocates nothing all the same.
-    unsafe { command.pre_exec(fork) };
-    let outcome = command.spawn();
-    // The child has these, too; here, only the end of the pipe must come.
-    let leader = outcome.and_then(|mut leader| {
-        leader.wait()?;
-        Ok(leader.id())
-    });
-    let mut bytes = [0; 4];
-    let pid = match rustix::io::read(&told, &mut bytes) {
-        Ok(4) => Pid::from_raw(i32::from_ne_bytes(bytes)),
-        _ => None,
+    // Of numbers that align as stacks must.
+    let (mut stack, mut second) = (vec![0_u128; STACK / 16], vec![0_u128; STACK / 16]);
+    let plan = Plan {
+        path: program.path,
+        arguments: pointers(&mut program.arguments.iter().copied()),
+        environment: pointers(&mut program.environment.iter().map(CString::as_c_str)),
+        files: program.files.map(|file| file.as_raw_fd()),
+        inherited: program.inherited,
+        stack: second.as_mut_ptr_range().end.cast(),
+        pid: AtomicI32::new(0),
+        error: AtomicI32::new(0),
     };
-    match (leader, pid) {
-        (Ok(leader), Some(pid)) => {
-            let session = i32::try_from(leader).ok().and_then(Pid::from_raw);
-            Ok(Started { pid, session: session.unwrap_or(pid) })
-        }
-        (Ok(_), None) => Err(io::Error::other("the new process has no number")),
-        (Err(error), pid) => {
+    let plan_at = ptr::from_ref(&plan).cast_mut().cast();
+    // SAFETY: CLONE_VFORK has this thread, the only one, wait until the leader has ended, so the plan and
+    // both stacks outlive their use. `lead` touches nothing else of ours.
+    let leader = unsafe { libc::clone(lead, stack.as_mut_ptr_range().end.cast(), BORROW, plan_at) };
+    let Some(leader) = Pid::from_raw(leader.max(0)) else { return Err(io::Error::last_os_error()) };
+    waitpid(Some(leader), WaitOptions::empty())?;
+    let pid = Pid::from_raw(plan.pid.load(Relaxed).max(0));
+    match (plan.error.load(Relaxed), pid) {
+        (0, Some(pid)) => Ok(Started { pid, session: leader }),
+        (error, pid) => {
             if let Some(pid) = pid {
-                // It has ended, because it could not execute the program.
-                let _ = rustix::process::waitpid(Some(pid), WaitOptions::empty());
+                // It has ended: it could not become the program.
+                waitpid(Some(pid), WaitOptions::empty())?;
             }
-            Err(error)
+            Err(io::Error::from_raw_os_error(error))
         }
     }
+}
+
+/// Makes the session and the program in it.
+extern "C" fn lead(plan_at: *mut c_void) -> c_int {
+    // SAFETY: `spawn` gave its plan, which it keeps until this has ended, and changes no more.
+    let plan = unsafe { &*plan_at.cast_const().cast::<Plan<'_>>() };
+    // Cannot fail: a new process leads no group.
+    let _ = rustix::process::setsid();
+    // SAFETY: as in `spawn`; this process waits until `become_program` has executed it or has ended.
+    let pid = unsafe { libc::clone(become_program, plan.stack, BORROW | libc::CLONE_PARENT, plan_at) };
+    plan.pid.store(pid, Relaxed);
+    if pid < 0 {
+        plan.error.store(last_error(), Relaxed);
+    }
+    0
+}
+
+/// Becomes the program. Returns only on failure.
+extern "C" fn become_program(plan_at: *mut c_void) -> c_int {
+    // SAFETY: as in `lead`.
+    let plan = unsafe { &*plan_at.cast_const().cast::<Plan<'_>>() };
+    restore_pipe(plan.inherited);
+    for (number, file) in (0..).zip(plan.files) {
+        // SAFETY: replaces standard files, in this process only; none of ours has one of their numbers.
+        if unsafe { libc::dup2(file, number) } < 0 {
+            plan.error.store(last_error(), Relaxed);
+            return 127;
+        }
+    }
+    // SAFETY: both lists end in null, and their strings live as long as the plan.
+    unsafe { libc::execve(plan.path.as_ptr(), plan.arguments.as_ptr(), plan.environment.as_ptr()) };
+    plan.error.store(last_error(), Relaxed);
+    127
+}
+
+/// Why the last call failed.
+fn last_error() -> c_int {
+    io::Error::last_os_error().raw_os_error().unwrap_or(libc::EINVAL)
 }

@@ -162,7 +162,7 @@ impl Waiting {
         let (theirs, gate) = pipe_with(PipeFlags::CLOEXEC)?;
         let mut blanks = UNUSED.to_vec();
         blanks.resize(ROOM, b' ');
-        let mut running = bash.start(&blanks, false, &[("BASH_ENV", &ours(&theirs))])?;
+        let mut running = bash.start(&blanks, false, Some(("BASH_ENV", ours(&theirs))))?;
         running.process.lend(theirs);
         match find_blanks(&running) {
             Ok((memory, at)) => Ok(Self { running, memory, at, gate, host: host() }),

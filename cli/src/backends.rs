@@ -4,6 +4,11 @@ use std::sync::Arc;
 
 use backend_qemu::Qemu;
 use driver_core::Backend;
+use serde::Deserialize as _;
+use toml::Spanned;
+use toml::de::{DeValue, ValueDeserializer};
+
+use crate::manifest::fields_of;
 
 /// Which backend a machine wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,6 +26,21 @@ impl BackendKind {
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Qemu => backend_qemu::NAME,
+        }
+    }
+
+    /// The keys of the table under its word.
+    pub(crate) fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Qemu => fields_of::<backend_qemu::Options>(),
+        }
+    }
+
+    /// Says what is wrong with that table, and where.
+    pub(crate) fn check_settings(self, table: Spanned<DeValue<'_>>) -> Result<(), toml::de::Error> {
+        let table = ValueDeserializer::from(table);
+        match self {
+            Self::Qemu => backend_qemu::Options::deserialize(table).map(drop),
         }
     }
 }

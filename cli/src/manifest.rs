@@ -3,6 +3,7 @@
 //! Reading it looks at nothing but its text; whether the files it names are there is [`crate::plan`]'s
 //! business.
 
+mod fields;
 mod image;
 mod machine;
 mod problem;
@@ -14,6 +15,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+pub(crate) use fields::fields_of;
 pub(crate) use image::{Image, ImageRef, cache_dir, image_dirs, images_in};
 pub(crate) use machine::{Machine, Source};
 pub(crate) use problem::FileError;

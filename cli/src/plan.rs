@@ -1,10 +1,12 @@
 //! The test plan: what a manifest and the flags come to, complete enough to run.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use driver_core::{Boot, DriverError, MachineConfig};
 
+use crate::args::RunArgs;
 use crate::backends::Backends;
 use crate::manifest::{Image, ImageRef, Machine, Manifest, Source};
 
@@ -22,16 +24,22 @@ pub(crate) struct TestPlan {
     pub(crate) timeout: Duration,
     /// The machines as the manifest has them; [`TestPlan::machines`] makes them ready to run.
     pub(crate) wanted: Vec<Machine>,
+    /// The agent for the guests; without it the plain shell serves.
+    pub(crate) agent: Option<&'static [u8]>,
+    /// How long a child of a command may hold its output; `None` waits for ever.
+    pub(crate) grace: Option<Duration>,
 }
 
 impl TestPlan {
     /// The manifest's plan, with the flags' wishes instead of the manifest's where there are any.
-    pub(crate) fn new(manifest: Manifest, script: Option<PathBuf>, timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(manifest: Manifest, args: &RunArgs) -> Self {
         Self {
             name: manifest.name,
-            script: script.unwrap_or(manifest.script),
-            timeout: timeout.unwrap_or(manifest.timeout),
+            script: args.script.clone().unwrap_or(manifest.script),
+            timeout: args.timeout.unwrap_or(manifest.timeout),
             wanted: manifest.machines,
+            agent: if args.no_agent { None } else { agent_binary::AGENT },
+            grace: Some(args.output_grace).filter(|grace| !grace.is_zero()),
         }
     }
 
@@ -65,6 +73,7 @@ impl TestPlan {
 fn machine_config(machine: Machine, backends: &Backends) -> Result<MachineConfig, DriverError> {
     let (boot, memory_of_image) = match machine.source {
         Source::Boot(boot) => (boot, None),
+        Source::StartScript(script) => (start_script(&machine.name, &script)?, None),
         Source::Image(image) => find_image(&machine.name, &image)?,
     };
     Ok(MachineConfig {
@@ -80,12 +89,44 @@ fn machine_config(machine: Machine, backends: &Backends) -> Result<MachineConfig
     })
 }
 
+/// The command that runs a start script. What would keep it from running is told before anything starts.
+fn start_script(machine: &str, script: &Path) -> Result<Boot, DriverError> {
+    let launch_error = |problem, way_out: &str| DriverError::Launch {
+        machine: machine.to_owned(),
+        problem,
+        way_out: way_out.to_owned(),
+    };
+    let shown = script.display();
+    let unreadable = |error| launch_error(format!("its start script `{shown}` cannot be read: {error}"), "");
+    let metadata = std::fs::metadata(script).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(launch_error(
+            format!("its start script `{shown}` is not a file"),
+            "the script is the file `bin/run-NAME-vm` in what Nix has built",
+        ));
+    }
+    if metadata.permissions().mode() & 0o111 == 0 {
+        return Err(launch_error(
+            format!("its start script `{shown}` may not be executed"),
+            &format!("`chmod +x {shown}` makes it a program"),
+        ));
+    }
+    // The hypervisor runs in a directory of its own, by way of a shell.
+    let absolute = std::path::absolute(script).map_err(unreadable)?;
+    let command = format!("'{}'", absolute.display().to_string().replace('\'', r"'\''"));
+    Ok(Boot::StartScript { command })
+}
+
 fn find_image(machine: &str, image: &ImageRef) -> Result<(Boot, Option<u64>), DriverError> {
     let launch_error =
         |problem, way_out| DriverError::Launch { machine: machine.to_owned(), problem, way_out };
     let dir = image.locate().map_err(|missing| {
         let places: Vec<_> = missing.places.iter().map(|place| format!("`{}`", place.display())).collect();
-        let problem = format!("there is no image `{}`; looked for {}", missing.image, places.join(" and "));
+        let looked = match places.as_slice() {
+            [] => "there is no place to look, since neither INNKEEPER_IMAGES nor HOME is set".to_owned(),
+            places => format!("looked for {}", places.join(" and ")),
+        };
+        let problem = format!("there is no image `{}`; {looked}", missing.image);
         launch_error(problem, missing.way_out)
     })?;
     let image = Image::read(&dir).map_err(|error| {

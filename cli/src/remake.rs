@@ -14,7 +14,8 @@ pub(crate) fn run(args: &ReportArgs, color: When) -> anyhow::Result<u8> {
     for warning in unread.warnings() {
         console::err(&format!("warning: {warning}"));
     }
-    console::out(summary.render(color.look(&io::stdout()).colours).trim_end());
+    let colours = color.look(&io::stdout()).colours;
+    console::out((summary.render(colours) + &summary.render_results(&args.dir)).trim_end());
     // A run that was cut off says nothing about the test: its machines could not be run to the end.
     Ok(summary.exit_status.unwrap_or(exit::MACHINES))
 }

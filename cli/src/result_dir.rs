@@ -19,7 +19,9 @@ impl ResultDir {
     /// Makes the directory at `path`. An earlier result there is moved to the first of `path.1`, `path.2`
     /// and so on that is free; a directory that holds anything else is left alone, which is an error.
     pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
-        let cannot = || format!("the result directory `{}` cannot be made", path.display());
+        let cannot = || {
+            format!("the result directory `{}` cannot be made (choose another with `-o DIR`)", path.display())
+        };
         let path = std::path::absolute(path).with_context(cannot)?;
         fs::create_dir_all(&path).with_context(cannot)?;
         let mut lock = lock(&path)?;

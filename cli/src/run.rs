@@ -31,7 +31,7 @@ const GRACE: Duration = Duration::from_secs(4);
 /// no result directory made.
 pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     let manifest = Manifest::read(&args.manifest)?;
-    let plan = TestPlan::new(manifest, args.script.clone(), args.timeout);
+    let plan = TestPlan::new(manifest, args);
     let script = Script::new(&plan.script, None)?;
     let results = args.output.clone().unwrap_or_else(|| Path::new(RESULTS).join(&plan.name));
     let dir = ResultDir::create(&results)?;
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
         let signals = Signals::listen().context("signals cannot be listened to")?;
         let journal =
             Journal::create(&dir.path().join(report::EVENTS), reporters(args, color, &results, &dir)?)?;
-        Ok(conduct(plan, &script, &dir, journal, signals, GuestAgent::of(args)).await)
+        Ok(conduct(plan, &script, &dir, journal, signals).await)
     });
     // A thread that hangs in a system call must not keep the program.
     runtime.shutdown_background();
@@ -80,7 +80,7 @@ async fn conduct(
         journal.log(Level::Warning, None, warning);
     }
 
-    let mut verdict = match set_up(plan, dir.path().to_owned(), journal.clone(), deadline, agent) {
+    let mut verdict = match set_up(plan, dir.path().to_owned(), journal.clone(), deadline) {
         Ok(driver) => {
             let verdict = supervise(&driver, script, deadline, &mut signals).await;
             tokio::select! {
@@ -115,24 +115,10 @@ fn set_up(
     out_dir: PathBuf,
     journal: Journal,
     deadline: Deadline,
-    agent: GuestAgent,
 ) -> Result<Arc<Driver>, DriverError> {
+    let (agent, grace) = (plan.agent, plan.grace);
     let machines = plan.machines()?;
-    let GuestAgent { packed, grace } = agent;
-    Driver::new(DriverConfig { journal, out_dir, deadline, machines, agent: packed, grace })
-}
-
-/// The agent that guests get.
-struct GuestAgent {
-    packed: Option<&'static [u8]>,
-    grace: Option<Duration>,
-}
-
-impl GuestAgent {
-    fn of(args: &RunArgs) -> Self {
-        let packed = if args.no_agent { None } else { agent_binary::AGENT };
-        Self { packed, grace: Some(args.output_grace).filter(|grace| !grace.is_zero()) }
-    }
+    Driver::new(DriverConfig { journal, out_dir, deadline, machines, agent, grace })
 }
 
 /// Runs the test until it is over, or its time is, or somebody stops it.

@@ -114,8 +114,14 @@ impl Node {
         self.running.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set_running(&self, running: Option<Arc<Running>>) {
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = running;
+    fn set_running(&self, running: Arc<Running>) {
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = Some(running);
+    }
+
+    /// Takes note of a launch's end. The next launch may have begun already: that one stays.
+    fn forget(&self, ended: &Arc<Running>) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.take_if(|present| Arc::ptr_eq(present, ended));
     }
 
     fn entered(&self, state: MachineState) {

@@ -25,10 +25,10 @@ mod state;
 
 use actor::{Actor, Answer, Job, Message};
 pub use reply::GREETING;
-#[cfg(feature = "fake")]
-pub(crate) use request::PIECE;
 use request::Request;
 pub use request::quote;
+#[cfg(feature = "fake")]
+pub(crate) use request::{END, PIECE};
 use state::{Phase, State};
 
 /// Bytes of output that one command may return unless [`Shell::with_output_limit`] says otherwise.

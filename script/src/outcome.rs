@@ -51,7 +51,7 @@ pub enum FailureKind {
 pub enum ScriptError {
     /// Nothing says what language the script is in.
     #[error(
-        "script `{}` is in no known language (name it with the suffix .py or .pl, or say which language it is in)",
+        "script `{}` is in no known language (its name must end in .py for Python, or in .pl for Perl)",
         .path.display()
     )]
     Language {

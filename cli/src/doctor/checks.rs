@@ -126,6 +126,13 @@ fn space(name: &'static str, path: &Path) -> Finding {
 fn images() -> Finding {
     let dirs = image_dirs();
     let names: Vec<String> = dirs.iter().flat_map(|dir| images_in(dir)).collect();
+    if dirs.is_empty() {
+        return Finding::limited(
+            "images",
+            "no place to look",
+            "set HOME, or INNKEEPER_IMAGES to the directories with your images",
+        );
+    }
     if names.is_empty() {
         let places: Vec<_> = dirs.iter().map(|dir: &PathBuf| dir.display().to_string()).collect();
         return Finding::limited(

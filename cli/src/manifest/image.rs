@@ -44,10 +44,20 @@ impl ImageRef {
 
     fn way_out(&self) -> String {
         match self {
-            Self::Name(name) => format!(
-                "build it with `cargo xtask guests {name}` in innkeeper's source tree, \
-                 or write the path of a directory with an {DESCRIPTION}, such as `./{name}`"
-            ),
+            Self::Name(name) => {
+                let mut built: Vec<_> = image_dirs().iter().flat_map(|dir| images_in(dir)).collect();
+                built.sort();
+                built.dedup();
+                let built: Vec<_> = built.into_iter().map(|image| format!("`{image}`")).collect();
+                let built = match built.as_slice() {
+                    [] => String::new(),
+                    built => format!("there are {}; ", built.join(", ")),
+                };
+                format!(
+                    "{built}build it with `cargo xtask guests {name}` in innkeeper's source tree, \
+                     or write the path of a directory with an {DESCRIPTION}, such as `./{name}`"
+                )
+            }
             Self::Path(_) => format!("an image is a directory with an {DESCRIPTION}"),
         }
     }

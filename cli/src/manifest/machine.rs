@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use driver_core::{Boot, Disk, DiskFormat, Share};
 use toml::Spanned;
-use toml::de::DeValue;
 
 use super::image::ImageRef;
 use super::reader::Section;
@@ -46,6 +45,8 @@ pub(crate) struct Machine {
 pub(crate) enum Source {
     /// An image that was built, or a directory that looks like one.
     Image(ImageRef),
+    /// A NixOS start script.
+    StartScript(PathBuf),
     /// What the manifest says itself.
     Boot(Boot),
 }
@@ -94,7 +95,7 @@ fn read(name: String, section: &mut Section<'_, '_>, folder: &Path) -> Option<Ma
     let backend = read_backend(section);
     // Under another backend's name it would be a table that nobody reads: an unknown key.
     let options = match backend {
-        Some(backend) => read_options(section, backend.word()),
+        Some(backend) => read_options(section, backend),
         None => {
             // The backend's name is the mistake to correct first.
             BackendKind::ALL.iter().for_each(|kind| drop(section.take(kind.word())));
@@ -142,20 +143,19 @@ fn read_backend(section: &mut Section<'_, '_>) -> Option<BackendKind> {
     known
 }
 
-fn read_options(section: &mut Section<'_, '_>, backend: &'static str) -> serde_json::Value {
-    match section.take(backend) {
-        None => serde_json::Value::Null,
-        Some(value) => {
-            if !matches!(value.get_ref(), DeValue::Table(_)) {
-                section.problems().add(
-                    value.span(),
-                    format!("`{backend}` in {} cannot be a single value", section.what()),
-                    "expected a table with the settings of this backend",
-                );
-            }
-            to_json(value.get_ref())
-        }
+/// The table of the backend's own settings as the backend wants it: in JSON.
+fn read_options(section: &mut Section<'_, '_>, backend: BackendKind) -> serde_json::Value {
+    let Some(table) = section.foreign(backend.word(), backend.settings()) else {
+        return serde_json::Value::Null;
+    };
+    if let Err(error) = backend.check_settings(table.clone()) {
+        section.problems().add(
+            error.span().unwrap_or(table.span()),
+            format!("a setting in `{}` of {} makes no sense", backend.word(), section.what()),
+            error.message(),
+        );
     }
+    to_json(table.get_ref())
 }
 
 /// What the machine boots: exactly one of the four ways.
@@ -205,10 +205,7 @@ fn read_source(section: &mut Section<'_, '_>, folder: &Path) -> Option<Source> {
 
     match (image, start_script, kernel) {
         (Some(image), _, _) => Some(Source::Image(ImageRef::new(image.get_ref(), folder))),
-        (_, Some(script), _) => {
-            let command = shell_word(&folder.join(script.into_inner()))?;
-            Some(Source::Boot(Boot::StartScript { command }))
-        }
+        (_, Some(script), _) => Some(Source::StartScript(folder.join(script.into_inner()))),
         (_, _, Some(kernel)) => Some(Source::Boot(Boot::Kernel {
             kernel: folder.join(kernel.into_inner()),
             initrd: initrd.map(|initrd| folder.join(initrd.into_inner())),
@@ -242,10 +239,4 @@ pub(super) fn read_disks(section: &mut Section<'_, '_>, folder: &Path) -> Vec<Di
         table.finish();
     }
     disks
-}
-
-/// A path as one word of a shell command, absolute: the hypervisor runs in a directory of its own.
-fn shell_word(path: &Path) -> Option<String> {
-    let absolute = std::path::absolute(path).ok()?;
-    Some(format!("'{}'", absolute.display().to_string().replace('\'', r"'\''")))
 }

@@ -164,6 +164,19 @@ impl<'i, 'p> Section<'i, 'p> {
         }
     }
 
+    /// A table whose values somebody else reads: only its keys are looked at here. `None` when it is missing
+    /// or something is wrong with it, which has been said.
+    pub(crate) fn foreign(&mut self, key: &'static str, known: &[&'static str]) -> Option<Located<'i>> {
+        let value = self.take(key)?;
+        let mut section = self.section_of(format!("`{key}`"), value.span(), value.clone())?;
+        section.what = format!("`{key}` of {}", self.what);
+        section.known.extend(known);
+        section.entries.retain(|(name, _)| !known.contains(&name.get_ref().as_str()));
+        let all_known = section.entries.is_empty();
+        section.finish();
+        all_known.then_some(value)
+    }
+
     /// Complains about all that nobody has asked for.
     pub(crate) fn finish(self) {
         for (key, _) in &self.entries {

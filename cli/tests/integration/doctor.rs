@@ -40,3 +40,13 @@ fn images_are_listed_by_name() {
     let said = place.run(&["doctor"]);
     assert!(said.stdout.lines().any(|line| line.contains("images") && line.ends_with("tiny")), "{said:?}");
 }
+
+#[test]
+fn without_any_place_for_images_it_says_what_to_set() {
+    let place = Place::with(&[]);
+    let mut doctor = place.program();
+    doctor.arg("doctor").env_remove("INNKEEPER_CACHE").env_remove("HOME");
+    let said = crate::Said::of(doctor.output().unwrap());
+    assert!(said.stdout.contains("images    no place to look\n"), "{said:?}");
+    assert!(said.stdout.contains("-> set HOME, or INNKEEPER_IMAGES"), "{said:?}");
+}

@@ -1,5 +1,6 @@
 //! The program as a user meets it, without any machine: files that are wrong, flags, statuses.
 
+mod docs;
 mod doctor;
 mod flags;
 mod manifest;

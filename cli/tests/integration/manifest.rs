@@ -109,3 +109,19 @@ fn colours_are_there_when_they_are_asked_for() {
     assert!(!place.run(&["run", "test.toml"]).stderr.contains('\x1b'));
     assert!(place.run(&["run", "test.toml", "--color=always"]).stderr.contains('\x1b'));
 }
+
+#[test]
+fn a_backends_own_settings_are_checked_in_their_place_too() {
+    let head = "name = \"test\"\nscript = \"test.py\"\n[machines.a]\nimage = \"base\"\n[machines.a.qemu]\n";
+    let error = error_of(&format!("{head}acel = \"kvm\"\n"));
+    assert!(error.contains("unknown key `acel` in `qemu` of machine `a`\n --> test.toml:6:1"), "{error}");
+    assert!(error.contains("did you mean `accel`?") && error.contains("`extra_args`"), "{error}");
+    let error = error_of(&format!("{head}accel = \"xen\"\n"));
+    assert!(
+        error.contains("a setting in `qemu` of machine `a` makes no sense\n --> test.toml:6:9"),
+        "{error}"
+    );
+    assert!(error.contains("unknown variant `xen`, expected one of `auto`, `kvm`, `tcg`"), "{error}");
+    let error = error_of(&format!("{head}extra_args = \"-snapshot\"\n"));
+    assert!(error.contains("test.toml:6:14"), "{error}");
+}

@@ -17,6 +17,7 @@ fn views_come_back_and_the_status_is_the_runs_own() {
     let said = place.run(&["report", "out"]);
     assert_eq!(said.status, Some(3), "{said:?}");
     assert!(said.stdout.contains("machine failed"), "{said:?}");
+    assert!(said.stdout.ends_with("     Results out\n"), "{said:?}");
     assert_eq!(fs::read_to_string(&junit).unwrap(), before);
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::Place;
+use crate::{Place, Said};
 
 const MANIFEST: &str = "name = \"test\"\nscript = \"test.py\"\n[machines.server]\nimage = \"absent\"\n";
 
@@ -61,4 +61,62 @@ fn a_directory_that_another_run_writes_to_is_refused() {
     let said = place.run(&["run", "test.toml", "-o", "out"]);
     assert_eq!(said.status, Some(2), "{said:?}");
     assert!(said.stderr.contains("another run is writing to"), "{said:?}");
+}
+
+#[test]
+fn a_missing_image_is_told_with_those_that_are_there() {
+    let place = place();
+    for name in ["base", "web"] {
+        let image = place.path().join("cache/images").join(name);
+        fs::create_dir_all(&image).unwrap();
+        fs::write(image.join("image.toml"), "").unwrap();
+    }
+    let said = place.run(&["run", "test.toml"]);
+    assert!(said.stderr.contains("(there are `base`, `web`; build it with"), "{said:?}");
+}
+
+#[test]
+fn without_any_place_for_images_the_message_says_so() {
+    let place = place();
+    let said = Said::of(
+        place
+            .program()
+            .args(["run", "test.toml"])
+            .env_remove("INNKEEPER_CACHE")
+            .env_remove("HOME")
+            .output()
+            .unwrap(),
+    );
+    assert_eq!(said.status, Some(3), "{said:?}");
+    assert!(said.stderr.contains("neither INNKEEPER_IMAGES nor HOME is set"), "{said:?}");
+}
+
+#[test]
+fn a_start_script_that_cannot_run_is_told_before_anything_starts() {
+    let manifest = MANIFEST.replace("image = \"absent\"", "start_script = \"run-vm\"");
+    let place = Place::with(&[("test.toml", &manifest), ("test.py", "print('the script ran')")]);
+    let refused = |text: &str| {
+        let said = place.run(&["run", "test.toml"]);
+        assert_eq!(said.status, Some(3), "{said:?}");
+        assert!(said.stderr.contains("machine `server`: its start script `run-vm`"), "{said:?}");
+        assert!(
+            said.stderr.contains(text) && !said.stdout.contains("ran"),
+            "{text:?} is missing in {said:?}"
+        );
+    };
+    refused("cannot be read: No such file");
+    fs::create_dir(place.path().join("run-vm")).unwrap();
+    refused("is not a file");
+    fs::remove_dir(place.path().join("run-vm")).unwrap();
+    fs::write(place.path().join("run-vm"), "#!/bin/sh\n").unwrap();
+    refused("`chmod +x run-vm`");
+}
+
+#[test]
+fn a_result_directory_that_cannot_be_made_is_told_with_the_way_out() {
+    let place = place();
+    fs::write(place.path().join("out"), "a file").unwrap();
+    let said = place.run(&["run", "test.toml", "-o", "out"]);
+    assert_eq!(said.status, Some(2), "{said:?}");
+    assert!(said.stderr.contains("`out` cannot be made (choose another with `-o DIR`)"), "{said:?}");
 }

@@ -54,7 +54,7 @@ pub(super) struct Guest {
 
 /// What takes the commands.
 enum Shell {
-    /// Nothing does; they are lost.
+    /// Nothing does; they wait in the port.
     Down,
     /// Canned replies.
     Canned,
@@ -95,7 +95,7 @@ impl Guest {
                     Some(wish) => self.grant(wish).await,
                     None => return,
                 },
-                count = self.port.read_buf(&mut self.inbox), if !matches!(self.shell, Shell::Stuck) => match count {
+                count = self.port.read_buf(&mut self.inbox), if !matches!(self.shell, Shell::Down | Shell::Stuck) => match count {
                     Ok(1..) => self.take_requests().await,
                     _ => return,
                 },

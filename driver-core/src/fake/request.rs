@@ -2,6 +2,8 @@
 
 use memchr::memchr;
 
+use crate::shell::END;
+
 /// One line of the driver's, and the bytes that go with it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Request {
@@ -20,9 +22,6 @@ pub(super) struct Framed {
     pub(super) command: Option<String>,
 }
 
-/// What every request's line ends in.
-const LAST: &str = "echo \"]$t $?\"\n";
-
 /// What the driver puts before every command.
 const PREAMBLE: &str = "set -euo pipefail; ";
 
@@ -35,7 +34,7 @@ pub(super) fn take(inbox: &mut Vec<u8>) -> Option<Request> {
         return Some(Request { raw: inbox.drain(..=end).collect(), framed: None });
     }
     let text = String::from_utf8_lossy(inbox).into_owned();
-    let line = text.find(LAST)? + LAST.len();
+    let line = text.find(END)? + END.len();
     let payload: usize = match text[..line].split_once("head -c ") {
         Some((before, rest)) if !before.contains("bash -c ") => {
             let digits = rest.find(|c: char| !c.is_ascii_digit())?;

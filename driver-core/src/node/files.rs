@@ -27,15 +27,17 @@ impl Node {
         self.step(format!("copying {} to {target}", source.display()), async {
             let running = self.connected().await?;
             let name = file_name(source)?;
-            let packed = pack(source.to_owned(), name.clone()).await?;
+            let packed = pack(source.to_owned(), name.clone(), self.state_dir.clone()).await?;
             let scratch = self.make_scratch().await?;
             let archive = format!("{scratch}/archive");
             let copied = async {
                 self.upload(&running, &packed, &archive, 0o600).await?;
                 let target = quote(target);
+                // From where every command starts, so that a relative target means the same as elsewhere.
                 let unpack = format!(
-                    "cd {scratch}; tar -xf archive; mkdir -p \"$(dirname {target})\"; cp -r {} {target}",
-                    quote(&format!("./{name}"))
+                    "mkdir {scratch}/tree; tar -C {scratch}/tree -xf {archive}; \
+                     mkdir -p -- \"$(dirname -- {target})\"; cp -r -- {scratch}/tree/{} {target}",
+                    quote(&name)
                 );
                 self.succeed(&[unpack], None).await
             };
@@ -93,9 +95,11 @@ impl Node {
             let scratch = self.make_scratch().await?;
             let copied = async {
                 let pack = format!(
-                    "cd {scratch}; cp -rH {} {name}; tar -cf archive {name}",
+                    "mkdir {scratch}/tree; cp -rH -- {} {scratch}/tree/{}; \
+                     tar -C {scratch}/tree -cf {scratch}/archive {}",
                     quote(source),
-                    name = quote(&format!("./{name}"))
+                    quote(&name),
+                    quote(&format!("./{name}"))
                 );
                 self.succeed(&[pack], None).await?;
                 self.download(&running, &format!("{scratch}/archive"), folder, name).await
@@ -152,11 +156,11 @@ fn file_name(path: &Path) -> Result<String, DriverError> {
     }
 }
 
-/// Packs a file or a directory into an archive, in a temporary file.
-async fn pack(source: PathBuf, name: String) -> Result<tempfile::TempPath, DriverError> {
+/// Packs a file or a directory into an archive, in a temporary file in `folder`.
+async fn pack(source: PathBuf, name: String, folder: PathBuf) -> Result<tempfile::TempPath, DriverError> {
     let shown = source.clone();
     let packed = spawn_blocking(move || {
-        let file = tempfile::NamedTempFile::new()?;
+        let file = tempfile::NamedTempFile::new_in(folder)?;
         let mut archive = Builder::new(file);
         archive.follow_symlinks(false);
         // What the caller names may be a link to what he means; what lies below it stays as it is.
@@ -174,15 +178,17 @@ async fn pack(source: PathBuf, name: String) -> Result<tempfile::TempPath, Drive
         .map_err(|error| unreadable(&shown, error))
 }
 
-/// Unpacks what a guest has sent. It may send anything: only what lies below `name` is taken, and the
-/// archive's own guard keeps links from leading out of `folder`.
+/// Unpacks what a guest has sent. It may send anything: only what lies below `name` is taken, and nothing is
+/// written through a link. Links themselves stay as they are.
 fn unpack(mut file: std::fs::File, folder: &Path, name: &str) -> std::io::Result<Vec<String>> {
     use std::io::Seek as _;
 
     file.rewind()?;
     std::fs::create_dir_all(folder)?;
     let mut skipped = Vec::new();
-    for entry in Archive::new(file).entries()? {
+    let mut folders = Vec::new();
+    let mut archive = Archive::new(file);
+    for entry in archive.entries()? {
         let mut entry = entry?;
         let path = entry.path()?.into_owned();
         let plain = matches!(
@@ -195,9 +201,16 @@ fn unpack(mut file: std::fs::File, folder: &Path, name: &str) -> std::io::Result
         );
         let first = path.components().find(|part| *part != Component::CurDir);
         let below = first == Some(Component::Normal(name.as_ref()));
-        if !(plain && below && entry.unpack_in(folder)?) {
+        if plain && below && entry.header().entry_type().is_dir() {
+            folders.push(entry);
+        } else if !(plain && below && entry.unpack_in(folder)?) {
             skipped.push(path.display().to_string());
         }
+    }
+    // Inner ones first, when all is in them: nobody but root can write into one that is read-only.
+    folders.sort_by(|one, other| other.path_bytes().cmp(&one.path_bytes()));
+    for mut entry in folders {
+        entry.unpack_in(folder)?;
     }
     Ok(skipped)
 }
@@ -208,4 +221,100 @@ fn unreadable(path: &Path, source: std::io::Error) -> DriverError {
 
 fn unwritable(path: &Path, source: std::io::Error) -> DriverError {
     DriverError::File { operation: "write into", path: path.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::io::Write as _;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use tar::{Builder, EntryType, Header};
+
+    /// An archive as a hostile guest would write it, with names that no honest library lets through.
+    fn archive(entries: &[(EntryType, u32, &str, &str)]) -> fs::File {
+        let mut builder = Builder::new(tempfile::tempfile().unwrap());
+        for (kind, mode, path, content) in entries {
+            let mut header = Header::new_gnu();
+            header.set_entry_type(*kind);
+            header.set_mode(*mode);
+            header.as_old_mut().name[..path.len()].copy_from_slice(path.as_bytes());
+            let is_link = matches!(kind, EntryType::Symlink | EntryType::Link);
+            let body = if is_link {
+                header.as_old_mut().linkname[..content.len()].copy_from_slice(content.as_bytes());
+                ""
+            } else {
+                content
+            };
+            header.set_size(body.len() as u64);
+            header.set_cksum();
+            builder.append(&header, body.as_bytes()).unwrap();
+        }
+        let mut file = builder.into_inner().unwrap();
+        file.flush().unwrap();
+        file
+    }
+
+    #[test]
+    fn an_archive_writes_nothing_outside_of_its_folder() {
+        use EntryType::{Char, Directory, Fifo, Link, Regular, Symlink};
+        let root = tempfile::tempdir().unwrap();
+        let (folder, outside) = (root.path().join("results"), root.path().join("outside"));
+        fs::create_dir(&outside).unwrap();
+        fs::write(outside.join("file"), "precious").unwrap();
+        fs::set_permissions(outside.join("file"), fs::Permissions::from_mode(0o600)).unwrap();
+        let (beyond, file) = (outside.to_str().unwrap(), outside.join("file"));
+        let file = file.to_str().unwrap();
+        let hostile: &[&[(EntryType, u32, &str, &str)]] = &[
+            &[(Regular, 0o644, "../outside/new", "x"), (Regular, 0o644, "x/../../outside/new", "x")],
+            &[(Regular, 0o644, file, "x"), (Regular, 0o644, "other", "x")],
+            &[(Symlink, 0o777, "x/out", beyond), (Regular, 0o644, "x/out/new", "x")],
+            &[
+                (Symlink, 0o777, "x/out", beyond),
+                (Directory, 0o777, "x/out", ""),
+                (Regular, 0, "x/out/new", "x"),
+            ],
+            &[(Symlink, 0o777, "x", beyond), (Regular, 0o644, "x/new", "x")],
+            &[(Symlink, 0o777, "x/out", file), (Regular, 0o777, "x/out", "x")],
+            &[
+                (Symlink, 0o777, "x/out", file),
+                (Link, 0o777, "x/hard", "x/out"),
+                (Regular, 0o777, "x/hard", "x"),
+            ],
+            &[(Link, 0o777, "x/hard", file), (Link, 0o777, "x/hard", "../outside/file")],
+            &[(Char, 0o666, "x/null", ""), (Fifo, 0o666, "x/pipe", "")],
+        ];
+        for entries in hostile {
+            let mut entries = entries.to_vec();
+            entries.insert(0, (Directory, 0o755, "x", ""));
+            // An error is as good as a name among those that were skipped.
+            let _ = super::unpack(archive(&entries), &folder, "x");
+            let left: Vec<_> =
+                fs::read_dir(&outside).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, ["file"], "{entries:?}");
+            assert_eq!(fs::read(file).unwrap(), b"precious", "{entries:?}");
+            let mode = fs::metadata(file).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode, 0o600, "{entries:?}");
+            assert!(!folder.join("other").exists() && !folder.join("x/null").exists());
+            fs::remove_dir_all(&folder).unwrap();
+        }
+    }
+
+    #[test]
+    fn what_lies_in_a_read_only_directory_comes_along() {
+        use EntryType::{Directory, Regular};
+        let folder = tempfile::tempdir().unwrap();
+        let entries = [
+            (Directory, 0o555, "./x", ""),
+            (Directory, 0o555, "./x/y", ""),
+            (Regular, 0o444, "./x/y/file", "content"),
+        ];
+        assert_eq!(super::unpack(archive(&entries), folder.path(), "x").unwrap(), [""; 0]);
+        assert_eq!(fs::read(folder.path().join("x/y/file")).unwrap(), b"content");
+        for directory in ["x", "x/y"] {
+            let directory = folder.path().join(directory);
+            assert_eq!(fs::metadata(&directory).unwrap().permissions().mode() & 0o777, 0o555);
+            fs::set_permissions(directory, fs::Permissions::from_mode(0o755)).unwrap();
+        }
+    }
 }

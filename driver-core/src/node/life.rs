@@ -50,12 +50,16 @@ impl Node {
     /// # Errors
     /// Whatever [`crate::Backend::launch`] returns.
     pub async fn start(&self, allow_reboot: Option<bool>) -> Result<(), DriverError> {
+        if self.is_on() {
+            // Somebody else may be waiting for its shell, and is not to be waited for.
+            return Ok(());
+        }
         let _changing = self.changing.lock().await;
         self.start_unless_on(allow_reboot).await
     }
 
     async fn start_unless_on(&self, allow_reboot: Option<bool>) -> Result<(), DriverError> {
-        if self.running().is_some_and(|running| running.exit().is_none()) {
+        if self.is_on() {
             return Ok(());
         }
         self.log("starting vm");
@@ -91,14 +95,14 @@ impl Node {
         let shell = Shell::open(self.name(), shell, self.shell_listener());
         let ending = Arc::new(AtomicBool::new(false));
         let exit = self.watch(Arc::clone(&machine), Arc::clone(&ending));
-        self.set_running(Some(Arc::new(Running {
+        self.set_running(Arc::new(Running {
             machine,
             channel: Mutex::new(Arc::new(Channel::Shell(shell))),
             typist,
             connected: AtomicBool::new(false),
             ending,
             exit,
-        })));
+        }));
         Ok(())
     }
 
@@ -164,7 +168,8 @@ impl Node {
                 return Ok(running);
             }
         }
-        self.step("waiting for the VM to finish booting", async {
+        // Boxed, or the future of every verb would have to hold all of a boot.
+        Box::pin(self.step("waiting for the VM to finish booting", async {
             self.start_unless_on(None).await?;
             let running = self.must_run("be connected to")?;
             let began = Deadline::after(self.config.boot_timeout);
@@ -177,7 +182,7 @@ impl Node {
             self.log("connected to guest root shell");
             self.log(format!("(connecting took {:.2} seconds)", began.elapsed().as_secs_f64()));
             Ok(running)
-        })
+        }))
         .await
     }
 
@@ -291,14 +296,27 @@ impl Node {
     pub async fn shutdown(&self) -> Result<(), DriverError> {
         let Some(running) = self.running() else { return Ok(()) };
         running.ending.store(true, Ordering::SeqCst);
-        if running.is_connected() {
-            let channel = running.channel();
-            let sent = channel.power_off(self.context.deadline);
-            self.while_it_runs(&running, || "powering off".to_owned(), sent).await?;
-        } else {
-            running.machine.request_shutdown(self.context.deadline).await?;
+        match self.ask_for_poweroff(&running).await {
+            // What was asked for, if not what it came from.
+            Ok(()) | Err(DriverError::Exited { .. }) => self.wait_for_shutdown(None).await,
+            Err(error) => Err(error),
         }
-        self.wait_for_shutdown(None).await
+    }
+
+    async fn ask_for_poweroff(&self, running: &Running) -> Result<(), DriverError> {
+        let during = || "powering off".to_owned();
+        let channel = running.channel();
+        let order = channel.power_off(self.context.deadline);
+        if running.is_connected() {
+            return self.while_it_runs(running, during, order).await;
+        }
+        // Without a shell there is the power button. A guest that still boots may not have heard it, but
+        // finds the command when its shell comes up.
+        self.while_it_runs(running, during, running.machine.request_shutdown(self.soon())).await?;
+        match self.while_it_runs(running, during, order).await {
+            Err(DriverError::Shell { .. }) => Ok(()),
+            other => other,
+        }
     }
 
     /// Ends the machine as a power failure does. Does nothing when it is off.
@@ -325,7 +343,7 @@ impl Node {
             let mut exit = running.exit.clone();
             match within(Deadline::after(limit), ended(&mut exit)).await {
                 Some(_) => {
-                    self.set_running(None);
+                    self.forget(&running);
                     Ok(())
                 }
                 None => Err(DriverError::Timeout {
@@ -368,7 +386,7 @@ impl Node {
         if within(Deadline::after(EXIT_LAG), told).await.is_none() {
             tracing::error!(machine = self.name(), "a destroyed machine did not tell its end");
         }
-        self.set_running(None);
+        self.forget(&running);
     }
 }
 

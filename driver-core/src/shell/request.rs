@@ -35,6 +35,9 @@ pub fn quote(word: &str) -> String {
 /// default size (208 KiB, its own bookkeeping included) holds them even in writes of 256 bytes.
 pub(crate) const PIECE: usize = 64 << 10;
 
+/// What every line ends in.
+pub(crate) const END: &str = "echo \"]$t ${PIPESTATUS[0]}\"; } 9<&0\n";
+
 /// One exchange, before it gets its tag.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -81,14 +84,10 @@ impl Request {
             }
             _ => format!("cat >{file} && chmod {mode:o} -- {file}"),
         };
-        // A process substitution may not have the shell's own stdin, hence the other number. Whatever
-        // becomes of the file, all of the piece must be read, or the shell would run the rest.
+        // Whatever becomes of the file, all of the piece must be read, or the shell would run the rest.
         Ok(Self {
-            before: "exec 9<&0; ".to_owned(),
-            command: format!(
-                "head -c {} <&9 | {{ {write}; s=$?; cat >/dev/null; exit $s; }} 2>&1",
-                chunk.len()
-            ),
+            before: String::new(),
+            command: format!("head -c {} | {{ {write}; s=$?; cat >/dev/null; exit $s; }} 2>&1", chunk.len()),
             payload: chunk,
         })
     }
@@ -103,11 +102,14 @@ impl Request {
     /// The line to send. `dd` is the one process that the frame costs, and it counts what it sends; the rest
     /// is built into bash. The tag is spelt so that a terminal which echoes the line prints none of its
     /// marks.
+    ///
+    /// A pipeline, because bash knows how its parts ended. Of a process substitution it can forget that:
+    /// `wait` then says -1, once in some thousand times (bash 5.2).
     pub(super) fn line(&self, tag: &Tag) -> String {
         format!(
-            "t={tag}; {before}exec 8< <({command}); p=$!; printf %s \"$t[\"; \
-             while LC_ALL=C dd bs={PIECE} count=1 iflag=fullblock <&8 2>&1; echo \"]$t?\"; \
-             read -r m; [ \"$m\" ]; do :; done; exec 8<&-; wait $p; echo \"]$t $?\"\n",
+            "t={tag}; {before}{{ {{ {command}; }} 9<&- | {{ printf %s \"$t[\"; \
+             while LC_ALL=C dd bs={PIECE} count=1 iflag=fullblock 2>&1; echo \"]$t?\"; \
+             read -r m <&9; [ \"$m\" ]; do :; done; }}; {END}",
             tag = tag.0,
             before = self.before,
             command = self.command,

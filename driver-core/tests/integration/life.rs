@@ -118,6 +118,65 @@ async fn a_shutdown_that_does_not_come_is_a_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_machine_that_still_boots_can_be_shut_down() {
+    // As a kernel does before it has found the button.
+    let play = Play::new().ignore_power_button().await_trigger("boot").greet();
+    let (stage, backend) = Stage::playing(play);
+    stage.server.start(None).await.unwrap();
+    let (result, ()) = tokio::join!(stage.server.shutdown(), async {
+        tokio::task::yield_now().await;
+        backend.handle("server").trigger("boot");
+    });
+    result.unwrap();
+    assert!(!stage.server.is_on());
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_machine_that_has_ended_by_itself_is_shut_down() {
+    let (stage, backend) = Stage::playing(Play::default());
+    stage.server.connect().await.unwrap();
+    backend.handle("server").power_off();
+    while stage.server.is_on() {
+        tokio::task::yield_now().await;
+    }
+    stage.server.shutdown().await.unwrap();
+    stage.server.connect().await.unwrap();
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_may_wait_for_a_shutdown_and_a_third_start_anew() {
+    let (stage, backend) = Stage::playing(Play::default());
+    stage.server.connect().await.unwrap();
+    let restarted = async {
+        stage.server.wait_for_shutdown(None).await?;
+        stage.server.start(None).await
+    };
+    // Not by `join!`, which takes turns: who starts anew comes first here.
+    let waits = futures_util::future::join(restarted, stage.server.wait_for_shutdown(None));
+    let ((one, other), ()) = tokio::join!(waits, async { backend.handle("server").power_off() });
+    one.unwrap();
+    other.unwrap();
+    assert!(stage.server.is_on(), "who notes the old end late leaves the new machine alone");
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn starting_what_is_on_does_not_wait_for_its_shell() {
+    let (stage, _) = Stage::playing(Play::new().await_trigger("never"));
+    stage.server.start(None).await.unwrap();
+    let began = Instant::now();
+    let (boot, start) = tokio::join!(stage.server.connect(), async {
+        stage.server.start(None).await.unwrap();
+        began.elapsed()
+    });
+    assert!(boot.is_err());
+    assert!(start < Duration::from_secs(1), "{start:?}");
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_cancelled_run_ends_every_call_and_removes_its_directory() {
     let play = Play::default().answer("sleep 600", Reply::Never);
     let (stage, backend) = Stage::playing(play);

@@ -244,6 +244,7 @@ async fn files_and_directories_travel_both_ways_and_leave_nothing_behind() {
     let mode =
         std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(back.join("run")).unwrap().permissions());
     assert_eq!(mode & 0o777, 0o755);
+    copy_by_relative_paths(&stage, folder.path()).await;
     let again = stage.server.copy_from_machine(target.to_str().unwrap(), "back").await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Usage);
     let missing = stage.server.copy_from_machine("/nonexistent", "").await.unwrap_err();
@@ -251,6 +252,16 @@ async fn files_and_directories_travel_both_ways_and_leave_nothing_behind() {
     let scratch = stage.call("execute", json!({"command": "ls -d /tmp/innkeeper.????????"})).await.unwrap();
     assert_eq!(scratch[1], "", "the guest's scratch directories are gone");
     stage.end().await;
+}
+
+/// Relative paths in the guest are those of its commands. The file has a name that ours might have there.
+async fn copy_by_relative_paths(stage: &Stage, folder: &std::path::Path) {
+    let source = folder.join("archive");
+    std::fs::write(&source, "some").expect("a file");
+    stage.server.copy_from_host(&source, "near/archive").await.expect("a copy");
+    assert_eq!(stage.server.succeed(&["cat near/archive"], None).await.expect("the file"), "some");
+    stage.server.copy_from_machine("near/archive", "").await.expect("a copy");
+    assert_eq!(std::fs::read(stage.out_dir.path().join("archive")).expect("the copy"), b"some");
 }
 
 #[tokio::test(start_paused = true)]

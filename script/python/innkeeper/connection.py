@@ -24,6 +24,8 @@ class Connection:
         self._max_message = None
         self._thread = threading.local()
         self._root_scope = 0
+        # Called with each exception that leaves a scope, before anybody is told of it.
+        self.complete = lambda error: None
         threading.Thread(target=self._receive, name="innkeeper", daemon=True).start()
 
     def hello(self):
@@ -49,6 +51,7 @@ class Connection:
         try:
             yield
         except BaseException as raised:
+            self.complete(raised)
             error = str(raised) or type(raised).__name__
             raise
         finally:

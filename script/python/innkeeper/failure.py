@@ -17,8 +17,7 @@ def describe(error, script, source):
     """
     if isinstance(error, SystemExit) and error.code in (None, 0):
         return None
-    if type(error) is AssertionError and not error.args:
-        error.args = (_explain_assert(error, script, source) or "assertion failed",)
+    complete(error, script, source)
     line, text = _place(error, script)
     kind, message = _kind_and_message(error)
     return {
@@ -28,6 +27,12 @@ def describe(error, script, source):
         "source": text,
         "traceback": format_error(error, script),
     }
+
+
+def complete(error, script, source):
+    """Gives the error of a bare ``assert`` the message that it lacks."""
+    if type(error) is AssertionError and not error.args:
+        error.args = (_explain_assert(error, script, source) or "assertion failed",)
 
 
 def _kind_and_message(error):

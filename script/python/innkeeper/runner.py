@@ -30,6 +30,7 @@ def main(script):
     outcome, source = None, ""
     try:
         source = _read(script)
+        connection.complete = lambda error: failure.complete(error, script, source)
         exec(compile(source, script, "exec", dont_inherit=True), names)
     except BaseException as error:
         # The frames above the script's are ours and stay out of the report.

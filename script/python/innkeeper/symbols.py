@@ -55,6 +55,7 @@ class Log:
             try:
                 yield
             except Exception as error:
+                self._connection.complete(error)
                 self.log_test_error('Test "%s" failed with error: "%s"' % (name, error))
                 raise
 

@@ -27,6 +27,13 @@ def _text(value):
     raise TypeError("expected a string, got %s: %r" % (type(value).__name__, value))
 
 
+def _integer(value):
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise TypeError("expected a whole number, got %s: %r" % (type(value).__name__, value)) from None
+
+
 def _path(value):
     return os.path.join(os.getcwd(), os.fsdecode(value))
 
@@ -39,7 +46,7 @@ def _pattern(value):
 _CONVERT = {
     "text": _text,
     "texts": lambda values: [_text(value) for value in values],
-    "integer": int,
+    "integer": _integer,
     "bool": bool,
     "duration": duration,
     "pattern": _pattern,
@@ -66,7 +73,10 @@ def function(connection, verb):
         converted = {}
         for param, value in given.items():
             kind = kinds[param]
-            converted[param] = _CONVERT.get(kind, lambda value: value)(value)
+            try:
+                converted[param] = _CONVERT.get(kind, lambda value: value)(value)
+            except TypeError as error:
+                raise TypeError("%s (argument `%s` of %s())" % (error, param, name)) from None
             if kind == "pattern":
                 patterns[converted[param]] = re.compile(value)
         params = {"verb": name, "machine": machine, "args": converted, "scope": connection.current_scope}

@@ -1,4 +1,4 @@
-//! The examples of docs/writing-tests.md run as they stand, and the page names every verb.
+//! The scripts that the pages show run as they stand, and docs/writing-tests.md names every verb.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -9,15 +9,23 @@ use driver_core::verbs;
 use crate::clients::camel;
 use crate::support::Bench;
 
-/// Programs of the guest that the page supposes.
+/// The pages with scripts, and the languages that each has.
+const PAGES: [(&str, &[&str]); 2] =
+    [("docs/writing-tests.md", &["python", "perl"]), ("README.md", &["python"])];
+
+/// Programs of the guest that the pages suppose. The guestbook keeps its post beside itself.
 const PROGRAMS: [(&str, &str); 3] = [
     ("systemctl", "#!/bin/sh\necho ActiveState=active\n"),
     ("nc", "#!/bin/sh\nexit 0\n"),
-    ("curl", "#!/bin/sh\necho 'Thanks for your post!'\necho testpost\n"),
+    (
+        "curl",
+        "#!/bin/sh\ncase \"$*\" in\n*text=*) touch \"$0.posted\"; echo 'Thanks for your post!' ;;\n\
+         *) test ! -e \"$0.posted\" || echo testpost ;;\nesac\n",
+    ),
 ];
 
-fn page() -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/writing-tests.md");
+fn page(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name);
     fs::read_to_string(path).expect("the page is there")
 }
 
@@ -27,28 +35,63 @@ fn examples<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     page.split(&opening).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
 }
 
-#[tokio::test]
-async fn every_example_runs() {
+fn guest_programs() -> tempfile::TempDir {
     let programs = tempfile::tempdir().expect("a directory");
     for (name, text) in PROGRAMS {
         let file = programs.path().join(name);
         fs::write(&file, text).expect("a program is written");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("it can be run");
     }
-    let page = page();
-    for (language, name) in [("python", "example.py"), ("perl", "example.pl")] {
-        let examples = examples(&page, language);
-        assert!(!examples.is_empty(), "the page has examples in {language}");
-        for example in examples {
-            let bench = Bench::with_programs(&["client", "server"], Some(programs.path().to_owned()));
-            bench.run(name, example).await.passed();
+    programs
+}
+
+#[tokio::test]
+async fn every_example_runs() {
+    for (name, languages) in PAGES {
+        let page = page(name);
+        for language in languages {
+            let examples = examples(&page, language);
+            assert!(!examples.is_empty(), "{name} has examples in {language}");
+            let file = if *language == "perl" { "example.pl" } else { "example.py" };
+            for example in examples {
+                let programs = guest_programs();
+                let bench = Bench::with_programs(&["client", "server"], Some(programs.path().to_owned()));
+                bench.run(file, example).await.passed();
+            }
         }
     }
 }
 
 #[test]
+fn the_messages_in_the_page_on_the_protocol_are_json() {
+    let page = page("docs/script-protocol.md");
+    let examples = examples(&page, "json");
+    assert!(!examples.is_empty(), "the page has examples");
+    for line in examples.iter().flat_map(|example| example.lines()) {
+        let message: serde_json::Value = serde_json::from_str(line).expect(line);
+        assert_eq!(message["jsonrpc"], "2.0", "{line}");
+    }
+}
+
+/// What the page calls missing is told as soon as it is there.
+#[tokio::test]
+async fn what_the_page_calls_missing_is_missing() {
+    let page = page("docs/writing-tests.md");
+    let (_, missing) = page.split_once("## Not there yet").expect("the section is there");
+    let words: Vec<_> = missing.split('`').skip(1).step_by(2).collect();
+    assert!(words.len() > 10, "{words:?}");
+    // Those two are there, and cannot be assigned to.
+    let words: Vec<_> = words.into_iter().filter(|word| !["connected", "state_dir"].contains(word)).collect();
+    let script = format!(
+        "for word in {words:?}:\n    assert not hasattr(server, word) and word not in globals(), word\n\
+         for word in ['connected', 'wait_for_unit']:\n    assert hasattr(server, word), word\n"
+    );
+    Bench::new(&["server"]).run("missing.py", &script).await.passed();
+}
+
+#[test]
 fn the_page_names_every_verb_in_both_languages() {
-    let page = page();
+    let page = page("docs/writing-tests.md");
     for verb in verbs::table() {
         for name in [verb.name.to_owned(), camel(verb.name)] {
             assert!(page.contains(&format!("`{name}")), "`{name}` is missing in docs/writing-tests.md");

@@ -127,7 +127,7 @@ refused("hello", {"protocol": 2}, "speaks protocol 1, not 2")
 #[tokio::test]
 async fn what_cannot_be_run_is_said_with_the_way_out() {
     let unknown = Script::new("test.rb", None).unwrap_err();
-    assert!(unknown.to_string().contains(".py or .pl"), "{unknown}");
+    assert!(unknown.to_string().contains(".py for Python, or in .pl for Perl"), "{unknown}");
     let missing = Script::new("missing.py", None).unwrap_err();
     assert!(matches!(missing, ScriptError::Unreadable { .. }), "{missing}");
     assert!(Script::new(file!().replace("script/", ""), Some(Language::Python)).is_ok());

@@ -28,8 +28,12 @@ assert os.path.isabs(__file__)
 for call, message in [
     (lambda: server.wait_for_unit(), "wait_for_unit() missing a required argument: 'unit'"),
     (lambda: server.wait_for_unit("a", colour=1), "wait_for_unit() got an unexpected keyword argument 'colour'"),
-    (lambda: server.execute("true", timeout=True), "expected a duration, got bool: True"),
-    (lambda: server.succeed(["true"]), "expected a string, got list: ['true']"),
+    (lambda: server.execute("true", timeout=True),
+     "expected a duration, got bool: True (argument `timeout` of execute())"),
+    (lambda: server.succeed(["true"]),
+     "expected a string, got list: ['true'] (argument `commands` of succeed())"),
+    (lambda: server.wait_for_open_port("http"),
+     "expected a whole number, got str: 'http' (argument `port` of wait_for_open_port())"),
     (lambda: start_all(1), "start_all() too many positional arguments"),
 ]:
     with t.assertRaises(TypeError) as caught:
@@ -194,6 +198,24 @@ async fn a_bare_assert_says_what_was_there() {
     let last = "AssertionError: assert count == 3\n  count = 2";
     assert!(ran.traceback().ends_with(last), "{}", ran.traceback());
     assert_eq!(ran.failure().line, Some(2));
+}
+
+#[tokio::test]
+async fn a_bare_assert_in_a_subtest_says_so_there_too() {
+    let text = "count = 2\nwith subtest(\"counting\"):\n    with server.nested(\"inside\"):\n        assert count == 3\n";
+    let ran = run("bare.py", text).await;
+    let message = "assert count == 3\n  count = 2";
+    assert_eq!(ran.failure().message, message);
+    assert_eq!(ran.logged(Level::Error)[0], format!("Test \"counting\" failed with error: \"{message}\""));
+    let ended: Vec<_> = ran
+        .records
+        .iter()
+        .filter_map(|record| match &record.event {
+            Event::ScopeEnded { error: Some(error), .. } => Some(error.as_str()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(ended, [message; 3]);
 }
 
 #[tokio::test]

@@ -37,6 +37,22 @@ fn assert_whole_console(run: &Finished) {
     assert!(at("Linux version") < 200, "the kernel's first line is not at the start:\n{console}");
 }
 
+/// The names in a directory, as `ls` shows them in the C locale or any other: all are in small letters.
+fn listing(dir: &Path) -> Vec<String> {
+    let entries = fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").file_name());
+    let mut names: Vec<_> = entries.map(|name| name.to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+/// What README.md says a result directory holds.
+fn listing_of_readme() -> Vec<String> {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(readme).expect("README.md is there");
+    let (_, rest) = readme.split_once("$ ls results\n").expect("README.md lists a result directory");
+    rest.lines().next().unwrap_or_default().split_whitespace().map(str::to_owned).collect()
+}
+
 #[test]
 fn the_python_test_passes_and_leaves_a_complete_result() {
     if need_vm("guestbook").is_none() {
@@ -57,6 +73,7 @@ fn the_python_test_passes_and_leaves_a_complete_result() {
     );
     assert_shows_something(&run.out().join("guestbook.png"));
     assert_whole_console(&run);
+    assert_eq!(listing(run.out()), listing_of_readme(), "README.md shows another result directory");
 }
 
 #[test]
