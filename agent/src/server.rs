@@ -252,12 +252,15 @@ impl Server {
         } else if script.contains(&0) {
             Err(io::Error::other("the command holds a NUL byte"))
         } else {
-            let warm = if command.stdin { None } else { self.warm.run(script) };
-            warm.map_or_else(|| self.bash.run(script, command.stdin), Ok)
+            let waiting = if command.stdin { None } else { self.warm.run(script) };
+            match waiting {
+                Some(running) => Ok((running, true)),
+                None => self.bash.run(script, command.stdin).map(|running| (running, false)),
+            }
         };
         self.warm.defer();
         match started {
-            Ok(running) => self.requests.push(Request::new(id, command, running)),
+            Ok((running, waited)) => self.requests.push(Request::new(id, command, running, waited)),
             Err(error) => {
                 self.send(&ToHost::Ended { id, end: End::Failed { reason: error.to_string() } });
             }
@@ -272,11 +275,16 @@ impl Server {
         }
     }
 
-    /// Looks after times and ends. What was read longest ago comes first.
+    /// Looks after times and ends.
     fn tick_requests(&mut self) {
         let mut place = 0;
         while place < self.requests.len() {
             self.requests[place].tick();
+            if let Some(script) = self.requests[place].not_begun()
+                && let Ok(running) = self.bash.run(&script, false)
+            {
+                self.requests[place].restart(running);
+            }
             match self.requests[place].end() {
                 Some(end) => {
                     let request = self.requests.swap_remove(place);

@@ -33,6 +33,10 @@ const UNUSED: &[u8] = b"exit 97 #";
 /// What bash reads before its command. A fresh one is zero seconds old, and has no `BASH_ENV`.
 const PREAMBLE: &[u8] = b"unset BASH_ENV; SECONDS=0";
 
+/// How often, and how long apart, its arguments are looked for.
+const TRIES: usize = 50;
+const TRY_AGAIN: Duration = Duration::from_micros(200);
+
 /// What comes before the command among the arguments.
 const BEFORE: &[u8] = b"bash\0-c\0";
 
@@ -59,12 +63,12 @@ pub(crate) enum Warm {
 #[derive(Debug)]
 pub(crate) struct Waiting {
     running: Running,
-    /// The process's memory.
-    memory: File,
-    /// Where the blanks are.
-    at: u64,
     /// What it reads before its command.
     gate: OwnedFd,
+    /// Its memory, and where the blanks are in it.
+    blanks: Option<(File, u64)>,
+    /// When to look for those: a process that has just been started is there before its arguments are.
+    look: Option<Instant>,
     host: Vec<u8>,
 }
 
@@ -81,12 +85,16 @@ impl Warm {
     pub(crate) fn wake_at(&self) -> Option<Instant> {
         match self {
             Self::Due { since, .. } => Some(*since + REST),
+            Self::Waiting(waiting) => waiting.look,
             _ => None,
         }
     }
 
-    /// Starts one if it is time.
+    /// Starts one, or gets on with that, if it is time.
     pub(crate) fn start(&mut self, bash: &Bash, idle: bool) {
+        if let Self::Waiting(waiting) = self {
+            waiting.look();
+        }
         let Self::Due { since, tried } = *self else { return };
         if !idle && Instant::now() < since + REST {
             return;
@@ -164,12 +172,14 @@ impl Waiting {
         blanks.resize(ROOM, b' ');
         let mut running = bash.start(&blanks, false, Some(("BASH_ENV", ours(&theirs))))?;
         running.process.lend(theirs);
-        match find_blanks(&running) {
-            Ok((memory, at)) => Ok(Self { running, memory, at, gate, host: host() }),
-            Err(error) => {
-                running.process.kill();
-                Err(error)
-            }
+        Ok(Self { running, gate, blanks: None, look: Some(Instant::now() + REST), host: host() })
+    }
+
+    /// Looks for the blanks if it is time: done ahead, it is not waited for.
+    fn look(&mut self) {
+        if self.look.is_some_and(|at| at <= Instant::now()) {
+            self.look = None;
+            self.blanks = look_for_blanks(&self.running).ok();
         }
     }
 
@@ -177,10 +187,14 @@ impl Waiting {
     fn run(self, text: &[u8]) -> io::Result<Running> {
         let mut room = text.to_vec();
         room.resize(ROOM, 0);
-        let written = if self.host == host() && self.running.process.status().is_none() {
-            self.memory.write_all_at(&room, self.at)
+        let written = if self.host == host() {
+            let found = self.blanks.map_or_else(|| find_blanks(&self.running), Ok);
+            found.and_then(|(memory, at)| {
+                refuse_dying(&self.running)?;
+                memory.write_all_at(&room, at)
+            })
         } else {
-            Err(io::Error::other("it is not what a new one would be"))
+            Err(io::Error::other("the name of the host has changed"))
         };
         let opened = written.and_then(|()| File::from(self.gate).write_all(PREAMBLE));
         if opened.is_err() {
@@ -192,12 +206,23 @@ impl Waiting {
 
 /// The process's memory, and where in it the blanks are.
 fn find_blanks(running: &Running) -> io::Result<(File, u64)> {
+    let mut tries = 0;
+    loop {
+        match look_for_blanks(running) {
+            Err(_) if tries < TRIES && running.process.status().is_none() => {
+                tries += 1;
+                std::thread::sleep(TRY_AGAIN);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn look_for_blanks(running: &Running) -> io::Result<(File, u64)> {
     let wrong = || io::Error::other("the arguments are not where they should be");
+    // `arg_start`.
+    let arguments = field(running, 48).ok_or_else(wrong)?;
     let folder = format!("/proc/{}", running.process.pid());
-    let stat = std::fs::read(format!("{folder}/stat"))?;
-    let fields = crate::proc::fields(&stat).ok_or_else(wrong)?;
-    // `arg_start` is field 48 of proc(5), and the first two are not among these.
-    let arguments: u64 = fields.get(45).and_then(|at| at.parse().ok()).ok_or_else(wrong)?;
     let memory = File::options().read(true).write(true).open(format!("{folder}/mem"))?;
     let mut found = vec![0; BEFORE.len() + UNUSED.len()];
     memory.read_exact_at(&mut found, arguments)?;
@@ -205,6 +230,21 @@ fn find_blanks(running: &Running) -> io::Result<(File, u64)> {
         return Err(wrong());
     }
     Ok((memory, arguments + BEFORE.len() as u64))
+}
+
+/// An error if somebody has sent it a signal: whatever is written to it now is lost.
+fn refuse_dying(running: &Running) -> io::Result<()> {
+    match field(running, 31) {
+        Some(0) => Ok(()),
+        _ => Err(io::Error::other("it is about to be killed")),
+    }
+}
+
+/// A field of `/proc/PID/stat`, by its number in proc(5).
+fn field(running: &Running, number: usize) -> Option<u64> {
+    let stat = std::fs::read(format!("/proc/{}/stat", running.process.pid())).ok()?;
+    // The first two are not among these.
+    crate::proc::fields(&stat)?.get(number - 3)?.parse().ok()
 }
 
 /// What bash takes for `HOSTNAME`.

@@ -76,7 +76,7 @@ impl Host {
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
-        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
+        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY | rustix::fs::OFlags::CLOEXEC;
         let theirs = rustix::fs::open(&name, flags, rustix::fs::Mode::empty()).unwrap();
         let mut settings = tcgetattr(&theirs).unwrap();
         settings.make_raw();
