@@ -216,11 +216,16 @@ fn the_guard_kills_what_is_registered_and_spares_what_is_released() {
     let guard = driver_core::Guard::start(&folder).unwrap();
     let start = || Command::new("cat").stdin(Stdio::piped()).process_group(0).spawn().unwrap();
     let (mut registered, mut released) = (start(), start());
+    // What a daemon of a start script looks like: in no group that anybody knows.
+    let mut daemon = Command::new("cat");
+    daemon.stdin(Stdio::piped()).env("TMPDIR", folder.join("vm-state-server"));
+    let mut daemon = daemon.spawn().unwrap();
     guard.group(registered.id());
     guard.group(released.id());
     guard.release(released.id());
     drop(guard);
     assert_eq!(registered.wait().unwrap().signal(), Some(9));
+    assert_eq!(daemon.wait().unwrap().signal(), Some(9));
     assert!(!folder.exists());
     drop(released.stdin.take());
     assert!(released.wait().unwrap().success());
