@@ -11,12 +11,13 @@ mod units;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::driver::{Context, MachineConfig};
 use crate::error::DriverError;
 use crate::event::{Event, Level, MachineState};
 use crate::machine::MachineLog;
+use crate::shell::Shell;
 use crate::spec::{Boot, MachineSpec};
 
 pub(crate) use command::Execute;
@@ -154,6 +155,8 @@ impl fmt::Debug for Node {
 struct NodeLog {
     machine: String,
     context: Arc<Context>,
+    /// The shell of this launch, once it is open.
+    shell: OnceLock<Shell>,
 }
 
 impl MachineLog for NodeLog {
@@ -171,5 +174,13 @@ impl MachineLog for NodeLog {
 
     fn release_group(&self, pgid: u32) {
         self.context.guard.release(pgid);
+    }
+
+    fn guest_reset(&self) {
+        self.info("the guest reboots");
+        // Before there is a shell there is none to be reset: the firmware may restart as it likes.
+        if let Some(shell) = self.shell.get() {
+            shell.reset();
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! Starting and ending a machine, and noticing at once when it ends by itself.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -69,10 +69,11 @@ impl Node {
     }
 
     async fn launch(&self, allow_reboot: bool) -> Result<(), DriverError> {
-        let log = Arc::new(NodeLog { machine: self.name().to_owned(), context: Arc::clone(&self.context) });
+        let (machine, context) = (self.name().to_owned(), Arc::clone(&self.context));
+        let log = Arc::new(NodeLog { machine, context, shell: OnceLock::new() });
         let limit = self.context.deadline.at_most(LAUNCH_LIMIT);
         self.console.restarted();
-        let machine = self.config.backend.launch(&self.spec(allow_reboot), log, limit).await?;
+        let machine = self.config.backend.launch(&self.spec(allow_reboot), log.clone(), limit).await?;
         if let Some(pid) = machine.process_id() {
             self.log(format!("{} running (pid {pid})", self.backend().to_uppercase()));
         }
@@ -89,7 +90,7 @@ impl Node {
             }
         };
         let typist = self.console.attach(console);
-        let shell = Shell::open(self.name(), shell, self.shell_listener());
+        let shell = log.shell.get_or_init(|| Shell::open(self.name(), shell, self.shell_listener())).clone();
         let ending = Arc::new(AtomicBool::new(false));
         let exit = self.watch(Arc::clone(&machine), Arc::clone(&ending));
         self.set_running(Arc::new(Running {
@@ -358,7 +359,8 @@ impl Running {
     }
 
     fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::SeqCst) && self.exit.borrow().is_none()
+        // A guest that reboots has to greet again.
+        self.connected.load(Ordering::SeqCst) && self.shell.is_ready() && self.exit.borrow().is_none()
     }
 }
 

@@ -118,6 +118,26 @@ async fn a_shutdown_that_does_not_come_is_a_timeout() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reboot_ends_the_command_that_runs_and_the_next_one_waits_for_the_new_shell() {
+    let play = Play::default().answer("sleep 600", Reply::Never).answer("true", Reply::says(""));
+    let (stage, backend) = Stage::playing(play);
+    let server = backend.handle("server");
+    stage.server.start(Some(true)).await.unwrap();
+    let (result, ()) = tokio::join!(stage.server.succeed(&["sleep 600"], None), async {
+        server.recorded(|record| record.commands == ["sleep 600"]).await;
+        server.reboot();
+    });
+    assert_eq!(
+        result.unwrap_err().to_string(),
+        "machine `server`: the guest shell was reset, because the guest reboots (while running `sleep 600`)"
+    );
+    stage.server.succeed(&["true"], None).await.unwrap();
+    let log = crate::stage::log_of(&stage.end().await).join("\n");
+    assert!(log.contains("server: the guest reboots\n"), "{log}");
+    assert_eq!(log.matches("connected to guest root shell").count(), 2, "{log}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_machine_that_still_boots_can_be_shut_down() {
     // As a kernel does before it has found the button.
     let play = Play::new().ignore_power_button().await_trigger("boot").greet();

@@ -136,7 +136,11 @@ fn guest_with_units(folder: &std::path::Path) -> Play {
 #[tokio::test]
 async fn units_are_waited_for_and_asked_about() {
     let folder = tempfile::tempdir().unwrap();
-    let state = |state: &str| std::fs::write(folder.path().join("state"), format!("ActiveState={state}\n"));
+    let state = |state: &str| {
+        // Never to be seen half written.
+        let (new, file) = (folder.path().join("new"), folder.path().join("state"));
+        std::fs::write(&new, format!("ActiveState={state}\n")).and_then(|()| std::fs::rename(new, file))
+    };
     let (stage, _) = Stage::playing(guest_with_units(folder.path()));
     state("failed").unwrap();
     assert_eq!(
