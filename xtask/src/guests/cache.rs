@@ -104,11 +104,12 @@ pub(super) fn fill(slot: &Slot, force: bool, build: impl FnOnce(&Path) -> Result
         Err(TryLockError::WouldBlock) => {
             println!("{}: another process is building this image; waiting for it", slot.name);
             lock.lock()?;
-            if slot.is_filled() && !force {
-                return slot.point();
-            }
         }
         Err(TryLockError::Error(error)) => return Err(error).context("failed to lock the image's cache"),
+    }
+    // Asked again under the lock: another process may have built it since.
+    if slot.is_filled() && !force {
+        return slot.point();
     }
 
     slot.remove(Slot::is_scratch)?;
