@@ -201,7 +201,8 @@ async fn a_cancelled_run_ends_every_call_and_removes_its_directory() {
     let play = Play::default().answer("sleep 600", Reply::Never);
     let (stage, backend) = Stage::playing(play);
     let run_dir = stage.driver.run_dir().to_owned();
-    assert!(run_dir.is_dir());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&run_dir).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o700, "sockets to root shells are nobody else's business");
     let (result, ()) = tokio::join!(stage.call("succeed", json!({"commands": ["sleep 600"]})), async {
         backend.handle("server").recorded(|record| !record.commands.is_empty()).await;
         stage.driver.cancel("somebody pulled the plug");
