@@ -172,7 +172,7 @@ impl Node {
     ) -> Result<T, DriverError> {
         let judge = &judge;
         let awaited = awaited.strip_prefix("waiting for ").unwrap_or(awaited);
-        Wait::new(format!("{awaited} of `{}`", excerpt(command)), timeout)
+        Wait::new(format!("{awaited} (`{}`)", excerpt(command)), timeout)
             .until(|_last| async move {
                 let (status, output) = self.execute(command, Some(timeout)).await?;
                 Ok(judge(status, output))

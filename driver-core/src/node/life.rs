@@ -296,7 +296,7 @@ impl Node {
     /// Waits until the machine is off, however that comes about. Does nothing when it is off.
     ///
     /// # Errors
-    /// [`DriverError::Timeout`] when it is not off in time.
+    /// [`DriverError::StillOn`] when it is not off in time.
     pub async fn wait_for_shutdown(&self, timeout: Option<Duration>) -> Result<(), DriverError> {
         let Some(running) = self.running() else { return Ok(()) };
         running.ending.store(true, Ordering::SeqCst);
@@ -308,11 +308,10 @@ impl Node {
                     self.forget(&running);
                     Ok(())
                 }
-                None => Err(DriverError::Timeout {
+                None => Err(DriverError::StillOn {
                     machine: self.name().to_owned(),
-                    awaited: "power-off".to_owned(),
                     limit,
-                    seen: Some(self.console.progress()),
+                    progress: self.console.progress(),
                 }),
             }
         })

@@ -112,7 +112,7 @@ async fn a_shutdown_that_does_not_come_is_a_timeout() {
     let (stage, _) = Stage::playing(Play::default());
     stage.server.connect().await.unwrap();
     let error = stage.server.wait_for_shutdown(Some(Duration::from_secs(5))).await.unwrap_err();
-    assert!(matches!(error, DriverError::Timeout { .. }), "{error}");
+    assert!(matches!(error, DriverError::StillOn { .. }), "{error}");
     assert_eq!(error.kind(), ErrorKind::Timeout);
     stage.end().await;
 }

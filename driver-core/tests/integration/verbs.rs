@@ -71,6 +71,11 @@ async fn calls_that_make_no_sense_say_what_is_wrong() {
         ("wait_for_open_port", json!({"port": 65536}), "65536 is not a TCP port (1 to 65535)"),
         (
             "screenshot",
+            json!({"filename": "/nonexistent/x"}),
+            "`/nonexistent` is no directory to put a screenshot into",
+        ),
+        (
+            "screenshot",
             json!({"filename": "x"}),
             "machine `server` is off: it cannot be looked at (call start() first)",
         ),
@@ -109,12 +114,12 @@ async fn a_wait_that_fails_says_what_was_there_instead() {
     assert_eq!(
         message(stage.call("wait_for_file", json!({"filename": "/tmp/x", "timeout": 5})).await),
         "action timed out after 5.00 seconds (timeout=5.0)\n\
-         waited for file '/tmp/x' of `test -e /tmp/x`; last seen: it does not exist (exit code 1)"
+         waited for file '/tmp/x' (`test -e /tmp/x`); last seen: it does not exist (exit code 1)"
     );
     assert_eq!(
         message(stage.call("wait_until_fails", json!({"command": "up", "timeout": 0.5})).await),
         "action timed out after 0.50 seconds (timeout=0.5)\n\
-         waited for failure of `up`; last seen: exit code 0, output `down`"
+         waited for failure (`up`); last seen: exit code 0, output `down`"
     );
     stage.end().await;
 }
@@ -251,6 +256,8 @@ async fn files_and_directories_travel_both_ways_and_leave_nothing_behind() {
     copy_by_relative_paths(&stage, folder.path()).await;
     let again = stage.server.copy_from_machine(target.to_str().unwrap(), "back").await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Usage);
+    let unheard_of = stage.server.copy_from_host("/nonexistent".as_ref(), "/tmp/x").await.unwrap_err();
+    assert_eq!(unheard_of.kind(), ErrorKind::Usage, "{unheard_of}");
     let missing = stage.server.copy_from_machine("/nonexistent", "").await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::Assertion, "{missing}");
     let scratch = stage.call("execute", json!({"command": "ls -d /tmp/innkeeper.????????"})).await.unwrap();
