@@ -1,0 +1,121 @@
+//! Frames: what a link writes into the port.
+//!
+//! | at | bytes | what |
+//! |---:|---:|---|
+//! | 0 | 2 | [`MAGIC`], two bytes that no UTF-8 text has |
+//! | 2 | 1 | [`FRAME_VERSION`] |
+//! | 3 | 1 | flags, see [`flag`] |
+//! | 4 | 4 | session |
+//! | 8 | 4 | sequence number of this frame, or of the next one with data |
+//! | 12 | 4 | sequence number that the sender of this frame expects next |
+//! | 16 | 1 | round: how often the sender has gone back to send again |
+//! | 17 | 1 | the last round that the sender has seen of the other side |
+//! | 18 | 2 | length of the data |
+//! | 20 | 2 | check of the 20 bytes before, so that a length is only believed when it was not hit |
+//! | 22 | length | data |
+//! | | 4 | CRC-32 of everything before |
+//!
+//! Numbers are little-endian. The places of magic, version, session, length and both checks are the same in
+//! every version, so that a version is recognised as another one and not as noise.
+
+mod scanner;
+
+pub(crate) use scanner::{Found, Scanner};
+
+/// How every frame begins.
+pub(crate) const MAGIC: [u8; 2] = [0xf9, 0xf6];
+
+/// The version of this layout and of the rules by which a link sends again.
+pub(crate) const FRAME_VERSION: u8 = 1;
+
+/// Bytes before the data.
+pub(crate) const HEADER: usize = 22;
+
+/// Bytes of a frame without its data.
+pub(crate) const OVERHEAD: usize = HEADER + 4;
+
+/// Bytes of data in a frame, at most. With the overhead it is what a terminal hands out in one read, or less.
+pub(crate) const MAX_DATA: usize = 4096 - OVERHEAD;
+
+/// What the bits of the flags mean.
+pub(crate) mod flag {
+    /// From the guest; without it from the host. A terminal that echoes sends frames back to where they came from.
+    pub(crate) const FROM_GUEST: u8 = 1;
+    /// Carries data, possibly none, and counts in the sequence.
+    pub(crate) const DATA: u8 = 2;
+    /// The message goes on in the next frame with data.
+    pub(crate) const MORE: u8 = 4;
+    /// Something before the last frame was lost: send again from the expected number.
+    pub(crate) const LOST: u8 = 8;
+    /// Answer at once.
+    pub(crate) const ASK: u8 = 16;
+    /// The sender has never received anything in this session.
+    pub(crate) const FRESH: u8 = 32;
+}
+
+/// All of a frame but its data.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) version: u8,
+    pub(crate) flags: u8,
+    pub(crate) session: u32,
+    pub(crate) seq: u32,
+    pub(crate) expected: u32,
+    pub(crate) round: u8,
+    pub(crate) seen_round: u8,
+}
+
+impl Header {
+    /// Whether a flag is set.
+    pub(crate) fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    /// Appends the frame with this header.
+    pub(crate) fn write(&self, data: &[u8], out: &mut Vec<u8>) {
+        debug_assert!(data.len() <= MAX_DATA);
+        let start = out.len();
+        let mut head = [0; HEADER];
+        head[..2].copy_from_slice(&MAGIC);
+        head[2] = self.version;
+        head[3] = self.flags;
+        head[4..8].copy_from_slice(&self.session.to_le_bytes());
+        head[8..12].copy_from_slice(&self.seq.to_le_bytes());
+        head[12..16].copy_from_slice(&self.expected.to_le_bytes());
+        head[16] = self.round;
+        head[17] = self.seen_round;
+        head[18..20].copy_from_slice(&(data.len() as u16).to_le_bytes());
+        let check = check(&head);
+        head[20..].copy_from_slice(&check);
+        out.extend_from_slice(&head);
+        out.extend_from_slice(data);
+        let crc = crc32fast::hash(&out[start..]);
+        out.extend_from_slice(&crc.to_le_bytes());
+    }
+
+    /// The header and the length of the data after it, when these bytes begin with a whole and sound one.
+    fn read(bytes: &[u8]) -> Option<(Header, usize)> {
+        let head: &[u8; HEADER] = bytes.first_chunk()?;
+        if head[..2] != MAGIC || head[20..] != check(head) {
+            return None;
+        }
+        let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
+        let len = usize::from(u16::from_le_bytes([head[18], head[19]]));
+        let header = Header {
+            version: head[2],
+            flags: head[3],
+            session: number(4),
+            seq: number(8),
+            expected: number(12),
+            round: head[16],
+            seen_round: head[17],
+        };
+        (len <= MAX_DATA).then_some((header, len))
+    }
+}
+
+/// The check of a header.
+fn check(head: &[u8; HEADER]) -> [u8; 2] {
+    let [a, b, ..] = crc32fast::hash(&head[..20]).to_le_bytes();
+    [a, b]
+}
