@@ -104,7 +104,7 @@ impl ConsoleLog {
             self.reached(phase);
         }
         let mut state = self.lock();
-        if line.contains("Kernel panic - not syncing") {
+        if is_panic(&line) {
             state.panic.get_or_insert_with(|| line.clone());
         }
         state.push(line);
@@ -340,6 +340,16 @@ fn excerpt(line: &str) -> String {
     line.chars().take(200).collect()
 }
 
+/// Whether the kernel itself says that it panics, and nobody quotes it: a service's lines, and those of an
+/// earlier boot in the journal, begin otherwise.
+fn is_panic(line: &str) -> bool {
+    let text = match line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((time, text)) if time.trim().parse::<f64>().is_ok() => text,
+        _ => line,
+    };
+    text.trim_start().starts_with("Kernel panic - not syncing")
+}
+
 /// The phase that a line is a sign of.
 fn phase_of(line: &str) -> Option<BootPhase> {
     const SIGNS: &[(&str, BootPhase)] = &[
@@ -389,6 +399,8 @@ mod tests {
         assert_eq!(console.panic(), None);
         let console = console_with(b"[ 2.0] Kernel panic - not syncing: sysrq\n").await;
         assert_eq!(console.panic().as_deref(), Some("[ 2.0] Kernel panic - not syncing: sysrq"));
+        let console = console_with(b"[ 3.1] app[7]: once it said: Kernel panic - not syncing: sysrq\n").await;
+        assert_eq!(console.panic(), None, "somebody quotes a panic");
     }
 
     #[tokio::test]
