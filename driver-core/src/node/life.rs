@@ -112,8 +112,14 @@ impl Node {
         tokio::spawn(async move {
             // The end comes one day; the deadline of one wait is no reason to stop waiting.
             let mut exit = loop {
-                if let Ok(exit) = machine.wait_exit(Deadline::far()).await {
-                    break exit;
+                match machine.wait_exit(Deadline::far()).await {
+                    Ok(exit) => break exit,
+                    Err(DriverError::Timeout { .. }) => {}
+                    // A backend that cannot say how its machine ended has lost it.
+                    Err(error) => {
+                        let reason = ExitReason::Status { code: -1 };
+                        break Exit { reason, last_words: vec![error.chain()] };
+                    }
                 }
             };
             console.drained().await;
