@@ -282,3 +282,13 @@ async fn the_guest_sleeps_on_its_own_time() {
     assert_eq!(backend.handle("server").record().commands, ["sleep 2.5"]);
     stage.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_prints_on_the_shells_port_is_in_the_log_and_not_in_an_output() {
+    let (stage, backend) = Stage::playing(Play::default().answer("hostname", Reply::says("server\n")));
+    stage.server.connect().await.unwrap();
+    backend.handle("server").disturb_shell("[   42.0] usb 1-1: new device\n");
+    assert_eq!(stage.server.succeed(&["hostname"], None).await.unwrap(), "server\n");
+    let log = log_of(&stage.end().await).join("\n");
+    assert!(log.contains(r"Guest shell says: b'[   42.0] usb 1-1: new device\n'"), "{log}");
+}
