@@ -42,17 +42,6 @@ impl Process {
         self.lent = Some(file);
     }
 
-    /// Whether it was killed before it read what it was to read first.
-    pub(crate) fn was_killed_at_once(&self) -> bool {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        let status = waitid(WaitId::Pid(self.pid()), options).ok().flatten();
-        status.is_some_and(|status| status.exit_status().is_none()) && self.has_read_nothing()
-    }
-
-    fn has_read_nothing(&self) -> bool {
-        self.lent.as_ref().and_then(|file| rustix::io::ioctl_fionread(file).ok()).is_some_and(|left| left > 0)
-    }
-
     /// The status as bash tells it, once the process has ended. It stays a zombie, so that the number of its
     /// session stays taken until [`Process::reap`].
     pub(crate) fn status(&self) -> Option<i32> {

@@ -40,8 +40,6 @@ pub(crate) struct Request {
     /// The status of the process, since this moment.
     exited: Option<(i32, Instant)>,
     held_by: Vec<Holder>,
-    /// The script, if a waiting bash was to run it.
-    again: Option<Vec<u8>>,
 }
 
 /// What the command is given to read.
@@ -63,7 +61,7 @@ enum Time {
 }
 
 impl Request {
-    pub(crate) fn new(id: RequestId, command: &Command, running: Running, waited: bool) -> Self {
+    pub(crate) fn new(id: RequestId, command: &Command, running: Running) -> Self {
         let now = Instant::now();
         let limit = command.timeout_ms.and_then(|limit| now.checked_add(Duration::from_millis(limit)));
         let Running { process, pipes } = running;
@@ -78,23 +76,7 @@ impl Request {
             grace: command.grace_ms.map(Duration::from_millis),
             exited: None,
             held_by: Vec::new(),
-            again: waited.then(|| command.script.clone()),
         }
-    }
-
-    /// The script, if the process was killed before it could begin: somebody's `pkill bash` was meant for a
-    /// bash that waits.
-    pub(crate) fn not_begun(&mut self) -> Option<Vec<u8>> {
-        self.exited.filter(|_| self.process.was_killed_at_once()).and_then(|_| self.again.take())
-    }
-
-    /// Goes on with another process.
-    pub(crate) fn restart(&mut self, running: Running) {
-        self.process.reap();
-        self.process = running.process;
-        self.stdout = Output::new(running.pipes.stdout);
-        self.stderr = Output::new(running.pipes.stderr);
-        self.exited = None;
     }
 
     /// Readable when the process has ended; `None` when that is known.

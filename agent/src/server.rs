@@ -253,14 +253,11 @@ impl Server {
             Err(io::Error::other("the command holds a NUL byte"))
         } else {
             let waiting = if command.stdin { None } else { self.warm.run(script) };
-            match waiting {
-                Some(running) => Ok((running, true)),
-                None => self.bash.run(script, command.stdin).map(|running| (running, false)),
-            }
+            waiting.map_or_else(|| self.bash.run(script, command.stdin), Ok)
         };
         self.warm.defer();
         match started {
-            Ok((running, waited)) => self.requests.push(Request::new(id, command, running, waited)),
+            Ok(running) => self.requests.push(Request::new(id, command, running)),
             Err(error) => {
                 self.send(&ToHost::Ended { id, end: End::Failed { reason: error.to_string() } });
             }
@@ -280,11 +277,6 @@ impl Server {
         let mut place = 0;
         while place < self.requests.len() {
             self.requests[place].tick();
-            if let Some(script) = self.requests[place].not_begun()
-                && let Ok(running) = self.bash.run(&script, false)
-            {
-                self.requests[place].restart(running);
-            }
             match self.requests[place].end() {
                 Some(end) => {
                     let request = self.requests.swap_remove(place);

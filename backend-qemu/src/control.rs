@@ -49,6 +49,8 @@ pub(crate) enum Event {
     Shutdown { reason: String },
     /// The guest's kernel panicked. The action is a `GuestPanicAction`: `run` if the guest goes on.
     Panicked { action: String },
+    /// The guest starts anew.
+    Reset,
     /// The guest is halted, by a monitor command or because it cannot go on.
     Stopped,
 }
@@ -72,7 +74,7 @@ impl Control {
         stream: impl AsyncRead + AsyncWrite + Send + 'static,
     ) -> (Self, mpsc::UnboundedReceiver<Event>) {
         let (commands, orders) = mpsc::channel(16);
-        // The three events are so rare that nothing piles up.
+        // These events are so rare that nothing piles up.
         let (events, received) = mpsc::unbounded_channel();
         tokio::spawn(run(stream, orders, events));
         (Self { commands }, received)
@@ -207,6 +209,7 @@ fn understand(name: &str, data: &Value) -> Option<Event> {
     match name {
         "SHUTDOWN" => Some(Event::Shutdown { reason: text("reason") }),
         "GUEST_PANICKED" => Some(Event::Panicked { action: text("action") }),
+        "RESET" => Some(Event::Reset),
         "STOP" => Some(Event::Stopped),
         _ => None,
     }

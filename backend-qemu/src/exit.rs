@@ -21,7 +21,7 @@ impl Farewell {
             Event::Shutdown { reason } => self.shutdown = Some(reason),
             // A guest that may go on has not ended by its panic.
             Event::Panicked { action } => self.panicked |= action != "run",
-            Event::Stopped => {}
+            Event::Reset | Event::Stopped => {}
         }
     }
 }

@@ -179,7 +179,7 @@ impl Backend for Qemu {
         let program = PathBuf::from(command.as_std().get_program());
         let (process, console) = Process::spawn(command, &log)
             .map_err(|error| cannot(format!("`{}` cannot be started: {error}", program.display())))?;
-        let launch = Launch { spec, start_script, process, console };
+        let launch = Launch { spec, start_script, process, console, log };
         Ok(Arc::new(launch.finish(control, shell, within).await?))
     }
 }
@@ -190,6 +190,7 @@ struct Launch<'a> {
     start_script: bool,
     process: Process,
     console: Console,
+    log: Arc<dyn MachineLog>,
 }
 
 impl Launch<'_> {
@@ -225,7 +226,7 @@ impl Launch<'_> {
                 });
             }
         }
-        let Self { spec, start_script, process, console } = self;
+        let Self { spec, start_script, process, console, log } = self;
         let (name, state_dir) = (spec.name.clone(), spec.state_dir.clone());
         Ok(QemuMachine::new(Parts {
             name,
@@ -236,6 +237,7 @@ impl Launch<'_> {
             shell,
             control,
             events,
+            log,
         }))
     }
 

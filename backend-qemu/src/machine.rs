@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use driver_core::{
-    Deadline, DriverError, Exit, GuestPort, GuestStream, Keyboard, Machine, Monitor, Power, Screen,
+    Deadline, DriverError, Exit, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor, Power,
+    Screen,
 };
 use qapi_spec::Command;
 use tokio::net::UnixStream;
@@ -45,11 +46,12 @@ pub(crate) struct Parts {
     pub(crate) shell: UnixStream,
     pub(crate) control: Control,
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
+    pub(crate) log: Arc<dyn MachineLog>,
 }
 
 impl QemuMachine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { name, state_dir, start_script, process, console, shell, control, events } = parts;
+        let Parts { name, state_dir, start_script, process, console, shell, control, events, log } = parts;
         process.group().words().leave_output_to_the_guest();
         let (publish, exit) = watch::channel(None);
         let ours = Arc::new(AtomicBool::new(false));
@@ -59,6 +61,7 @@ impl QemuMachine {
             events,
             ours: Arc::clone(&ours),
             start_script,
+            log,
         };
         tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
         let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
@@ -209,6 +212,7 @@ struct Watcher {
     /// Whether the driver has ordered the end.
     ours: Arc<AtomicBool>,
     start_script: bool,
+    log: Arc<dyn MachineLog>,
 }
 
 impl Watcher {
@@ -219,6 +223,7 @@ impl Watcher {
                 biased;
                 event = self.events.recv() => match event {
                     Some(Event::Stopped) => self.check_health().await,
+                    Some(Event::Reset) => self.log.guest_reset(),
                     Some(event) => farewell.note(event),
                     // QEMU is gone. A script around it may have some tidying up to do.
                     None => break self.group.end_within(GRACE).await,

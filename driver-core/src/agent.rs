@@ -12,7 +12,7 @@ use std::time::Duration;
 use agent_protocol::ToGuest;
 use agent_protocol::message::{CHUNK, Command, End, Holder, INITIAL_GRANT, RequestId};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::deadline::Deadline;
@@ -30,6 +30,7 @@ pub(crate) struct Agent {
     orders: mpsc::UnboundedSender<Order>,
     next_id: AtomicU32,
     state: watch::Receiver<State>,
+    reset: Arc<Notify>,
     /// The stream, once the agent is gone and a shell has come back on it.
     returned: Arc<Mutex<Option<Box<dyn GuestStream>>>>,
     _task: AbortOnDropHandle<()>,
@@ -70,10 +71,11 @@ impl Agent {
     fn open(machine: &str, stream: Box<dyn GuestStream>, heard: impl Fn(&[u8]) + Send + 'static) -> Self {
         let (orders, queue) = mpsc::unbounded_channel();
         let (publish, state) = watch::channel(State::Starting);
-        let returned = Arc::default();
+        let (reset, returned) = (Arc::new(Notify::new()), Arc::default());
         let actor = Actor::new(stream, publish, Arc::clone(&returned), Box::new(heard));
-        let task = AbortOnDropHandle::new(tokio::spawn(actor.serve(queue)));
-        Self { machine: machine.to_owned(), orders, next_id: AtomicU32::new(1), state, returned, _task: task }
+        let task = AbortOnDropHandle::new(tokio::spawn(actor.serve(queue, Arc::clone(&reset))));
+        let next_id = AtomicU32::new(1);
+        Self { machine: machine.to_owned(), orders, next_id, state, reset, returned, _task: task }
     }
 
     /// Waits until the agent serves.
@@ -104,6 +106,11 @@ impl Agent {
     /// Whether the agent was there and is gone.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(*self.state.borrow(), State::Gone(_))
+    }
+
+    /// The guest has been reset: the agent is gone, and what it was asked will never be answered.
+    pub(crate) fn reset(&self) {
+        self.reset.notify_one();
     }
 
     /// Gives the stream back, once, after the agent is gone and the guest's shell is back.

@@ -1,5 +1,6 @@
 //! The two ways to run a command in a guest: its root shell, or the agent in that shell's place.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -16,7 +17,34 @@ pub(crate) enum Channel {
     Agent(Agent),
 }
 
+/// The place of the channel: what is in it changes with the guest.
+#[derive(Debug)]
+pub(crate) struct Line(Mutex<Arc<Channel>>);
+
+impl Line {
+    pub(crate) fn new(shell: Shell) -> Self {
+        Self(Mutex::new(Arc::new(Channel::Shell(shell))))
+    }
+
+    /// What commands go through now.
+    pub(crate) fn channel(&self) -> Arc<Channel> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn set(&self, channel: Channel) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(channel);
+    }
+}
+
 impl Channel {
+    /// The guest has been reset: what is under way will never be answered.
+    pub(crate) fn reset(&self) {
+        match self {
+            Self::Shell(shell) => shell.reset(),
+            Self::Agent(agent) => agent.reset(),
+        }
+    }
+
     /// Whether commands can be run: a shell may have to be waited for, and an agent may be gone.
     pub(crate) fn is_ready(&self) -> bool {
         match self {

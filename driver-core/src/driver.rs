@@ -94,6 +94,7 @@ impl Driver {
         // Mode 0700 from the start: sockets to root shells live in it.
         let run_dir = tempfile::Builder::new()
             .prefix("innkeeper-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
             .tempdir_in(&parent)
             .map_err(failed("make a directory in", &parent))?;
         let shared_dir = run_dir.path().join("shared-xchg");

@@ -43,6 +43,16 @@ pub enum DriverError {
         /// What was there instead.
         seen: Option<String>,
     },
+    /// A machine whose end was waited for goes on.
+    #[error("machine `{machine}`: it did not power off within {limit:?} ({progress})")]
+    StillOn {
+        /// The machine's name.
+        machine: String,
+        /// The time that was given.
+        limit: Duration,
+        /// What its console tells.
+        progress: String,
+    },
     /// The machine ended while somebody needed it.
     #[error("machine `{machine}`: {exit}{}", while_doing(.during))]
     Exited {
@@ -172,11 +182,12 @@ impl DriverError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Self::Assertion { .. } => ErrorKind::Assertion,
-            Self::Timeout { .. } => ErrorKind::Timeout,
+            Self::StillOn { .. } => ErrorKind::Timeout,
             Self::Usage { .. } => ErrorKind::Usage,
             Self::Undecodable { .. } => ErrorKind::Undecodable,
             Self::Cancelled { .. } => ErrorKind::Cancelled,
             Self::Unsupported { .. }
+            | Self::Timeout { .. }
             | Self::Exited { .. }
             | Self::NeverBooted { .. }
             | Self::Shell { .. }

@@ -18,6 +18,12 @@ for group in $groups; do
     # dash takes `--` only after `-s`.
     kill -s KILL -- "-$group"
 done
+# What a start script has left running outside of its group, as daemons are, is told by the TMPDIR that the
+# script was given.
+for environ in $(grep -lsF -- "TMPDIR=$1/" /proc/[0-9]*/environ); do
+    pid=${environ#/proc/}
+    kill -s KILL -- "${pid%/environ}"
+done
 # A process that was just killed may hold files for a moment yet.
 for _ in 1 2 3 4 5 6 7 8 9 10; do
     rm -rf -- "$1" && break

@@ -54,6 +54,8 @@ pub trait MachineLog: fmt::Debug + Send + Sync {
     fn guard_group(&self, pgid: u32);
     /// The group has ended; its number may belong to somebody else from now on.
     fn release_group(&self, pgid: u32);
+    /// The guest starts anew, and what ran in it is gone. To be said before its new shell greets.
+    fn guest_reset(&self);
 }
 
 /// A running machine. What every hypervisor can do; the rest is a facet.

@@ -11,8 +11,9 @@ mod units;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use crate::channel::Line;
 use crate::driver::{Context, MachineConfig};
 use crate::error::DriverError;
 use crate::event::{Event, Level, MachineState};
@@ -154,6 +155,8 @@ impl fmt::Debug for Node {
 struct NodeLog {
     machine: String,
     context: Arc<Context>,
+    /// What commands of this launch go through, once it is open.
+    line: OnceLock<Arc<Line>>,
 }
 
 impl MachineLog for NodeLog {
@@ -171,5 +174,13 @@ impl MachineLog for NodeLog {
 
     fn release_group(&self, pgid: u32) {
         self.context.guard.release(pgid);
+    }
+
+    fn guest_reset(&self) {
+        self.info("the guest reboots");
+        // Before there is a shell there is none to be reset: the firmware may restart as it likes.
+        if let Some(line) = self.line.get() {
+            line.channel().reset();
+        }
     }
 }

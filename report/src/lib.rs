@@ -19,6 +19,7 @@ mod summary;
 mod tally;
 mod terminal;
 mod transcript;
+mod unfilled;
 
 pub use console_logs::ConsoleLogs;
 pub use error::ReportError;

@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 
 use console::Term;
 use driver_core::event::Record;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use crate::board::Board;
+use crate::unfilled::Unfilled;
 
 /// How often the times in the live area move on.
 const TICK: Duration = Duration::from_millis(100);
+
+/// The most often that it is drawn, however much happens; what scrolls above it comes on top.
+const DRAWS_PER_SECOND: u8 = 20;
 
 /// The columns of a terminal that does not say how many it has.
 const USUAL_WIDTH: u16 = 80;
@@ -41,7 +45,11 @@ struct RunClock {
 impl Live {
     /// The area at the bottom of the terminal on standard error.
     pub(crate) fn stderr(colours: bool) -> Self {
-        Self::on(ProgressDrawTarget::stderr(), None, colours)
+        Self::on(Self::target(Term::buffered_stderr()), None, colours)
+    }
+
+    fn target(terminal: impl TermLike + 'static) -> ProgressDrawTarget {
+        ProgressDrawTarget::term_like_with_hz(Box::new(Unfilled::new(terminal)), DRAWS_PER_SECOND)
     }
 
     /// An area on any terminal, of a fixed width or the width of standard error.
@@ -110,16 +118,14 @@ impl fmt::Debug for Live {
 mod tests {
     use super::Live;
     use driver_core::event::{Event, MachineState, Record, RunStarted};
-    use indicatif::{InMemoryTerm, ProgressDrawTarget, TermLike as _};
+    use indicatif::{InMemoryTerm, TermLike as _};
 
     fn record(t_us: u64, machine: Option<&str>, event: Event) -> Record {
         Record { seq: 0, t_us, scope: 0, machine: machine.map(str::to_owned), event }
     }
 
-    #[test]
-    fn the_log_scrolls_above_the_area_and_nothing_of_the_area_stays() {
-        let screen = InMemoryTerm::new(6, 40);
-        let live = Live::on(ProgressDrawTarget::term_like(Box::new(screen.clone())), Some(40), false);
+    fn live_on(screen: &InMemoryTerm) -> Live {
+        let live = Live::on(Live::target(screen.clone()), Some(40), false);
         let run = RunStarted {
             format: 1,
             version: "0.1.0".to_owned(),
@@ -134,6 +140,23 @@ mod tests {
         let connected = Event::MachineState { state: MachineState::Connected };
         live.observe(&record(3_600_000_000, Some("server"), connected));
         live.area.redraw();
+        live
+    }
+
+    #[test]
+    fn what_is_typed_goes_with_the_area() {
+        let screen = InMemoryTerm::new(6, 40);
+        let live = live_on(&screen);
+        screen.write_str("^C").expect("the terminal's echo");
+        live.above(|| screen.write_line("ended")).expect("the screen");
+        drop(live);
+        assert_eq!(screen.contents(), "ended");
+    }
+
+    #[test]
+    fn the_log_scrolls_above_the_area_and_nothing_of_the_area_stays() {
+        let screen = InMemoryTerm::new(6, 40);
+        let live = live_on(&screen);
         for number in 1..=9 {
             live.above(|| screen.write_line(&format!("line {number} {}", "x".repeat(20))))
                 .expect("the screen");

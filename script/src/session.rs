@@ -16,6 +16,7 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use crate::lines::{Line, Lines};
@@ -30,6 +31,9 @@ use crate::wire::{
 const GRACE: Duration = Duration::from_secs(2);
 /// How long output is read after the script has ended; processes that left its group may hold the pipe.
 const LAST_OUTPUT: Duration = Duration::from_millis(200);
+/// How many bytes a script can have printed before a message and left unread: what a pipe holds (pipe(7)), and
+/// as much in this side's buffer. More than that was printed after it.
+const PRINTED_BEFORE: usize = 128 << 10;
 
 /// How a script ended.
 #[derive(Debug)]
@@ -92,8 +96,8 @@ impl<'a> Session<'a> {
         loop {
             let kill_at = self.kill_at;
             tokio::select! {
-                // What ends the script comes first, so that one that prints without end can be ended. Output
-                // comes before messages: what was printed before a call is in the log before it.
+                // What ends the script comes first, so that one that prints without end can be ended. Messages
+                // come before output, so that one that prints without end can say something, too.
                 biased;
                 reason = self.driver.cancelled(), if self.ending.is_none() => self.cancel(reason),
                 () = sleep_until(kill_at.unwrap_or_else(Instant::now)), if kill_at.is_some() => {
@@ -101,6 +105,15 @@ impl<'a> Session<'a> {
                     self.process.kill();
                 }
                 () = self.process.ended() => break,
+                Some(_) = self.calls.join_next() => {}
+                incoming = self.connection.next(&self.listener) => match incoming {
+                    Ok(Some(line)) => {
+                        self.show_printed_before();
+                        self.take(line).await;
+                    }
+                    Ok(None) => {}
+                    Err(reason) => self.disconnect(&reason),
+                },
                 line = self.output.stdout.next(), if stdout_open => match line {
                     Ok(Some(line)) => self.printed(OutputStream::Stdout, &line),
                     _ => stdout_open = false,
@@ -109,12 +122,6 @@ impl<'a> Session<'a> {
                     Ok(Some(line)) => self.printed(OutputStream::Stderr, &line),
                     _ => stderr_open = false,
                 },
-                incoming = self.connection.next(&self.listener) => match incoming {
-                    Ok(Some(line)) => self.take(line).await,
-                    Ok(None) => {}
-                    Err(reason) => self.disconnect(&reason),
-                },
-                Some(_) = self.calls.join_next() => {}
             }
         }
         self.end().await
@@ -156,6 +163,24 @@ impl<'a> Session<'a> {
         self.ending.take().unwrap_or_else(|| Ending::Broken {
             message: format!("the script's interpreter ended before the script was over ({status})"),
         })
+    }
+
+    /// Shows what was printed before the message at hand: it belongs before it in the log.
+    fn show_printed_before(&mut self) {
+        let mut shown = 0;
+        while shown < PRINTED_BEFORE
+            && let Some(Ok(Some(line))) = unconstrained(self.output.stdout.next()).now_or_never()
+        {
+            shown += line.bytes.len() + 1;
+            self.printed(OutputStream::Stdout, &line);
+        }
+        shown = 0;
+        while shown < PRINTED_BEFORE
+            && let Some(Ok(Some(line))) = unconstrained(self.output.stderr.next()).now_or_never()
+        {
+            shown += line.bytes.len() + 1;
+            self.printed(OutputStream::Stderr, &line);
+        }
     }
 
     /// Shows a line that the script printed, in the scope that it opened last.

@@ -125,8 +125,8 @@ impl From<DriverError> for Refusal {
             ErrorKind::Cancelled => "cancelled",
         };
         let data = match error {
-            DriverError::Timeout { awaited, limit, .. } => {
-                json!({ "kind": kind, "awaited": awaited, "limit_s": limit.as_secs_f64() })
+            DriverError::StillOn { limit, .. } => {
+                json!({ "kind": kind, "awaited": "power-off", "limit_s": limit.as_secs_f64() })
             }
             DriverError::Undecodable { output, at, .. } => {
                 json!({ "kind": kind, "output": STANDARD.encode(output), "at": at })

@@ -86,7 +86,7 @@ async fn a_recorded_session_is_spoken_word_for_word() {
     while let Some(event) = events.recv().await {
         heard.push(event);
     }
-    assert_eq!(heard, [Event::Shutdown { reason: "host-qmp-quit".to_owned() }]);
+    assert_eq!(heard, [Event::Reset, Event::Shutdown { reason: "host-qmp-quit".to_owned() }]);
 }
 
 #[tokio::test]

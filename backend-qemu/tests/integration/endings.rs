@@ -56,6 +56,7 @@ async fn a_reset_ends_a_machine_unless_it_may_reboot() {
         assert!(matches!(error, DriverError::Timeout { .. }), "{error}");
         machine.destroy().await;
         assert_eq!(machine.wait_exit(soon()).await.unwrap().reason, ExitReason::Destroyed);
+        assert!(place.log.says("the guest reboots"));
         place.assert_nothing_left();
     })
     .await;

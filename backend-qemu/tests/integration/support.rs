@@ -200,6 +200,9 @@ impl MachineLog for Log {
         self.groups.lock().expect("no test has panicked").retain(|group| *group != pgid);
         self.released.notify_one();
     }
+    fn guest_reset(&self) {
+        self.info("the guest reboots");
+    }
 }
 
 /// The guest's side of a stream: reads until it has seen something.

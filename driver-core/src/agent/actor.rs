@@ -8,7 +8,7 @@ use agent_protocol::message::{End, RequestId, Stream};
 use agent_protocol::{Link, Role, ToGuest, ToHost, VERSION};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
 use super::State;
@@ -70,7 +70,7 @@ impl Actor {
 
     /// Serves until the agent is gone or nobody asks any more. Then returns the stream, with what a shell
     /// that has come back on it has said.
-    pub(super) async fn serve(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+    pub(super) async fn serve(mut self, mut orders: mpsc::UnboundedReceiver<Order>, reset: Arc<Notify>) {
         let mut unsent: Vec<u8> = Vec::new();
         let mut buffer = vec![0; READ];
         let problem = loop {
@@ -102,6 +102,7 @@ impl Actor {
                     Some(order) => self.take_order(order),
                     None => return,
                 },
+                () = reset.notified() => break "is gone, because the guest reboots".to_owned(),
                 () = sleep_until(wake) => {}
             }
         };

@@ -54,6 +54,8 @@ impl MachineLog for Recorder {
             group.released = true;
         }
     }
+
+    fn guest_reset(&self) {}
 }
 
 fn is_alive(pgid: u32) -> bool {

@@ -101,7 +101,8 @@ impl FakeMachine {
             operation: "start the process of a fake machine".to_owned(),
             source: Box::new(source),
         };
-        let process = play.has_process.then(|| Process::start(log)).transpose().map_err(failed)?;
+        let process =
+            play.has_process.then(|| Process::start(Arc::clone(&log))).transpose().map_err(failed)?;
         let (console, console_far) = tokio::io::duplex(PORT);
         let (shell, shell_far) = tokio::io::duplex(PORT);
         let (orders, queue) = mpsc::unbounded_channel();
@@ -121,6 +122,7 @@ impl FakeMachine {
             wishes,
             screen,
             process,
+            log,
             players: JoinSet::new(),
             guest: AbortOnDropHandle::new(tokio::spawn(guest.serve(wished))),
         };
@@ -294,6 +296,7 @@ struct Board {
     wishes: mpsc::UnboundedSender<Wish>,
     screen: watch::Sender<Vec<u8>>,
     process: Option<Process>,
+    log: Arc<dyn MachineLog>,
     players: JoinSet<()>,
     guest: AbortOnDropHandle<()>,
 }
@@ -336,6 +339,7 @@ impl Board {
             }
             Order::Reboot if !self.allow_reboot => return Some(Exit::new(ExitReason::GuestReset)),
             Order::Reboot => {
+                self.log.guest_reset();
                 drop(self.wishes.send(Wish::Down));
                 self.play(self.play.boot());
             }

@@ -50,7 +50,7 @@ impl Node {
         let running = self.connected().await?;
         let during = || format!("running `{}`", excerpt(command));
         if !how.check_output {
-            let channel = running.channel();
+            let channel = running.line.channel();
             let sent = channel.fire(command, self.context.deadline);
             self.while_it_runs(&running, during, sent).await?;
             return Ok((-2, String::new()));
@@ -59,7 +59,7 @@ impl Node {
             Some(timeout) => self.context.deadline.at_most(timeout + HOST_MARGIN),
             None => self.context.deadline,
         };
-        let channel = running.channel();
+        let channel = running.line.channel();
         let mut witness = CommandWitness::new(self);
         let run = channel.run(command, how.timeout, self.context.grace, within, &mut witness);
         let output = self.while_it_runs(&running, during, run).await?;
@@ -180,7 +180,7 @@ impl Node {
     ) -> Result<T, DriverError> {
         let judge = &judge;
         let awaited = awaited.strip_prefix("waiting for ").unwrap_or(awaited);
-        Wait::new(format!("{awaited} of `{}`", excerpt(command)), timeout)
+        Wait::new(format!("{awaited} (`{}`)", excerpt(command)), timeout)
             .until(|_last| async move {
                 let (status, output) = self.execute(command, Some(timeout)).await?;
                 Ok(judge(status, output))

@@ -104,7 +104,7 @@ impl ConsoleLog {
             self.reached(phase);
         }
         let mut state = self.lock();
-        if line.contains("Kernel panic - not syncing") {
+        if is_panic(&line) {
             state.panic.get_or_insert_with(|| line.clone());
         }
         state.push(line);
@@ -196,11 +196,12 @@ impl fmt::Debug for Typist {
 
 impl State {
     fn push(&mut self, line: String) {
-        self.bytes += line.len();
+        self.bytes += size_of::<String>() + line.len();
         self.lines.push(line);
         if self.bytes > LOG_LIMIT {
             let half = self.lines.len().div_ceil(2);
-            self.bytes -= self.lines.drain(..half).map(|line| line.len()).sum::<usize>();
+            let freed = self.lines.drain(..half).map(|line| size_of::<String>() + line.len());
+            self.bytes -= freed.sum::<usize>();
             self.dropped += half;
         }
     }
@@ -298,7 +299,7 @@ async fn first_match(
 ) -> Result<Option<usize>, DriverError> {
     let before = text.len();
     // Only a pattern that cares for the end of the text can be found in a part and not in the whole.
-    let minds_the_end = pattern.contains(['$', '\\', '(']);
+    let minds_the_end = ["$", "(?", "\\b", "\\B", "\\z", "\\Z"].iter().any(|sign| pattern.contains(sign));
     if !minds_the_end {
         let whole = text.clone() + &lines.concat();
         if !patterns.is_found(pattern, &whole).await? {
@@ -337,6 +338,16 @@ async fn next(changes: &mut watch::Receiver<u64>) {
 
 fn excerpt(line: &str) -> String {
     line.chars().take(200).collect()
+}
+
+/// Whether the kernel itself says that it panics, and nobody quotes it: a service's lines, and those of an
+/// earlier boot in the journal, begin otherwise.
+fn is_panic(line: &str) -> bool {
+    let text = match line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((time, text)) if time.trim().parse::<f64>().is_ok() => text,
+        _ => line,
+    };
+    text.trim_start().starts_with("Kernel panic - not syncing")
 }
 
 /// The phase that a line is a sign of.
@@ -388,6 +399,8 @@ mod tests {
         assert_eq!(console.panic(), None);
         let console = console_with(b"[ 2.0] Kernel panic - not syncing: sysrq\n").await;
         assert_eq!(console.panic().as_deref(), Some("[ 2.0] Kernel panic - not syncing: sysrq"));
+        let console = console_with(b"[ 3.1] app[7]: once it said: Kernel panic - not syncing: sysrq\n").await;
+        assert_eq!(console.panic(), None, "somebody quotes a panic");
     }
 
     #[tokio::test]
@@ -396,6 +409,15 @@ mod tests {
         assert_eq!(console.lock().lines.iter().map(String::len).collect::<Vec<_>>(), [16384, 16384, 8192]);
         let console = console_with(b"\xffa\rb\n\nc").await;
         assert_eq!(console.lock().lines, ["\u{fffd}ab", "", "c"]);
+    }
+
+    #[test]
+    fn a_flood_of_empty_lines_is_bounded_too() {
+        let mut state = super::State::default();
+        for _ in 0..3_000_000 {
+            state.push(String::new());
+        }
+        assert!(state.dropped > 0 && state.lines.len() < 3_000_000);
     }
 
     #[tokio::test]

@@ -67,10 +67,10 @@ impl Node {
         target: &str,
         mode: u32,
     ) -> Result<(), DriverError> {
-        let unreadable = |error| unreadable(source, error);
+        let unreadable = |error: std::io::Error| unreadable(source, &error);
         let file = File::open(source).await.map_err(unreadable)?;
         let length = file.metadata().await.map_err(unreadable)?.len();
-        let channel = running.channel();
+        let channel = running.line.channel();
         let sent = channel.upload(target, mode, file, length, self.context.deadline);
         self.while_it_runs(running, || format!("copying to `{target}`"), sent).await
     }
@@ -128,7 +128,7 @@ impl Node {
         let local =
             tempfile::tempfile_in(&self.state_dir).map_err(|error| unwritable(&self.state_dir, error))?;
         let writer = local.try_clone().map_err(|error| unwritable(&self.state_dir, error))?;
-        let channel = running.channel();
+        let channel = running.line.channel();
         let received =
             channel.download(archive, File::from_std(writer), DOWNLOAD_LIMIT, self.context.deadline);
         self.while_it_runs(running, || format!("copying `{name}`"), received).await?;
@@ -175,7 +175,7 @@ async fn pack(source: PathBuf, name: String, folder: PathBuf) -> Result<tempfile
     packed
         .await
         .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
-        .map_err(|error| unreadable(&shown, error))
+        .map_err(|error| unreadable(&shown, &error))
 }
 
 /// Unpacks what a guest has sent. It may send anything: only what lies below `name` is taken, and nothing is
@@ -215,8 +215,9 @@ fn unpack(mut file: std::fs::File, folder: &Path, name: &str) -> std::io::Result
     Ok(skipped)
 }
 
-fn unreadable(path: &Path, source: std::io::Error) -> DriverError {
-    DriverError::File { operation: "read", path: path.display().to_string(), source }
+/// What a script names and is not there is the script's mistake.
+fn unreadable(path: &Path, error: &std::io::Error) -> DriverError {
+    DriverError::usage(format!("`{}` on the host cannot be read: {error}", path.display()))
 }
 
 fn unwritable(path: &Path, source: std::io::Error) -> DriverError {

@@ -64,6 +64,10 @@ impl Node {
     pub async fn screenshot(&self, name: &str) -> Result<PathBuf, DriverError> {
         let name = if name.contains('.') { name.to_owned() } else { format!("{name}.png") };
         let file = if name.contains('/') { PathBuf::from(&name) } else { self.context.out_dir.join(&name) };
+        if let Some(folder) = file.parent().filter(|folder| !folder.is_dir()) {
+            let message = format!("`{}` is no directory to put a screenshot into", folder.display());
+            return Err(DriverError::usage(message));
+        }
         let base = file.file_name().map(|base| base.to_string_lossy().into_owned());
         let heading = format!("making screenshot {}", file.display());
         let journal = &self.context.journal;

@@ -1,7 +1,7 @@
 //! Starting and ending a machine, and noticing at once when it ends by itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use super::console::Typist;
 use super::{Node, NodeLog};
 use crate::agent;
-use crate::channel::Channel;
+use crate::channel::{Channel, Line};
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::event::{BootPhase, Event, Level, MachineState};
@@ -33,7 +33,7 @@ const EXIT_LAG: Duration = Duration::from_secs(2);
 pub(super) struct Running {
     pub(super) machine: Arc<dyn Machine>,
     /// What commands go through; another one after the guest has rebooted.
-    channel: Mutex<Arc<Channel>>,
+    pub(super) line: Arc<Line>,
     pub(super) typist: Typist,
     /// Whether the shell has greeted since it was last expected to.
     connected: AtomicBool,
@@ -72,10 +72,11 @@ impl Node {
     }
 
     async fn launch(&self, allow_reboot: bool) -> Result<(), DriverError> {
-        let log = Arc::new(NodeLog { machine: self.name().to_owned(), context: Arc::clone(&self.context) });
+        let (machine, context) = (self.name().to_owned(), Arc::clone(&self.context));
+        let log = Arc::new(NodeLog { machine, context, line: OnceLock::new() });
         let limit = self.context.deadline.at_most(LAUNCH_LIMIT);
         self.console.restarted();
-        let machine = self.config.backend.launch(&self.spec(allow_reboot), log, limit).await?;
+        let machine = self.config.backend.launch(&self.spec(allow_reboot), log.clone(), limit).await?;
         if let Some(pid) = machine.process_id() {
             self.log(format!("{} running (pid {pid})", self.backend().to_uppercase()));
         }
@@ -92,12 +93,13 @@ impl Node {
             }
         };
         let typist = self.console.attach(console);
-        let shell = Shell::open(self.name(), shell, self.shell_listener());
+        let open = || Arc::new(Line::new(Shell::open(self.name(), shell, self.shell_listener())));
+        let line = Arc::clone(log.line.get_or_init(open));
         let ending = Arc::new(AtomicBool::new(false));
         let exit = self.watch(Arc::clone(&machine), Arc::clone(&ending));
         self.set_running(Arc::new(Running {
             machine,
-            channel: Mutex::new(Arc::new(Channel::Shell(shell))),
+            line,
             typist,
             connected: AtomicBool::new(false),
             ending,
@@ -114,8 +116,14 @@ impl Node {
         tokio::spawn(async move {
             // The end comes one day; the deadline of one wait is no reason to stop waiting.
             let mut exit = loop {
-                if let Ok(exit) = machine.wait_exit(Deadline::far()).await {
-                    break exit;
+                match machine.wait_exit(Deadline::far()).await {
+                    Ok(exit) => break exit,
+                    Err(DriverError::Timeout { .. }) => {}
+                    // A backend that cannot say how its machine ended has lost it.
+                    Err(error) => {
+                        let reason = ExitReason::Status { code: -1 };
+                        break Exit { reason, last_words: vec![error.chain()] };
+                    }
                 }
             };
             console.drained().await;
@@ -188,7 +196,7 @@ impl Node {
 
     /// After a reboot the guest has its shell again, where the agent was.
     fn recover_shell(&self, running: &Running) -> Result<(), DriverError> {
-        let channel = running.channel();
+        let channel = running.line.channel();
         let Channel::Agent(agent) = channel.as_ref() else { return Ok(()) };
         if !agent.is_gone() {
             return Ok(());
@@ -199,26 +207,26 @@ impl Node {
             during: None,
         };
         let stream = agent.take_stream().ok_or_else(lost)?;
-        running.set_channel(Channel::Shell(Shell::open(self.name(), stream, self.shell_listener())));
+        running.line.set(Channel::Shell(Shell::open(self.name(), stream, self.shell_listener())));
         Ok(())
     }
 
     /// Puts the agent into the shell's place, if this run has one for the guest.
     async fn start_agent(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
-        let channel = running.channel();
+        let channel = running.line.channel();
         let (Channel::Shell(shell), Some(packed)) = (channel.as_ref(), self.context.agent) else {
             return Ok(());
         };
         let starting = agent::start(self.name(), shell, packed, limit, self.shell_listener());
         match self.while_it_runs(running, || "starting the agent".to_owned(), starting).await? {
-            Ok(agent) => running.set_channel(Channel::Agent(agent)),
+            Ok(agent) => running.line.set(Channel::Agent(agent)),
             Err(reason) => self.log(format!("the plain shell serves, without the agent: {reason}")),
         }
         Ok(())
     }
 
     async fn greeted(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
-        let channel = running.channel();
+        let channel = running.line.channel();
         let Channel::Shell(shell) = channel.as_ref() else { return Ok(()) };
         let shell_comes = async {
             loop {
@@ -305,7 +313,7 @@ impl Node {
 
     async fn ask_for_poweroff(&self, running: &Running) -> Result<(), DriverError> {
         let during = || "powering off".to_owned();
-        let channel = running.channel();
+        let channel = running.line.channel();
         let order = channel.power_off(self.context.deadline);
         if running.is_connected() {
             return self.while_it_runs(running, during, order).await;
@@ -334,7 +342,7 @@ impl Node {
     /// Waits until the machine is off, however that comes about. Does nothing when it is off.
     ///
     /// # Errors
-    /// [`DriverError::Timeout`] when it is not off in time.
+    /// [`DriverError::StillOn`] when it is not off in time.
     pub async fn wait_for_shutdown(&self, timeout: Option<Duration>) -> Result<(), DriverError> {
         let Some(running) = self.running() else { return Ok(()) };
         running.ending.store(true, Ordering::SeqCst);
@@ -346,11 +354,10 @@ impl Node {
                     self.forget(&running);
                     Ok(())
                 }
-                None => Err(DriverError::Timeout {
+                None => Err(DriverError::StillOn {
                     machine: self.name().to_owned(),
-                    awaited: "power-off".to_owned(),
                     limit,
-                    seen: Some(self.console.progress()),
+                    progress: self.console.progress(),
                 }),
             }
         })
@@ -397,16 +404,10 @@ impl Running {
     }
 
     fn is_connected(&self) -> bool {
-        self.connected.load(Ordering::SeqCst) && self.exit.borrow().is_none() && self.channel().is_ready()
-    }
-
-    /// What commands go through.
-    pub(super) fn channel(&self) -> Arc<Channel> {
-        Arc::clone(&self.channel.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn set_channel(&self, channel: Channel) {
-        *self.channel.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(channel);
+        // A guest that reboots has to greet again.
+        self.connected.load(Ordering::SeqCst)
+            && self.exit.borrow().is_none()
+            && self.line.channel().is_ready()
     }
 }
 

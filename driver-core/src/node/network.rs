@@ -32,14 +32,8 @@ impl Node {
         address: &str,
         timeout: Duration,
     ) -> Result<(), DriverError> {
-        self.wait_for_status(
-            format!("waiting for TCP port {port} on {address}"),
-            &format!("nc -z {address} {port}"),
-            timeout,
-            true,
-            "nobody listens",
-        )
-        .await
+        let heading = format!("waiting for TCP port {port} on {address}");
+        self.wait_for_status(heading, &connect(address, port), timeout, true, "nobody listens").await
     }
 
     /// Waits until nobody in the guest listens on a TCP port.
@@ -52,14 +46,8 @@ impl Node {
         address: &str,
         timeout: Duration,
     ) -> Result<(), DriverError> {
-        self.wait_for_status(
-            format!("waiting for TCP port {port} on {address} to be closed"),
-            &format!("nc -z {address} {port}"),
-            timeout,
-            false,
-            "somebody listens",
-        )
-        .await
+        let heading = format!("waiting for TCP port {port} on {address} to be closed");
+        self.wait_for_status(heading, &connect(address, port), timeout, false, "somebody listens").await
     }
 
     async fn wait_for_status(
@@ -83,4 +71,9 @@ impl Node {
         })
         .await
     }
+}
+
+/// A command that succeeds if somebody listens.
+fn connect(address: &str, port: u16) -> String {
+    format!("nc -z {address} {port}")
 }

@@ -20,6 +20,7 @@ impl MachineLog for NoLog {
     fn warning(&self, _: &str) {}
     fn guard_group(&self, _: u32) {}
     fn release_group(&self, _: u32) {}
+    fn guest_reset(&self) {}
 }
 
 fn soon() -> Deadline {

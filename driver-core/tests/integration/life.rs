@@ -112,9 +112,29 @@ async fn a_shutdown_that_does_not_come_is_a_timeout() {
     let (stage, _) = Stage::playing(Play::default());
     stage.server.connect().await.unwrap();
     let error = stage.server.wait_for_shutdown(Some(Duration::from_secs(5))).await.unwrap_err();
-    assert!(matches!(error, DriverError::Timeout { .. }), "{error}");
+    assert!(matches!(error, DriverError::StillOn { .. }), "{error}");
     assert_eq!(error.kind(), ErrorKind::Timeout);
     stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reboot_ends_the_command_that_runs_and_the_next_one_waits_for_the_new_shell() {
+    let play = Play::default().answer("sleep 600", Reply::Never).answer("true", Reply::says(""));
+    let (stage, backend) = Stage::playing(play);
+    let server = backend.handle("server");
+    stage.server.start(Some(true)).await.unwrap();
+    let (result, ()) = tokio::join!(stage.server.succeed(&["sleep 600"], None), async {
+        server.recorded(|record| record.commands == ["sleep 600"]).await;
+        server.reboot();
+    });
+    assert_eq!(
+        result.unwrap_err().to_string(),
+        "machine `server`: the guest shell was reset, because the guest reboots (while running `sleep 600`)"
+    );
+    stage.server.succeed(&["true"], None).await.unwrap();
+    let log = crate::stage::log_of(&stage.end().await).join("\n");
+    assert!(log.contains("server: the guest reboots\n"), "{log}");
+    assert_eq!(log.matches("connected to guest root shell").count(), 2, "{log}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -181,7 +201,8 @@ async fn a_cancelled_run_ends_every_call_and_removes_its_directory() {
     let play = Play::default().answer("sleep 600", Reply::Never);
     let (stage, backend) = Stage::playing(play);
     let run_dir = stage.driver.run_dir().to_owned();
-    assert!(run_dir.is_dir());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&run_dir).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o700, "sockets to root shells are nobody else's business");
     let (result, ()) = tokio::join!(stage.call("succeed", json!({"commands": ["sleep 600"]})), async {
         backend.handle("server").recorded(|record| !record.commands.is_empty()).await;
         stage.driver.cancel("somebody pulled the plug");
@@ -216,11 +237,16 @@ fn the_guard_kills_what_is_registered_and_spares_what_is_released() {
     let guard = driver_core::Guard::start(&folder).unwrap();
     let start = || Command::new("cat").stdin(Stdio::piped()).process_group(0).spawn().unwrap();
     let (mut registered, mut released) = (start(), start());
+    // What a daemon of a start script looks like: in no group that anybody knows.
+    let mut daemon = Command::new("cat");
+    daemon.stdin(Stdio::piped()).env("TMPDIR", folder.join("vm-state-server"));
+    let mut daemon = daemon.spawn().unwrap();
     guard.group(registered.id());
     guard.group(released.id());
     guard.release(released.id());
     drop(guard);
     assert_eq!(registered.wait().unwrap().signal(), Some(9));
+    assert_eq!(daemon.wait().unwrap().signal(), Some(9));
     assert!(!folder.exists());
     drop(released.stdin.take());
     assert!(released.wait().unwrap().success());

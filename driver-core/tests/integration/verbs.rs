@@ -71,6 +71,11 @@ async fn calls_that_make_no_sense_say_what_is_wrong() {
         ("wait_for_open_port", json!({"port": 65536}), "65536 is not a TCP port (1 to 65535)"),
         (
             "screenshot",
+            json!({"filename": "/nonexistent/x"}),
+            "`/nonexistent` is no directory to put a screenshot into",
+        ),
+        (
+            "screenshot",
             json!({"filename": "x"}),
             "machine `server` is off: it cannot be looked at (call start() first)",
         ),
@@ -109,12 +114,12 @@ async fn a_wait_that_fails_says_what_was_there_instead() {
     assert_eq!(
         message(stage.call("wait_for_file", json!({"filename": "/tmp/x", "timeout": 5})).await),
         "action timed out after 5.00 seconds (timeout=5.0)\n\
-         waited for file '/tmp/x' of `test -e /tmp/x`; last seen: it does not exist (exit code 1)"
+         waited for file '/tmp/x' (`test -e /tmp/x`); last seen: it does not exist (exit code 1)"
     );
     assert_eq!(
         message(stage.call("wait_until_fails", json!({"command": "up", "timeout": 0.5})).await),
         "action timed out after 0.50 seconds (timeout=0.5)\n\
-         waited for failure of `up`; last seen: exit code 0, output `down`"
+         waited for failure (`up`); last seen: exit code 0, output `down`"
     );
     stage.end().await;
 }
@@ -136,7 +141,11 @@ fn guest_with_units(folder: &std::path::Path) -> Play {
 #[tokio::test]
 async fn units_are_waited_for_and_asked_about() {
     let folder = tempfile::tempdir().unwrap();
-    let state = |state: &str| std::fs::write(folder.path().join("state"), format!("ActiveState={state}\n"));
+    let state = |state: &str| {
+        // Never to be seen half written.
+        let (new, file) = (folder.path().join("new"), folder.path().join("state"));
+        std::fs::write(&new, format!("ActiveState={state}\n")).and_then(|()| std::fs::rename(new, file))
+    };
     let (stage, _) = Stage::playing(guest_with_units(folder.path()));
     state("failed").unwrap();
     assert_eq!(
@@ -247,6 +256,8 @@ async fn files_and_directories_travel_both_ways_and_leave_nothing_behind() {
     copy_by_relative_paths(&stage, folder.path()).await;
     let again = stage.server.copy_from_machine(target.to_str().unwrap(), "back").await.unwrap_err();
     assert_eq!(again.kind(), ErrorKind::Usage);
+    let unheard_of = stage.server.copy_from_host("/nonexistent".as_ref(), "/tmp/x").await.unwrap_err();
+    assert_eq!(unheard_of.kind(), ErrorKind::Usage, "{unheard_of}");
     let missing = stage.server.copy_from_machine("/nonexistent", "").await.unwrap_err();
     assert_eq!(missing.kind(), ErrorKind::Assertion, "{missing}");
     let scratch = stage.call("execute", json!({"command": "ls -d /tmp/innkeeper.????????"})).await.unwrap();
@@ -270,4 +281,14 @@ async fn the_guest_sleeps_on_its_own_time() {
     stage.server.sleep(Duration::from_millis(2500)).await.unwrap();
     assert_eq!(backend.handle("server").record().commands, ["sleep 2.5"]);
     stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_prints_on_the_shells_port_is_in_the_log_and_not_in_an_output() {
+    let (stage, backend) = Stage::playing(Play::default().answer("hostname", Reply::says("server\n")));
+    stage.server.connect().await.unwrap();
+    backend.handle("server").disturb_shell("[   42.0] usb 1-1: new device\n");
+    assert_eq!(stage.server.succeed(&["hostname"], None).await.unwrap(), "server\n");
+    let log = log_of(&stage.end().await).join("\n");
+    assert!(log.contains(r"Guest shell says: b'[   42.0] usb 1-1: new device\n'"), "{log}");
 }

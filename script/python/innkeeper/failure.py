@@ -1,6 +1,7 @@
 """Tells why a script failed, in the script's own terms: its lines, its frames, nothing of ours."""
 
 import ast
+import difflib
 import os
 import reprlib
 import sysconfig
@@ -43,8 +44,20 @@ def _kind_and_message(error):
         return "assertion", str(error)
     if hasattr(error, "failure_kind"):
         return error.failure_kind, str(error)
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return "script_error", "%s: %s" % (type(error).__name__, text)
+    text = error.msg if isinstance(error, SyntaxError) else str(error) + _suggestion(error)
+    return "script_error", "%s: %s" % (type(error).__name__, text) if text else type(error).__name__
+
+
+def _suggestion(error):
+    """What a name that there is not may have meant. Python knows the name from 3.10 on."""
+    if not isinstance(error, (AttributeError, NameError)) or not getattr(error, "name", None):
+        return ""
+    if isinstance(error, AttributeError):
+        known = dir(getattr(error, "obj", None))
+    else:
+        known = list(traceback.walk_tb(error.__traceback__))[-1][0].f_globals
+    near = difflib.get_close_matches(error.name, [name for name in known if name[:1] != "_"], 1)
+    return " (did you mean '%s'?)" % near[0] if near else ""
 
 
 def _place(error, script):

@@ -47,8 +47,12 @@ def main(script):
 def _read(script):
     with open(script, "rb") as file:
         text = file.read()
-    encoding, _ = tokenize.detect_encoding(io.BytesIO(text).readline)
-    source = io.TextIOWrapper(io.BytesIO(text), encoding).read()
+    try:
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(text).readline)
+        source = io.TextIOWrapper(io.BytesIO(text), encoding).read()
+    except (SyntaxError, UnicodeDecodeError):
+        raise SyntaxError("`%s` is not in UTF-8 (save it so, or say what it is in:"
+                          " `# -*- coding: latin-1 -*-`)" % script) from None
     # Tracebacks show the lines that ran, also when the file or the working directory changes meanwhile.
     linecache.cache[script] = (len(source), None, source.splitlines(True), script)
     return source

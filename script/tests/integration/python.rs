@@ -219,6 +219,31 @@ async fn a_bare_assert_in_a_subtest_says_so_there_too() {
 }
 
 #[tokio::test]
+async fn what_is_misspelt_is_told_with_what_was_meant() {
+    for (text, message) in [
+        (
+            "server.succed('true')\n",
+            "AttributeError: 'QemuMachine' object has no attribute 'succed' (did you mean 'succeed'?)",
+        ),
+        ("sever.succeed('true')\n", "NameError: name 'sever' is not defined (did you mean 'server'?)"),
+        ("nothing_like_it()\n", "NameError: name 'nothing_like_it' is not defined"),
+        ("raise ValueError\n", "ValueError"),
+    ] {
+        let ran = run("misspelt.py", text).await;
+        assert_eq!(ran.failure().message, message);
+    }
+}
+
+#[tokio::test]
+async fn a_script_that_is_not_text_is_told_by_name() {
+    let ran = Bench::new(&["server"]).run_bytes("latin.py", b"print('\xe9')\n").await;
+    let message = &ran.failure().message;
+    let wanted = "latin.py` is not in UTF-8 (save it so, or say what it is in: `# -*- coding: latin-1 -*-`)";
+    assert!(message.starts_with("SyntaxError: `") && message.ends_with(wanted), "{message}");
+    assert!(!ran.traceback().contains("During handling"), "{}", ran.traceback());
+}
+
+#[tokio::test]
 async fn the_test_cases_assertions_are_the_tests() {
     let ran = run("t.py", "t.assertEqual(1, 2)\n").await;
     assert_eq!(ran.failure().kind, FailureKind::Assertion);

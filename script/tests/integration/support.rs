@@ -109,6 +109,11 @@ impl Bench {
 
     /// Runs a script to its end, and ends the run.
     pub(crate) async fn run(self, name: &str, text: &str) -> Ran {
+        self.run_bytes(name, text.as_bytes()).await
+    }
+
+    /// As [`Bench::run`], with a script that need not be text.
+    pub(crate) async fn run_bytes(self, name: &str, text: &[u8]) -> Ran {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).expect("the script is written");
         let script = Script::new(path, None).expect("a script");

@@ -104,11 +104,12 @@ pub(super) fn fill(slot: &Slot, force: bool, build: impl FnOnce(&Path) -> Result
         Err(TryLockError::WouldBlock) => {
             println!("{}: another process is building this image; waiting for it", slot.name);
             lock.lock()?;
-            if slot.is_filled() && !force {
-                return slot.point();
-            }
         }
         Err(TryLockError::Error(error)) => return Err(error).context("failed to lock the image's cache"),
+    }
+    // Asked again under the lock: another process may have built it since.
+    if slot.is_filled() && !force {
+        return slot.point();
     }
 
     slot.remove(Slot::is_scratch)?;
@@ -124,8 +125,10 @@ pub(super) fn fill(slot: &Slot, force: bool, build: impl FnOnce(&Path) -> Result
         fs::rename(slot.folder(), scratch("old"))?;
     }
     fs::rename(&folder, slot.folder())?;
+    // A run in progress may be using the state before this one; that goes with the next build.
+    let previous = fs::read_link(slot.images().join(&slot.name)).unwrap_or_default();
     slot.point()?;
-    slot.remove(|slot, file| slot.is_scratch(file) || slot.is_old(file))
+    slot.remove(|slot, file| slot.is_scratch(file) || (slot.is_old(file) && Path::new(file) != previous))
 }
 
 /// Removes a folder, but never what is mounted below it.
@@ -168,6 +171,21 @@ mod tests {
         assert!(!slot().is_old("base"));
         assert!(!slot().is_old("base-two-ffffffffffff"));
         assert!(!slot().is_old("guestbook-ffffffffffff"));
+    }
+
+    #[test]
+    fn the_state_before_the_present_one_is_kept_and_no_other() {
+        let root = tempfile::tempdir().unwrap();
+        fs::create_dir(root.path().join("images")).unwrap();
+        let states = ["aaaaaaaaaaaa", "bbbbbbbbbbbb", "cccccccccccc"];
+        for hash in states {
+            let slot = Slot { name: "base".into(), hash: hash.into(), root: root.path().to_owned() };
+            fill(&slot, false, |folder| Ok(fs::write(folder.join("image.toml"), hash)?)).unwrap();
+        }
+        let images = root.path().join("images");
+        assert_eq!(fs::read_to_string(images.join("base/image.toml")).unwrap(), states[2]);
+        let kept = states.map(|hash| images.join(format!("base-{hash}")).exists());
+        assert_eq!(kept, [false, true, true]);
     }
 
     #[test]
