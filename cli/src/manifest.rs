@@ -4,7 +4,6 @@
 //! business.
 
 mod fields;
-mod image;
 mod machine;
 mod problem;
 mod reader;
@@ -16,8 +15,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 pub(crate) use fields::fields_of;
-pub(crate) use image::{Image, ImageRef, cache_dir, image_dirs, images_in};
-pub(crate) use machine::{Machine, Source};
+pub(crate) use machine::{ImageRef, Machine, Source};
 pub(crate) use problem::FileError;
 pub(crate) use values::parse_duration;
 

@@ -4,14 +4,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use driver_core::{Boot, DriverError, MachineConfig};
+use driver_core::{Boot, DriverError, Image, ImageError, MachineConfig};
 
 use crate::args::RunArgs;
 use crate::backends::Backends;
-use crate::manifest::{Image, ImageRef, Machine, Manifest, Source};
-
-/// The memory of a machine of which neither manifest nor image says any, in MiB.
-const DEFAULT_MEMORY_MIB: u64 = 1024;
+use crate::manifest::{ImageRef, Machine, Manifest, Source};
 
 /// Everything that a run needs to know.
 #[derive(Debug)]
@@ -71,21 +68,20 @@ impl TestPlan {
 }
 
 fn machine_config(machine: Machine, backends: &Backends) -> Result<MachineConfig, DriverError> {
-    let (boot, memory_of_image) = match machine.source {
-        Source::Boot(boot) => (boot, None),
-        Source::StartScript(script) => (start_script(&machine.name, &script)?, None),
+    let without_memory = |boot| Image { boot, memory_mib: None };
+    let mut image = match machine.source {
+        Source::Boot(boot) => without_memory(boot),
+        Source::StartScript(script) => without_memory(start_script(&machine.name, &script)?),
         Source::Image(image) => find_image(&machine.name, &image)?,
     };
+    image.memory_mib = machine.memory_mib.or(image.memory_mib);
     Ok(MachineConfig {
-        name: machine.name,
-        backend: backends.get(machine.backend),
-        boot,
-        memory_mib: machine.memory_mib.or(memory_of_image).unwrap_or(DEFAULT_MEMORY_MIB),
         cores: machine.cores,
         shares: machine.shares,
         boot_timeout: machine.boot_timeout,
         allow_reboot: machine.allow_reboot,
         options: machine.options,
+        ..MachineConfig::new(machine.name, backends.get(machine.backend), image)
     })
 }
 
@@ -117,20 +113,14 @@ fn start_script(machine: &str, script: &Path) -> Result<Boot, DriverError> {
     Ok(Boot::StartScript { command })
 }
 
-fn find_image(machine: &str, image: &ImageRef) -> Result<(Boot, Option<u64>), DriverError> {
-    let launch_error =
-        |problem, way_out| DriverError::Launch { machine: machine.to_owned(), problem, way_out };
-    let dir = image.locate().map_err(|missing| {
-        let places: Vec<_> = missing.places.iter().map(|place| format!("`{}`", place.display())).collect();
-        let looked = match places.as_slice() {
-            [] => "there is no place to look, since neither INNKEEPER_IMAGES nor HOME is set".to_owned(),
-            places => format!("looked for {}", places.join(" and ")),
-        };
-        let problem = format!("there is no image `{}`; {looked}", missing.image);
-        launch_error(problem, missing.way_out)
-    })?;
-    let image = Image::read(&dir).map_err(|error| {
-        launch_error(format!("the image in `{}` cannot be used: {error:#}", dir.display()), String::new())
-    })?;
-    Ok((image.boot, image.memory_mib))
+fn find_image(machine: &str, image: &ImageRef) -> Result<Image, DriverError> {
+    let found = match image {
+        ImageRef::Name(name) => Image::named(name),
+        ImageRef::Path(dir) => Image::read(dir),
+    };
+    found.map_err(|ImageError { problem, way_out }| DriverError::Launch {
+        machine: machine.to_owned(),
+        problem,
+        way_out,
+    })
 }

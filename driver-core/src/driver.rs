@@ -14,10 +14,22 @@ use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::event::Level;
 use crate::guard::Guard;
+use crate::image::Image;
 use crate::journal::Journal;
 use crate::machine::Backend;
 use crate::node::Node;
 use crate::spec::{Boot, Share};
+
+mod test;
+pub use test::TestResult;
+
+/// How long a child of a command may hold its output unless the user says otherwise.
+const GRACE: Duration = Duration::from_secs(10);
+/// What a run, and a machine's boot, may take unless the user says otherwise.
+const RUN_LIMIT: Duration = Duration::from_secs(60 * 60);
+const BOOT_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// The memory of a machine of which nobody says any, in MiB.
+const MEMORY_MIB: u64 = 1024;
 
 /// What a run is made of.
 #[derive(Debug)]
@@ -58,6 +70,40 @@ pub struct MachineConfig {
     pub allow_reboot: bool,
     /// The backend's own settings, or null.
     pub options: serde_json::Value,
+}
+
+impl DriverConfig {
+    /// A run without machines that leaves its results in `out_dir`: an hour at most, ten seconds of grace
+    /// for outputs, no agent.
+    #[must_use]
+    pub fn new(out_dir: impl Into<PathBuf>, journal: Journal) -> Self {
+        Self {
+            journal,
+            out_dir: out_dir.into(),
+            deadline: Deadline::after(RUN_LIMIT),
+            machines: Vec::new(),
+            agent: None,
+            grace: Some(GRACE),
+        }
+    }
+}
+
+impl MachineConfig {
+    /// A machine with one processor, the memory that its image wants or else 1 GiB, and five minutes to boot.
+    #[must_use]
+    pub fn new(name: impl Into<String>, backend: Arc<dyn Backend>, image: Image) -> Self {
+        Self {
+            name: name.into(),
+            backend,
+            boot: image.boot,
+            memory_mib: image.memory_mib.unwrap_or(MEMORY_MIB),
+            cores: 1,
+            shares: Vec::new(),
+            boot_timeout: BOOT_LIMIT,
+            allow_reboot: false,
+            options: serde_json::Value::Null,
+        }
+    }
 }
 
 /// A run.

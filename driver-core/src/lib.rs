@@ -16,6 +16,7 @@ pub mod event;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod guard;
+pub mod image;
 mod journal;
 mod keys;
 mod machine;
@@ -28,9 +29,10 @@ pub mod verbs;
 mod wait;
 
 pub use deadline::Deadline;
-pub use driver::{Driver, DriverConfig, MachineConfig};
+pub use driver::{Driver, DriverConfig, MachineConfig, TestResult};
 pub use error::{Cause, DriverError, ErrorKind};
 pub use guard::Guard;
+pub use image::{Image, ImageError};
 pub use journal::{Journal, Reporter, Scope, current_scope, in_scope};
 pub use keys::{Key, parse_keys};
 pub use machine::{

@@ -1,6 +1,6 @@
 //! What a machine is made of, said without any hypervisor's options.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -87,6 +87,12 @@ pub enum DiskFormat {
 }
 
 impl DiskFormat {
+    /// What the ending of a file's name tells.
+    #[must_use]
+    pub fn of(path: &Path) -> Self {
+        if path.extension().is_some_and(|ending| ending == "qcow2") { Self::Qcow2 } else { Self::Raw }
+    }
+
     /// The name that hypervisors use.
     #[must_use]
     pub fn as_str(self) -> &'static str {

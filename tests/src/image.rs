@@ -6,6 +6,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use driver_core::image::{DESCRIPTION, image_dirs};
+
 /// An image that is there.
 #[derive(Debug, Clone)]
 pub struct Image {
@@ -25,8 +27,7 @@ impl Image {
     /// # Panics
     /// When this image's description is not of the form that `cargo xtask guests` writes.
     pub fn with_cmdline(&self, dir: &Path, words: &str) {
-        let description =
-            fs::read_to_string(self.dir.join("image.toml")).expect("an image has a description");
+        let description = fs::read_to_string(self.dir.join(DESCRIPTION)).expect("an image has a description");
         fs::create_dir_all(dir).expect("a directory for the image");
         let line = |line: &str| match line.split_once(" = ") {
             Some(("cmdline", value)) => format!("cmdline = \"{} {words}\"\n", value.trim_matches('"')),
@@ -36,7 +37,7 @@ impl Image {
             _ => format!("{line}\n"),
         };
         let changed: String = description.lines().map(line).collect();
-        fs::write(dir.join("image.toml"), changed).expect("a description for the image");
+        fs::write(dir.join(DESCRIPTION), changed).expect("a description for the image");
     }
 }
 
@@ -68,18 +69,7 @@ fn find(name: &str) -> Result<Image, String> {
             return Err(format!("there is no `{program}` (install the package `{package}`)"));
         }
     }
-    let dir = image_dirs().into_iter().map(|dir| dir.join(name)).find(|dir| dir.join("image.toml").is_file());
+    let dir = image_dirs().into_iter().map(|dir| dir.join(name)).find(|dir| dir.join(DESCRIPTION).is_file());
     dir.map(|dir| Image { dir })
         .ok_or_else(|| format!("there is no image `{name}` (build it with `cargo xtask guests {name}`)"))
-}
-
-fn image_dirs() -> Vec<PathBuf> {
-    let set = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let own = set("INNKEEPER_IMAGES").map(|dirs| env::split_paths(&dirs).collect()).unwrap_or_default();
-    let cache = set("INNKEEPER_CACHE")
-        .map(PathBuf::from)
-        .or_else(|| set("XDG_CACHE_HOME").map(|cache| Path::new(&cache).join("innkeeper")))
-        .or_else(|| set("HOME").map(|home| Path::new(&home).join(".cache/innkeeper")));
-    let dirs: Vec<PathBuf> = own;
-    dirs.into_iter().chain(cache.map(|cache| cache.join("images"))).collect()
 }

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use backend_qemu::probe_kvm;
+use driver_core::image::{cache_dir, image_dirs, images_in};
 
 use super::Finding;
-use crate::manifest::{cache_dir, image_dirs, images_in};
 
 /// What one small machine takes, in MiB.
 const MACHINE_MIB: u64 = 1024;

@@ -7,7 +7,6 @@ use std::time::Duration;
 use driver_core::{Boot, Disk, DiskFormat, Share};
 use toml::Spanned;
 
-use super::image::ImageRef;
 use super::reader::Section;
 use super::values::{Mebibytes, to_json};
 use crate::backends::BackendKind;
@@ -49,6 +48,26 @@ pub(crate) enum Source {
     StartScript(PathBuf),
     /// What the manifest says itself.
     Boot(Boot),
+}
+
+/// Which image a manifest means.
+#[derive(Debug)]
+pub(crate) enum ImageRef {
+    /// The name of an image that `cargo xtask guests` built.
+    Name(String),
+    /// A directory.
+    Path(PathBuf),
+}
+
+impl ImageRef {
+    /// A word without a slash is a name, anything else a path relative to `folder`.
+    fn new(word: &str, folder: &Path) -> Self {
+        if word.contains('/') || word.is_empty() || word == "." || word == ".." {
+            Self::Path(folder.join(word))
+        } else {
+            Self::Name(word.to_owned())
+        }
+    }
 }
 
 /// Reads all machines; `None` when a problem was found.
@@ -225,16 +244,15 @@ fn read_source(section: &mut Section<'_, '_>, folder: &Path) -> Option<Source> {
     }
 }
 
-/// `[[disks]]`, as manifests and images have them. A file's ending tells the format if nothing else does.
-pub(super) fn read_disks(section: &mut Section<'_, '_>, folder: &Path) -> Vec<Disk> {
+/// `[[disks]]`. A file's ending tells the format if nothing else does.
+fn read_disks(section: &mut Section<'_, '_>, folder: &Path) -> Vec<Disk> {
     let mut disks = Vec::new();
     for mut table in section.tables("disks", "a disk") {
         let path = table.required::<PathBuf>("path");
         let format = table.optional::<DiskFormat>("format");
         if let Some(path) = path.map(Spanned::into_inner) {
-            let is_qcow2 = path.extension().is_some_and(|ending| ending == "qcow2");
-            let guess = if is_qcow2 { DiskFormat::Qcow2 } else { DiskFormat::Raw };
-            disks.push(Disk { path: folder.join(path), format: format.unwrap_or(guess) });
+            let format = format.unwrap_or_else(|| DiskFormat::of(&path));
+            disks.push(Disk { path: folder.join(path), format });
         }
         table.finish();
     }

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use driver_core::DiskFormat;
+use driver_core::{DiskFormat, image};
 use toml::de::{DeInteger, DeValue};
 
 /// A kind of value that can be read from TOML.
@@ -84,21 +84,12 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 pub(crate) struct Mebibytes(pub(crate) u64);
 
 impl Shape for Mebibytes {
-    const EXPECTED: &'static str = "an amount of memory such as \"512M\", \"2G\" or 1024 (MiB)";
+    const EXPECTED: &'static str = image::MEBIBYTES;
 
     fn read(value: &DeValue<'_>) -> Option<Self> {
         let mebibytes = match value {
             DeValue::Integer(number) => u64::try_from(whole_number(number)?).ok()?,
-            DeValue::String(text) => {
-                let unit = text.find(|c: char| !c.is_ascii_digit())?;
-                let (number, unit) = text.split_at(unit);
-                let factor = match unit.trim() {
-                    "M" | "MiB" => 1,
-                    "G" | "GiB" => 1024,
-                    _ => return None,
-                };
-                number.parse::<u64>().ok()?.checked_mul(factor)?
-            }
+            DeValue::String(text) => image::parse_mebibytes(text)?,
             _ => return None,
         };
         (mebibytes > 0).then_some(Self(mebibytes))

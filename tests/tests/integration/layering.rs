@@ -12,8 +12,8 @@ fn siblings_are_strangers_and_driver_core_knows_but_the_protocol() {
             "agent-protocol" | "agent-binary" => &[],
             // What both ends of the guest's port speak.
             "driver-core" | "agent" => &["agent-protocol"],
-            // The program puts everything together.
-            "cli" => &members,
+            // The program puts everything together, and so does a test in Rust.
+            "cli" | "guestbook-in-rust" => &members,
             _ => &["driver-core"],
         };
         let ours = package.dependencies.iter().map(|dependency| dependency.name.as_str());
