@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol. Both sides must have the same: the driver brings the agent with it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// Names a request among those under way. The driver chooses it and uses none twice in a session.
 pub type RequestId = u32;
@@ -52,6 +52,13 @@ pub enum ToGuest {
     },
     /// The agent ends and executes the shell again in its own place.
     Leave,
+    /// Says how something is, and again each time it changes, until [`ToGuest::Cancel`].
+    Watch {
+        /// The request.
+        id: RequestId,
+        /// What to look at.
+        watch: Watch,
+    },
 }
 
 /// A command for bash.
@@ -99,6 +106,69 @@ pub enum ToHost {
         /// How.
         end: End,
     },
+    /// How something that is watched is now. The first one comes at once, the others when it has changed;
+    /// what it was in between is not told.
+    Noticed {
+        /// The request.
+        id: RequestId,
+        /// How it is.
+        notice: Notice,
+    },
+}
+
+/// Something in the guest that is watched. It ends with [`End::Failed`] where the guest cannot watch it: then
+/// a command can look.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Watch {
+    /// Whether a file exists, behind all links, as `test -e` has it.
+    File {
+        /// Its absolute path.
+        path: Vec<u8>,
+    },
+    /// Whether a TCP connection can be made, as `nc -z` has it.
+    Port {
+        /// An address, or a name from the guest's `/etc/hosts`.
+        address: String,
+        /// The port.
+        port: u16,
+    },
+    /// Whether a Unix socket can be connected to, as `nc -z -U` has it.
+    UnixSocket {
+        /// Its absolute path.
+        path: Vec<u8>,
+        /// Datagrams instead of a stream.
+        datagram: bool,
+    },
+    /// Whether a process runs. A zombie does not.
+    Process {
+        /// Its number.
+        pid: u32,
+    },
+    /// The state of a systemd unit.
+    Unit {
+        /// Its name.
+        name: String,
+        /// Whose manager has it; `None` is the system's.
+        user: Option<String>,
+    },
+}
+
+/// How something that is watched is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Notice {
+    /// Whether the file exists, somebody listens, the process runs.
+    There(bool),
+    /// How a unit is.
+    Unit(UnitState),
+}
+
+/// The state of a systemd unit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitState {
+    /// Its `ActiveState`.
+    pub active: String,
+    /// The type of the job that is queued for it or runs, such as `start`.
+    pub job: Option<String>,
 }
 
 /// A stream of a command.

@@ -19,6 +19,7 @@ mod request;
 mod server;
 mod spawn;
 mod warm;
+mod watch;
 
 use std::process::ExitCode;
 

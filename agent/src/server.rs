@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::time::Instant;
 
-use agent_protocol::message::{Command, End, RequestId, Stream};
+use agent_protocol::message::{Command, End, RequestId, Stream, Watch};
 use agent_protocol::{Broken, Link, Role, ToGuest, ToHost, VERSION};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -16,6 +16,7 @@ use crate::kept::Kept;
 use crate::port::Port;
 use crate::request::Request;
 use crate::warm::Warm;
+use crate::watch::Watches;
 
 /// Bytes that wait for the port, at most, before outputs are read on.
 const BACKLOG: usize = 128 << 10;
@@ -31,6 +32,7 @@ pub(crate) struct Server {
     bash: Bash,
     warm: Warm,
     requests: Vec<Request>,
+    watches: Watches,
     kept: Kept,
     console: Console,
     /// The driver wants the shell back.
@@ -46,6 +48,7 @@ enum Event {
     Output(RequestId, Stream),
     Input(RequestId),
     Kept(usize),
+    Watch(RequestId),
     Console,
 }
 
@@ -61,6 +64,7 @@ impl Server {
             bash: Bash::new(inherited)?,
             warm: Warm::new(),
             requests: Vec::new(),
+            watches: Watches::default(),
             kept: Kept::default(),
             console: Console::open(),
             leaves: false,
@@ -84,6 +88,7 @@ impl Server {
     fn step(&mut self) -> io::Result<()> {
         self.take_messages();
         self.tick_requests();
+        self.look_at_watches();
         if self.write()? && !self.leaves {
             self.warm.start(&self.bash, self.requests.is_empty());
         }
@@ -145,6 +150,11 @@ impl Server {
                 add(Event::Input(request.id), pipe.as_fd(), PollFlags::OUT);
             }
         }
+        if may_print {
+            for (id, file, flags) in self.watches.files() {
+                add(Event::Watch(id), file, flags);
+            }
+        }
         match self.console.full() {
             Some(console) => add(Event::Console, console.as_fd(), PollFlags::OUT),
             None => {
@@ -166,7 +176,9 @@ impl Server {
         // What the link has to say cannot be said before the port has taken what it said before.
         let link = self.link.wake_at().filter(|_| self.unsent.is_empty()).map(|at| self.began + at);
         let requests = self.requests.iter().filter_map(Request::wake_at).min();
-        let due = [link, requests, self.warm.wake_at(), self.port.wake_at()].into_iter().flatten().min()?;
+        let watches = self.watches.wake_at().filter(|_| self.link.backlog() < BACKLOG);
+        let due = [link, requests, watches, self.warm.wake_at(), self.port.wake_at()];
+        let due = due.into_iter().flatten().min()?;
         Timespec::try_from(due.saturating_duration_since(Instant::now())).ok()
     }
 
@@ -189,6 +201,7 @@ impl Server {
                 }
             }
             Event::Input(id) => self.pour(id),
+            Event::Watch(id) => self.watches.ready(id),
             Event::Console => self.console.flush(),
         }
         Ok(())
@@ -236,8 +249,10 @@ impl Server {
                 if let Some(place) = self.place(id) {
                     self.requests.swap_remove(place).kill();
                 }
+                self.watches.remove(id);
             }
             ToGuest::Leave => self.leaves = true,
+            ToGuest::Watch { id, watch } => self.watch(id, &watch),
         }
     }
 
@@ -261,6 +276,12 @@ impl Server {
             Err(error) => {
                 self.send(&ToHost::Ended { id, end: End::Failed { reason: error.to_string() } });
             }
+        }
+    }
+
+    fn watch(&mut self, id: RequestId, watch: &Watch) {
+        if let Err(reason) = self.watches.add(id, watch) {
+            self.send(&ToHost::Ended { id, end: End::Failed { reason } });
         }
     }
 
@@ -288,7 +309,17 @@ impl Server {
         }
     }
 
+    /// Tells what has changed, as far as there is room: what changes while there is none is told later.
+    fn look_at_watches(&mut self) {
+        if self.link.backlog() < BACKLOG {
+            for message in self.watches.look() {
+                self.send(&message);
+            }
+        }
+    }
+
     fn end_all(&mut self) {
+        self.watches = Watches::default();
         for request in self.requests.drain(..) {
             request.kill();
         }

@@ -3,6 +3,7 @@
 //! cannot run, the plain shell serves.
 
 mod actor;
+mod notices;
 mod start;
 
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -10,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_protocol::ToGuest;
-use agent_protocol::message::{CHUNK, Command, End, Holder, INITIAL_GRANT, RequestId};
+use agent_protocol::message::{CHUNK, Command, End, Holder, INITIAL_GRANT, RequestId, Watch};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -20,7 +21,8 @@ use crate::error::DriverError;
 use crate::machine::GuestStream;
 use crate::shell::ShellOutput;
 
-use actor::{Actor, Answer, Order};
+use actor::{Actor, Answer, Asker, Order};
+pub(crate) use notices::{Notices, Told};
 pub(crate) use start::start;
 
 /// A handle to the agent in one guest.
@@ -146,7 +148,7 @@ impl Agent {
                     stdout.write_all(&bytes).await.map_err(failed)?;
                 }
                 Answer::Stderr(bytes) => witness.stderr(&bytes),
-                Answer::Taken(_) | Answer::Ended(Err(_)) => {}
+                Answer::Taken(_) | Answer::Noticed(_) | Answer::Ended(Err(_)) => {}
                 Answer::Ended(Ok(End::Exited { status, held_by })) => {
                     if !held_by.is_empty() {
                         witness.held(&held_by);
@@ -204,9 +206,19 @@ impl Agent {
                 }
                 Answer::Ended(Ok(End::Exited { status, .. })) => return Ok(ShellOutput { status, stdout }),
                 Answer::Ended(Ok(End::Failed { reason })) => return Err(self.broken(&reason, Some(script))),
-                Answer::Ended(Err(_)) => {}
+                Answer::Noticed(_) | Answer::Ended(Err(_)) => {}
             }
         }
+    }
+
+    /// Has the guest say how something is, at once and each time it changes, until `within` is over.
+    /// Dropping what is returned ends the watch.
+    pub(crate) fn watch(&self, watch: Watch, within: Deadline) -> Result<Notices, DriverError> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let (latest, answers) = watch::channel(None);
+        let order = Order { message: ToGuest::Watch { id, watch }, answers: Some(Asker::Watch(latest)) };
+        self.orders.send(order).map_err(|_| self.broken("is gone", None))?;
+        Ok(Notices::new(self.machine.clone(), id, within, self.orders.clone(), answers))
     }
 
     fn request(&self, script: &str, how: How, stdin: bool) -> Result<Request, DriverError> {
@@ -218,7 +230,7 @@ impl Agent {
             stdin,
             grace_ms: how.grace.map(millis),
         };
-        let order = Order { message: ToGuest::Run { id, command }, answers: Some(answers) };
+        let order = Order { message: ToGuest::Run { id, command }, answers: Some(Asker::Command(answers)) };
         self.orders.send(order).map_err(|_| self.broken("is gone", Some(script)))?;
         Ok(Request {
             machine: self.machine.clone(),
@@ -268,7 +280,7 @@ impl Request {
                 self.order(ToGuest::Grant { id: self.id, bytes });
             }
             Answer::Ended(_) => self.over = true,
-            Answer::Taken(_) => {}
+            Answer::Taken(_) | Answer::Noticed(_) => {}
         }
         match answer {
             Answer::Ended(Err(problem)) => Err(broken(&self.machine, &problem, Some(&self.script))),

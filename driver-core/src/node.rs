@@ -8,6 +8,7 @@ mod input;
 mod life;
 mod network;
 mod units;
+mod watch;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

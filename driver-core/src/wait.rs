@@ -40,13 +40,27 @@ pub enum Look<T> {
 #[derive(Debug)]
 pub struct Wait {
     awaited: String,
-    limit: Duration,
+    time: Time,
+}
+
+/// How long a wait may take.
+#[derive(Debug)]
+enum Time {
+    /// From the first look on.
+    Within(Duration),
+    /// A wait that has begun elsewhere.
+    Until(Deadline),
 }
 
 impl Wait {
     /// A wait for `awaited` ("the unit to be active") that takes at most `limit`.
     pub fn new(awaited: impl Into<String>, limit: Duration) -> Self {
-        Self { awaited: awaited.into(), limit }
+        Self { awaited: awaited.into(), time: Time::Within(limit) }
+    }
+
+    /// A wait for `awaited` that has begun when `deadline` did.
+    pub(crate) fn by(awaited: impl Into<String>, deadline: Deadline) -> Self {
+        Self { awaited: awaited.into(), time: Time::Until(deadline) }
     }
 
     /// Looks until the condition is true: at once, after 20 ms, then at growing intervals up to one
@@ -60,7 +74,10 @@ impl Wait {
     where
         F: Future<Output = Result<Look<T>, DriverError>>,
     {
-        let deadline = Deadline::after(self.limit);
+        let deadline = match self.time {
+            Time::Within(limit) => Deadline::after(limit),
+            Time::Until(deadline) => deadline,
+        };
         let mut pause = FIRST_PAUSE;
         while !deadline.is_over() {
             match look(false).await? {
@@ -71,15 +88,15 @@ impl Wait {
         }
         match look(true).await? {
             Look::Done(value) => Ok(value),
-            Look::NotYet(seen) => Err(self.timed_out(deadline.elapsed(), &seen)),
+            Look::NotYet(seen) => Err(self.timed_out(deadline, &seen)),
         }
     }
 
-    fn timed_out(&self, elapsed: Duration, seen: &str) -> DriverError {
+    fn timed_out(&self, deadline: Deadline, seen: &str) -> DriverError {
         DriverError::assertion(format!(
             "action timed out after {:.2} seconds (timeout={})\nwaited for {}; last seen: {}",
-            elapsed.as_secs_f64(),
-            python_float(self.limit.as_secs_f64()),
+            deadline.elapsed().as_secs_f64(),
+            python_float(deadline.limit().as_secs_f64()),
             self.awaited,
             if seen.is_empty() { "nothing" } else { seen },
         ))

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
-use agent_protocol::message::{Command, End, RequestId, Stream};
+use agent_protocol::message::{Command, End, Notice, RequestId, Stream, Watch};
 use agent_protocol::{Link, Role, ToGuest, ToHost, VERSION, from_bytes, to_bytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -29,6 +29,7 @@ pub(crate) struct Outcome {
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: Vec<u8>,
     pub(crate) taken: u64,
+    pub(crate) notices: Vec<Notice>,
     pub(crate) end: Option<End>,
 }
 
@@ -149,6 +150,23 @@ impl Host {
         self.next
     }
 
+    /// Starts a watch and returns its number.
+    pub(crate) fn watch(&mut self, watch: Watch) -> RequestId {
+        self.next += 1;
+        self.outcomes.insert(self.next, Outcome::default());
+        self.send(&ToGuest::Watch { id: self.next, watch });
+        self.next
+    }
+
+    /// Waits until this is the last thing that a watch has said.
+    pub(crate) fn noticed(&mut self, id: RequestId, notice: &Notice) {
+        let what = format!("{notice:?} is noticed");
+        self.until(&what, |host| {
+            assert_eq!(host.outcomes[&id].end, None);
+            host.outcomes[&id].notices.last() == Some(notice)
+        });
+    }
+
     /// Runs a command to its end.
     pub(crate) fn run(&mut self, script: impl AsRef<[u8]>) -> Outcome {
         let id = self.start(command(script));
@@ -228,6 +246,12 @@ impl Host {
             ToHost::Taken { id, bytes } => {
                 if let Some(outcome) = self.outcomes.get_mut(&id) {
                     outcome.taken += u64::from(bytes);
+                }
+            }
+            ToHost::Noticed { id, notice } => {
+                if let Some(outcome) = self.outcomes.get_mut(&id) {
+                    assert_eq!(outcome.end, None, "noticed after the end");
+                    outcome.notices.push(notice);
                 }
             }
             ToHost::Ended { id, end } => {

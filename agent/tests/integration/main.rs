@@ -6,3 +6,4 @@ mod host;
 mod line;
 mod same;
 mod streams;
+mod watch;

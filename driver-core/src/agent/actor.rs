@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use agent_protocol::message::{End, RequestId, Stream};
+use agent_protocol::message::{End, Notice, RequestId, Stream};
 use agent_protocol::{Link, Role, ToGuest, ToHost, VERSION};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
@@ -25,15 +25,25 @@ pub(super) type Listener = Box<dyn Fn(&[u8]) + Send>;
 #[derive(Debug)]
 pub(super) struct Order {
     pub(super) message: ToGuest,
-    pub(super) answers: Option<mpsc::UnboundedSender<Answer>>,
+    pub(super) answers: Option<Asker>,
+}
+
+/// Who waits for the answers to a request.
+#[derive(Debug)]
+pub(super) enum Asker {
+    /// Gets all of them.
+    Command(mpsc::UnboundedSender<Answer>),
+    /// Gets the latest: what a watch says replaces what it said before.
+    Watch(watch::Sender<Option<Answer>>),
 }
 
 /// What became of a request. Outputs are bounded by what the request has granted.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) enum Answer {
     Stdout(Vec<u8>),
     Stderr(Vec<u8>),
     Taken(u32),
+    Noticed(Notice),
     /// Nothing comes after. An error when the agent is gone.
     Ended(Result<End, String>),
 }
@@ -46,9 +56,19 @@ pub(super) struct Actor {
     state: watch::Sender<State>,
     returned: Arc<Mutex<Option<Box<dyn GuestStream>>>>,
     heard: Listener,
-    requests: HashMap<RequestId, mpsc::UnboundedSender<Answer>>,
+    requests: HashMap<RequestId, Asker>,
     /// The last stray bytes: where the greeting of a shell shows that the guest has rebooted.
     stray: Vec<u8>,
+}
+
+impl Asker {
+    /// Whoever asked may have given up; then the request is cancelled by its own end.
+    fn tell(&self, answer: Answer) {
+        match self {
+            Self::Command(answers) => drop(answers.send(answer)),
+            Self::Watch(latest) => drop(latest.send(Some(answer))),
+        }
+    }
 }
 
 impl Actor {
@@ -110,15 +130,16 @@ impl Actor {
         let stream: Box<dyn GuestStream> = Box::new(tokio::io::join(read.chain(self.reader), self.writer));
         *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
         self.state.send_replace(State::Gone(problem.clone()));
-        for (_, answers) in self.requests.drain() {
-            // Whoever asked may have given up.
-            let _ = answers.send(Answer::Ended(Err(problem.clone())));
+        for (_, asker) in self.requests.drain() {
+            asker.tell(Answer::Ended(Err(problem.clone())));
         }
     }
 
     fn take_order(&mut self, order: Order) {
-        if let (ToGuest::Run { id, .. }, Some(answers)) = (&order.message, order.answers) {
-            self.requests.insert(*id, answers);
+        if let (ToGuest::Run { id, .. } | ToGuest::Watch { id, .. }, Some(asker)) =
+            (&order.message, order.answers)
+        {
+            self.requests.insert(*id, asker);
         }
         if let ToGuest::Cancel { id } = &order.message {
             self.requests.remove(id);
@@ -140,12 +161,12 @@ impl Actor {
                 ToHost::Output { id, stream: Stream::Stdout, bytes } => (id, Answer::Stdout(bytes)),
                 ToHost::Output { id, stream: Stream::Stderr, bytes } => (id, Answer::Stderr(bytes)),
                 ToHost::Taken { id, bytes } => (id, Answer::Taken(bytes)),
+                ToHost::Noticed { id, notice } => (id, Answer::Noticed(notice)),
                 ToHost::Ended { id, end } => (id, Answer::Ended(Ok(end))),
             };
             let over = matches!(answer, Answer::Ended(_));
-            if let Some(answers) = self.requests.get(&id) {
-                // A request that was given up is cancelled by its own end.
-                let _ = answers.send(answer);
+            if let Some(asker) = self.requests.get(&id) {
+                asker.tell(answer);
             }
             if over {
                 self.requests.remove(&id);

@@ -158,7 +158,7 @@ impl Node {
         enough: impl Fn(i32) -> bool,
     ) -> Result<String, DriverError> {
         self.step(format!("{heading}: {command}"), async {
-            self.look_with(heading, command, timeout, |status, output| {
+            self.look_with(heading, command, Deadline::after(timeout), |status, output| {
                 if enough(status) {
                     Look::Done(output)
                 } else {
@@ -175,14 +175,14 @@ impl Node {
         &self,
         awaited: &str,
         command: &str,
-        timeout: Duration,
+        deadline: Deadline,
         judge: impl Fn(i32, String) -> Look<T>,
     ) -> Result<T, DriverError> {
         let judge = &judge;
         let awaited = awaited.strip_prefix("waiting for ").unwrap_or(awaited);
-        Wait::new(format!("{awaited} (`{}`)", excerpt(command)), timeout)
+        Wait::by(format!("{awaited} (`{}`)", excerpt(command)), deadline)
             .until(|_last| async move {
-                let (status, output) = self.execute(command, Some(timeout)).await?;
+                let (status, output) = self.execute(command, Some(deadline.limit())).await?;
                 Ok(judge(status, output))
             })
             .await

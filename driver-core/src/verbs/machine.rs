@@ -102,6 +102,9 @@ pub(super) static TABLE: &[Verb] = &[
         ) -> Nothing,
         "Waits until nobody in the guest listens on a TCP port.",
         |call, args| call.node()?.wait_for_closed_port(port(args.port)?, &args.addr, args.timeout.0)),
+    verb!(Machine wait_for_process_exit(pid: Integer, timeout: Duration = "900") -> Nothing,
+        "Waits until a process of the guest has ended.",
+        |call, args| call.node()?.wait_for_process_exit(pid(args.pid)?, args.timeout.0)),
     verb!(Machine copy_from_host(source: Path, target: Text) -> Nothing,
         "Copies a file or a directory of the host into the guest.",
         |call, args| call.node()?.copy_from_host(&args.source, &args.target)),
@@ -154,4 +157,12 @@ fn port(number: i64) -> Result<u16, DriverError> {
         .ok()
         .filter(|port| *port != 0)
         .ok_or_else(|| DriverError::usage(format!("{number} is not a TCP port (1 to 65535)")))
+}
+
+fn pid(number: i64) -> Result<u32, DriverError> {
+    i32::try_from(number)
+        .ok()
+        .and_then(|pid| u32::try_from(pid).ok())
+        .filter(|pid| *pid != 0)
+        .ok_or_else(|| DriverError::usage(format!("{number} is not a process number")))
 }

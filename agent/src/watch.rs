@@ -1,0 +1,110 @@
+//! What the driver wants to know about as soon as it changes. Each kind has a [`Watcher`]; none of them
+//! starts a process, and none of them may wait: there is one thread.
+
+mod process;
+
+use std::fmt::Debug;
+use std::os::fd::BorrowedFd;
+use std::time::Instant;
+
+use agent_protocol::ToHost;
+use agent_protocol::message::{End, Notice, RequestId, Watch};
+use rustix::event::PollFlags;
+
+/// Watches at once, at most.
+const LIMIT: usize = 256;
+
+/// Looks at one thing.
+pub(crate) trait Watcher: Debug {
+    /// How the thing is now, as far as that is known. Called once at first, and then when one of
+    /// [`Watcher::files`] is ready or [`Watcher::wake_at`] has come. What is said twice is told once. An
+    /// error, in words, ends the watch: the driver then looks in its own way.
+    fn look(&mut self) -> Result<Option<Notice>, String>;
+
+    /// What to wait for before the next look.
+    fn files(&self) -> Vec<(BorrowedFd<'_>, PollFlags)>;
+
+    /// When to look even if no file is ready.
+    fn wake_at(&self) -> Option<Instant>;
+}
+
+/// The watches of the present session.
+#[derive(Debug, Default)]
+pub(crate) struct Watches(Vec<Entry>);
+
+#[derive(Debug)]
+struct Entry {
+    id: RequestId,
+    watcher: Box<dyn Watcher>,
+    /// One of its files is ready.
+    is_ready: bool,
+    told: Option<Notice>,
+}
+
+impl Watches {
+    /// Starts a watch; the first look is taken at the next [`Watches::look`].
+    pub(crate) fn add(&mut self, id: RequestId, watch: &Watch) -> Result<(), String> {
+        if self.0.len() >= LIMIT {
+            return Err(format!("the agent has {LIMIT} watches already"));
+        }
+        let watcher: Box<dyn Watcher> = match watch {
+            Watch::Process { pid } => Box::new(process::Process::new(*pid)?),
+            _ => return Err("the agent cannot watch this".to_owned()),
+        };
+        self.0.push(Entry { id, watcher, is_ready: true, told: None });
+        Ok(())
+    }
+
+    /// Ends a watch, if there is such a one.
+    pub(crate) fn remove(&mut self, id: RequestId) {
+        self.0.retain(|entry| entry.id != id);
+    }
+
+    /// The files of all watches.
+    pub(crate) fn files(&self) -> impl Iterator<Item = (RequestId, BorrowedFd<'_>, PollFlags)> {
+        self.0
+            .iter()
+            .flat_map(|entry| entry.watcher.files().into_iter().map(|(file, flags)| (entry.id, file, flags)))
+    }
+
+    /// A file of this watch is ready.
+    pub(crate) fn ready(&mut self, id: RequestId) {
+        for entry in self.0.iter_mut().filter(|entry| entry.id == id) {
+            entry.is_ready = true;
+        }
+    }
+
+    /// When to call [`Watches::look`] even if no file is ready.
+    pub(crate) fn wake_at(&self) -> Option<Instant> {
+        self.0.iter().filter_map(|entry| entry.watcher.wake_at()).min()
+    }
+
+    /// Looks where something is ready or due, and returns what is to be told.
+    pub(crate) fn look(&mut self) -> Vec<ToHost> {
+        let mut messages = Vec::new();
+        if self.0.is_empty() {
+            return messages;
+        }
+        let now = Instant::now();
+        self.0.retain_mut(|entry| {
+            let is_due = entry.watcher.wake_at().is_some_and(|at| at <= now);
+            if !std::mem::take(&mut entry.is_ready) && !is_due {
+                return true;
+            }
+            let id = entry.id;
+            match entry.watcher.look() {
+                Ok(Some(notice)) if entry.told.as_ref() != Some(&notice) => {
+                    entry.told = Some(notice.clone());
+                    messages.push(ToHost::Noticed { id, notice });
+                }
+                Ok(_) => {}
+                Err(reason) => {
+                    messages.push(ToHost::Ended { id, end: End::Failed { reason } });
+                    return false;
+                }
+            }
+            true
+        });
+        messages
+    }
+}
