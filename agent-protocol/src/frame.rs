@@ -12,7 +12,7 @@
 //! | 17 | 1 | the last round that the sender has seen of the other side |
 //! | 18 | 2 | length of the data |
 //! | 20 | 2 | check of the 20 bytes before, so that a length is only believed when it was not hit |
-//! | 22 | length | data |
+//! | 22 | length | data, every byte combined with [`VEIL`] |
 //! | | 4 | CRC-32 of everything before |
 //!
 //! Numbers are little-endian. The places of magic, version, session, length and both checks are the same in
@@ -36,6 +36,10 @@ pub(crate) const OVERHEAD: usize = HEADER + 4;
 
 /// Bytes of data in a frame, at most. With the overhead it is what a terminal hands out in one read, or less.
 pub(crate) const MAX_DATA: usize = 4096 - OVERHEAD;
+
+/// What data is combined with on the line. A frame that a shell reads in the agent's place must not hold a
+/// command line, nor a frame that was hit the greeting of a shell: with this, text is none any more.
+pub(crate) const VEIL: u8 = 0x80;
 
 /// What the bits of the flags mean.
 pub(crate) mod flag {

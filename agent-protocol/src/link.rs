@@ -265,6 +265,11 @@ impl Link {
         self.scanner.take_stray()
     }
 
+    /// The beginning of a frame whose rest has not come yet; or of none, when who wrote it is gone.
+    pub fn unfinished(&self) -> &[u8] {
+        self.scanner.unfinished()
+    }
+
     /// Bytes queued or not yet acknowledged. Callers read no more from their pipes when it is large.
     pub fn backlog(&self) -> usize {
         self.sender.backlog()

@@ -15,6 +15,10 @@ pub const CHUNK: usize = 16 << 10;
 /// Bytes of output that a request may send before it is granted more.
 pub const INITIAL_GRANT: u32 = 256 << 10;
 
+/// What is written into the port, as it is and in a line of its own, when the agent was killed. The driver
+/// would learn it from nothing but silence otherwise.
+pub const KILLED: &str = "The agent was killed.";
+
 /// From the driver to the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ToGuest {
@@ -163,12 +167,23 @@ pub enum Notice {
 }
 
 /// The state of a systemd unit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UnitState {
     /// Its `ActiveState`.
     pub active: String,
-    /// The type of the job that is queued for it or runs, such as `start`.
-    pub job: Option<String>,
+    /// A job of its own is queued or runs.
+    pub has_job: bool,
+    /// Jobs are queued or run, of whichever unit of its manager.
+    pub jobs: bool,
+    /// It is a service that does something once and is inactive afterwards: `Type=oneshot` without
+    /// `RemainAfterExit`.
+    pub once: bool,
+    /// Its last command has ended since the guest booted: `ExecMainExitTimestamp` is set.
+    pub has_run: bool,
+    /// Its `Result`; empty for what is no service.
+    pub result: String,
+    /// `ConditionResult`: when it was last to be started, it was not skipped.
+    pub conditions_met: bool,
 }
 
 /// A stream of a command.

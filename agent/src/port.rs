@@ -34,8 +34,7 @@ enum Files {
 
 impl Port {
     pub(crate) fn open() -> io::Result<Self> {
-        let terminal = isatty(rustix::stdio::stdin()).then(|| std::fs::read_link("/proc/self/fd/0"));
-        let terminal = terminal.transpose()?;
+        let terminal = terminal()?;
         let files = match &terminal {
             Some(path) => Files::Terminal(open_terminal(path)?),
             None => {
@@ -112,6 +111,11 @@ impl Port {
         }
         Ok(self.terminal)
     }
+}
+
+/// The path of the terminal that standard input is, if it is one.
+pub(crate) fn terminal() -> io::Result<Option<PathBuf>> {
+    isatty(rustix::stdio::stdin()).then(|| std::fs::read_link("/proc/self/fd/0")).transpose()
 }
 
 fn open_terminal(path: &std::path::Path) -> io::Result<OwnedFd> {

@@ -17,8 +17,10 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
+use agent_protocol::message::KILLED;
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::system::uname;
 
@@ -27,8 +29,8 @@ use crate::bash::{Bash, Running, STRICT, ours};
 /// Bytes for a command with its beginning. Longer ones get a new bash.
 const ROOM: usize = 4 << 10;
 
-/// What stands at the beginning of the blanks: what bash does when the agent has been killed.
-const UNUSED: &[u8] = b"exit 97 #";
+/// The command at the beginning of the blanks: what bash does when the agent is killed, and its gate with it.
+const UNUSED: &str = "exit 97 #";
 
 /// What bash reads before its command. A fresh one is zero seconds old, and has no `BASH_ENV`.
 const PREAMBLE: &[u8] = b"unset BASH_ENV; SECONDS=0";
@@ -65,6 +67,8 @@ pub(crate) struct Waiting {
     running: Running,
     /// What it reads before its command.
     gate: OwnedFd,
+    /// How the blanks begin.
+    unused: Vec<u8>,
     /// Its memory, and where the blanks are in it.
     blanks: Option<(File, u64)>,
     /// When to look for those: a process that has just been started is there before its arguments are.
@@ -168,18 +172,20 @@ impl Warm {
 impl Waiting {
     fn start(bash: &Bash) -> io::Result<Self> {
         let (theirs, gate) = pipe_with(PipeFlags::CLOEXEC)?;
-        let mut blanks = UNUSED.to_vec();
+        let unused = unused();
+        let mut blanks = unused.clone();
         blanks.resize(ROOM, b' ');
         let mut running = bash.start(&blanks, false, Some(("BASH_ENV", ours(&theirs))))?;
         running.process.lend(theirs);
-        Ok(Self { running, gate, blanks: None, look: Some(Instant::now() + REST), host: host() })
+        let look = Some(Instant::now() + REST);
+        Ok(Self { running, gate, unused, blanks: None, look, host: host() })
     }
 
     /// Looks for the blanks if it is time: done ahead, it is not waited for.
     fn look(&mut self) {
         if self.look.is_some_and(|at| at <= Instant::now()) {
             self.look = None;
-            self.blanks = look_for_blanks(&self.running).ok();
+            self.blanks = look_for_blanks(&self.running, &self.unused).ok();
         }
     }
 
@@ -188,7 +194,7 @@ impl Waiting {
         let mut room = text.to_vec();
         room.resize(ROOM, 0);
         let written = if self.host == host() {
-            let found = self.blanks.map_or_else(|| find_blanks(&self.running), Ok);
+            let found = self.blanks.map_or_else(|| find_blanks(&self.running, &self.unused), Ok);
             found.and_then(|(memory, at)| {
                 refuse_dying(&self.running)?;
                 memory.write_all_at(&room, at)
@@ -204,11 +210,20 @@ impl Waiting {
     }
 }
 
+/// What the blanks begin with. On a terminal it tells the driver, which would learn it from nothing else.
+fn unused() -> Vec<u8> {
+    let terminal = crate::port::terminal().ok().flatten();
+    let Some(path) = terminal.as_deref().and_then(Path::to_str).filter(|path| !path.contains('\'')) else {
+        return UNUSED.as_bytes().to_vec();
+    };
+    format!("[ ! -c '{path}' ] || printf '\\n{KILLED}\\n' >'{path}'; {UNUSED}").into_bytes()
+}
+
 /// The process's memory, and where in it the blanks are.
-fn find_blanks(running: &Running) -> io::Result<(File, u64)> {
+fn find_blanks(running: &Running, unused: &[u8]) -> io::Result<(File, u64)> {
     let mut tries = 0;
     loop {
-        match look_for_blanks(running) {
+        match look_for_blanks(running, unused) {
             Err(_) if tries < TRIES && running.process.status().is_none() => {
                 tries += 1;
                 std::thread::sleep(TRY_AGAIN);
@@ -218,15 +233,15 @@ fn find_blanks(running: &Running) -> io::Result<(File, u64)> {
     }
 }
 
-fn look_for_blanks(running: &Running) -> io::Result<(File, u64)> {
+fn look_for_blanks(running: &Running, unused: &[u8]) -> io::Result<(File, u64)> {
     let wrong = || io::Error::other("the arguments are not where they should be");
     // `arg_start`.
     let arguments = field(running, 48).ok_or_else(wrong)?;
     let folder = format!("/proc/{}", running.process.pid());
     let memory = File::options().read(true).write(true).open(format!("{folder}/mem"))?;
-    let mut found = vec![0; BEFORE.len() + UNUSED.len()];
+    let mut found = vec![0; BEFORE.len() + unused.len()];
     memory.read_exact_at(&mut found, arguments)?;
-    if found != [BEFORE, UNUSED].concat() {
+    if found != [BEFORE, unused].concat() {
         return Err(wrong());
     }
     Ok((memory, arguments + BEFORE.len() as u64))

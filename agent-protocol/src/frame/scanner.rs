@@ -90,6 +90,11 @@ impl Scanner {
         (self.start < self.bytes.len()).then_some(self.done)
     }
 
+    /// The bytes that are waiting for more.
+    pub(crate) fn unfinished(&self) -> &[u8] {
+        &self.bytes[self.start..]
+    }
+
     /// Takes the bytes that were no frames.
     pub(crate) fn take_stray(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.stray)

@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{Link, cost};
-use crate::frame::{Header, flag};
+use crate::frame::{Header, VEIL, flag};
 
 /// An acknowledgement is sent after frames of this cost ...
 const ACK_COST: usize = 12 << 10;
@@ -108,7 +108,7 @@ impl Receiver {
             return Err(TooLong);
         }
         self.expected = self.expected.wrapping_add(1);
-        self.partial.extend_from_slice(data);
+        self.partial.extend(data.iter().map(|byte| byte ^ VEIL));
         if !header.has(flag::MORE) {
             let message = std::mem::take(&mut self.partial);
             self.inbox_size += message.len() + MESSAGE;

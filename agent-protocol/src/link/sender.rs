@@ -3,7 +3,7 @@
 use std::{collections::VecDeque, time::Duration};
 
 use super::{Role, cost};
-use crate::frame::{Header, MAX_DATA, OVERHEAD, flag};
+use crate::frame::{Header, MAX_DATA, OVERHEAD, VEIL, flag};
 
 /// How long after the last sign of progress the other side is first asked; doubles with every question.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -86,7 +86,7 @@ impl Sender {
             let (data, after) = rest.split_at(rest.len().min(MAX_DATA));
             rest = after;
             self.backlog += data.len() + OVERHEAD;
-            self.queue.push_back(Piece { data: data.to_vec(), more: !rest.is_empty() });
+            self.queue.push_back(Piece { data: data.iter().map(|byte| byte ^ VEIL).collect(), more: !rest.is_empty() });
             if rest.is_empty() {
                 return;
             }

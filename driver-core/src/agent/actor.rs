@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use agent_protocol::message::{End, Notice, RequestId, Stream};
+use agent_protocol::message::{End, INITIAL_GRANT, KILLED, Notice, RequestId, Stream};
 use agent_protocol::{Link, Role, ToGuest, ToHost, VERSION};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
@@ -17,6 +17,13 @@ use crate::shell::GREETING;
 
 /// Bytes that are read at once.
 const READ: usize = 64 << 10;
+
+/// Bytes outside of the conversation that are passed on in all: a guest that floods its port must not flood
+/// the log.
+const HEARD: usize = 1 << 20;
+
+/// Bytes of text in a row, at least, that are no accident among the remains of frames.
+const WORD: usize = 4;
 
 /// Is given what is no part of the conversation.
 pub(super) type Listener = Box<dyn Fn(&[u8]) + Send>;
@@ -48,6 +55,15 @@ pub(super) enum Answer {
     Ended(Result<End, String>),
 }
 
+/// A request under way.
+struct Asked {
+    asker: Asker,
+    /// Bytes of output that it may still send.
+    granted: u64,
+    /// Bytes of input that it was sent and has not taken.
+    poured: u64,
+}
+
 pub(super) struct Actor {
     reader: ReadHalf<Box<dyn GuestStream>>,
     writer: WriteHalf<Box<dyn GuestStream>>,
@@ -56,9 +72,11 @@ pub(super) struct Actor {
     state: watch::Sender<State>,
     returned: Arc<Mutex<Option<Box<dyn GuestStream>>>>,
     heard: Listener,
-    requests: HashMap<RequestId, Asker>,
+    requests: HashMap<RequestId, Asked>,
     /// The last stray bytes: where the greeting of a shell shows that the guest has rebooted.
     stray: Vec<u8>,
+    /// Bytes that may still be passed on.
+    hearing: usize,
 }
 
 impl Asker {
@@ -68,6 +86,22 @@ impl Asker {
             Self::Command(answers) => drop(answers.send(answer)),
             Self::Watch(latest) => drop(latest.send(Some(answer))),
         }
+    }
+}
+
+impl Asked {
+    /// Keeps the books, so that an agent that does not cannot fill our memory. An error when it does not.
+    fn settle(&mut self, answer: &Answer) -> Result<(), String> {
+        let (left, bytes) = match answer {
+            Answer::Stdout(bytes) | Answer::Stderr(bytes) => (&mut self.granted, bytes.len() as u64),
+            Answer::Taken(bytes) => (&mut self.poured, u64::from(*bytes)),
+            Answer::Noticed(_) | Answer::Ended(_) => return Ok(()),
+        };
+        if bytes == 0 || bytes > *left {
+            return Err(format!("talks nonsense (it tells of {bytes} bytes where {left} are due)"));
+        }
+        *left -= bytes;
+        Ok(())
     }
 }
 
@@ -84,8 +118,18 @@ impl Actor {
         let session = u32::try_from(random >> 32).unwrap_or_default();
         let mut link = Link::new(Role::Host, session);
         link.send(&encode(&ToGuest::Hello { version: VERSION }));
-        let (requests, stray) = (HashMap::new(), Vec::new());
-        Self { reader, writer, link, began: Instant::now(), state, returned, heard, requests, stray }
+        Self {
+            reader,
+            writer,
+            link,
+            began: Instant::now(),
+            state,
+            returned,
+            heard,
+            requests: HashMap::new(),
+            stray: Vec::new(),
+            hearing: HEARD,
+        }
     }
 
     /// Serves until the agent is gone or nobody asks any more. Then returns the stream, with what a shell
@@ -95,11 +139,14 @@ impl Actor {
         let mut buffer = vec![0; READ];
         let problem = loop {
             let now = self.began.elapsed();
-            unsent.extend(self.link.outgoing(now));
+            if unsent.is_empty() {
+                unsent = self.link.outgoing(now);
+            }
             if let Some(broken) = self.link.broken() {
                 break broken.to_string();
             }
-            let wake = self.link.wake_at().map(|at| self.began + at);
+            // What the link has to say cannot be said before the port has taken what it said before.
+            let wake = self.link.wake_at().filter(|_| unsent.is_empty()).map(|at| self.began + at);
             tokio::select! {
                 read = self.reader.read(&mut buffer) => match read {
                     Ok(count @ 1..) => {
@@ -107,8 +154,8 @@ impl Actor {
                         if let Err(problem) = self.take_messages() {
                             break problem;
                         }
-                        if self.greeted() {
-                            break "is gone, because the guest rebooted".to_owned();
+                        if let Some(problem) = self.hear() {
+                            break problem.to_owned();
                         }
                     }
                     Ok(0) => break "was closed by the guest".to_owned(),
@@ -130,19 +177,28 @@ impl Actor {
         let stream: Box<dyn GuestStream> = Box::new(tokio::io::join(read.chain(self.reader), self.writer));
         *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
         self.state.send_replace(State::Gone(problem.clone()));
-        for (_, asker) in self.requests.drain() {
-            asker.tell(Answer::Ended(Err(problem.clone())));
+        for (_, asked) in self.requests.drain() {
+            asked.asker.tell(Answer::Ended(Err(problem.clone())));
         }
     }
 
     fn take_order(&mut self, order: Order) {
-        if let (ToGuest::Run { id, .. } | ToGuest::Watch { id, .. }, Some(asker)) =
-            (&order.message, order.answers)
-        {
-            self.requests.insert(*id, asker);
-        }
-        if let ToGuest::Cancel { id } = &order.message {
-            self.requests.remove(id);
+        match (&order.message, order.answers) {
+            (ToGuest::Run { id, .. } | ToGuest::Watch { id, .. }, Some(asker)) => {
+                self.requests.insert(*id, Asked { asker, granted: INITIAL_GRANT.into(), poured: 0 });
+            }
+            (ToGuest::Grant { id, bytes }, _) => {
+                if let Some(asked) = self.requests.get_mut(id) {
+                    asked.granted += u64::from(*bytes);
+                }
+            }
+            (ToGuest::Input { id, bytes }, _) => {
+                if let Some(asked) = self.requests.get_mut(id) {
+                    asked.poured += bytes.len() as u64;
+                }
+            }
+            (ToGuest::Cancel { id }, _) => drop(self.requests.remove(id)),
+            _ => {}
         }
         self.link.send(&encode(&order.message));
     }
@@ -164,10 +220,11 @@ impl Actor {
                 ToHost::Noticed { id, notice } => (id, Answer::Noticed(notice)),
                 ToHost::Ended { id, end } => (id, Answer::Ended(Ok(end))),
             };
+            // A request that was given up has nobody to be told.
+            let Some(asked) = self.requests.get_mut(&id) else { continue };
+            asked.settle(&answer)?;
             let over = matches!(answer, Answer::Ended(_));
-            if let Some(asker) = self.requests.get(&id) {
-                asker.tell(answer);
-            }
+            asked.asker.tell(answer);
             if over {
                 self.requests.remove(&id);
             }
@@ -175,21 +232,47 @@ impl Actor {
         Ok(())
     }
 
-    /// Passes stray bytes on; says whether a shell has greeted among them.
-    fn greeted(&mut self) -> bool {
+    /// Passes stray bytes on. Says so when they tell that the agent is gone: somebody greets, or the bash
+    /// that was to run its next command says so.
+    fn hear(&mut self) -> Option<&'static str> {
         let stray = self.link.stray();
-        if stray.is_empty() {
-            return false;
-        }
         self.stray.extend_from_slice(&stray);
-        if memmem::find(&self.stray, GREETING.as_bytes()).is_some() {
-            return true;
+        // A frame that the agent was in the middle of stays unfinished, and takes what comes next for its
+        // own. Frames hold no such words, see `agent_protocol`.
+        let unfinished = self.link.unfinished();
+        let says = |words: &str| {
+            let words = words.as_bytes();
+            memmem::find(&self.stray, words).or_else(|| memmem::find(unfinished, words)).is_some()
+        };
+        let problem = if says(GREETING) {
+            Some("is gone, because the guest rebooted or started its shell anew")
+        } else if says(KILLED) {
+            Some("is gone, because somebody in the guest killed the agent")
+        } else {
+            None
+        };
+        if problem.is_some() {
+            self.stray.extend_from_slice(unfinished);
+            return problem;
         }
-        (self.heard)(&stray);
+        let told = readable(&stray, self.hearing);
+        if !told.is_empty() {
+            self.hearing -= told.len();
+            (self.heard)(&told);
+        }
         let old = self.stray.len().saturating_sub(GREETING.len());
         self.stray.drain(..old);
-        false
+        None
     }
+}
+
+/// What of stray bytes is worth telling, at most `most` bytes: no remains of frames.
+fn readable(stray: &[u8], most: usize) -> Vec<u8> {
+    let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');
+    let runs = stray.split(|byte| !is_text(byte)).filter(|run| run.len() >= WORD);
+    let mut told = runs.collect::<Vec<_>>().join(&b' ');
+    told.truncate(most);
+    told
 }
 
 async fn sleep_until(moment: Option<Instant>) {
