@@ -1,7 +1,13 @@
 //! What the driver wants to know about as soon as it changes. Each kind has a [`Watcher`]; none of them
 //! starts a process, and none of them may wait: there is one thread.
 
+mod file;
+mod listeners;
+mod mounts;
+mod pace;
+mod port;
 mod process;
+mod socket;
 
 use std::fmt::Debug;
 use std::os::fd::BorrowedFd;
@@ -48,8 +54,11 @@ impl Watches {
             return Err(format!("the agent has {LIMIT} watches already"));
         }
         let watcher: Box<dyn Watcher> = match watch {
+            Watch::File { path } => Box::new(file::File::new(path)?),
+            Watch::Port { address, port } => Box::new(port::Port::new(address, *port)?),
+            Watch::UnixSocket { path, datagram } => Box::new(socket::UnixSocket::new(path, *datagram)?),
             Watch::Process { pid } => Box::new(process::Process::new(*pid)?),
-            _ => return Err("the agent cannot watch this".to_owned()),
+            Watch::Unit { .. } => return Err("the agent cannot watch units".to_owned()),
         };
         self.0.push(Entry { id, watcher, is_ready: true, told: None });
         Ok(())

@@ -1,9 +1,20 @@
 //! What the agent tells by itself.
 
+use std::fs;
+use std::net::{Ipv6Addr, TcpListener};
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::{UnixDatagram, UnixListener};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
 use agent_protocol::ToGuest;
-use agent_protocol::message::{End, Notice, Watch};
+use agent_protocol::message::{End, Notice, RequestId, Watch};
 
 use crate::host::{Host, command};
+
+const THERE: Notice = Notice::There(true);
+const AWAY: Notice = Notice::There(false);
 
 #[test]
 fn the_end_of_a_process_is_noticed() {
@@ -12,12 +23,12 @@ fn the_end_of_a_process_is_noticed() {
     host.until("the command has started", |host| !host.so_far(id).stdout.is_empty());
     let pid = host.so_far(id).text().trim().parse().unwrap();
     let watch = host.watch(Watch::Process { pid });
-    host.noticed(watch, &Notice::There(true));
+    host.noticed(watch, &THERE);
     host.send(&ToGuest::Cancel { id });
-    host.noticed(watch, &Notice::There(false));
-    assert_eq!(host.so_far(watch).notices, [Notice::There(true), Notice::There(false)]);
+    host.noticed(watch, &AWAY);
+    assert_eq!(host.so_far(watch).notices, [THERE, AWAY]);
     let again = host.watch(Watch::Process { pid });
-    host.noticed(again, &Notice::There(false));
+    host.noticed(again, &AWAY);
 }
 
 #[test]
@@ -26,4 +37,163 @@ fn what_cannot_be_watched_ends_at_once() {
     let watch = host.watch(Watch::Process { pid: 0 });
     let outcome = host.outcome(watch);
     assert!(matches!(outcome.end, Some(End::Failed { .. })) && outcome.notices.is_empty(), "{outcome:?}");
+}
+
+fn file(path: &Path) -> Watch {
+    Watch::File { path: path.as_os_str().as_bytes().to_vec() }
+}
+
+/// Waits for the next notice, which must come too soon for a look once a second.
+fn soon(host: &mut Host, id: RequestId, notice: &Notice) {
+    let began = Instant::now();
+    host.noticed(id, notice);
+    assert!(began.elapsed() < Duration::from_millis(700), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_file_is_noticed_with_the_folders_on_its_way() {
+    let mut host = Host::new();
+    let root = fs::canonicalize(host.folder.path()).unwrap();
+    let path = root.join("a/b/../c/file");
+    let watch = host.watch(file(&path));
+    host.noticed(watch, &AWAY);
+    fs::create_dir_all(root.join("a/b")).unwrap();
+    fs::create_dir_all(root.join("a/c")).unwrap();
+    fs::write(root.join("a/c/other"), "").unwrap();
+    fs::write(root.join("a/c/file"), "").unwrap();
+    soon(&mut host, watch, &THERE);
+    fs::rename(root.join("a/c/file"), root.join("a/c/away")).unwrap();
+    soon(&mut host, watch, &AWAY);
+    fs::remove_dir_all(root.join("a")).unwrap();
+    fs::create_dir_all(root.join("new/c")).unwrap();
+    fs::create_dir_all(root.join("new/b")).unwrap();
+    fs::write(root.join("new/c/file"), "").unwrap();
+    fs::rename(root.join("new"), root.join("a")).unwrap();
+    soon(&mut host, watch, &THERE);
+    // The folder that has it is not touched by this, so it may take a second.
+    fs::rename(root.join("a"), root.join("gone")).unwrap();
+    host.noticed(watch, &AWAY);
+}
+
+#[test]
+fn a_file_is_noticed_behind_links() {
+    let mut host = Host::new();
+    let root = fs::canonicalize(host.folder.path()).unwrap();
+    fs::create_dir_all(root.join("real/deep")).unwrap();
+    symlink(root.join("real"), root.join("absolute")).unwrap();
+    symlink("../../real/last", root.join("real/deep/relative")).unwrap();
+    symlink("loop", root.join("loop")).unwrap();
+    let watch = host.watch(file(&root.join("absolute/deep/relative")));
+    let endless = host.watch(file(&root.join("loop")));
+    host.noticed(watch, &AWAY);
+    host.noticed(endless, &AWAY);
+    symlink("target", root.join("real/last")).unwrap();
+    fs::write(root.join("real/target"), "").unwrap();
+    soon(&mut host, watch, &THERE);
+    fs::remove_file(root.join("real/target")).unwrap();
+    soon(&mut host, watch, &AWAY);
+    let outcome = host.so_far(endless);
+    assert!(outcome.notices == [AWAY] && outcome.end.is_none());
+}
+
+#[test]
+fn a_file_is_where_the_kernel_says_nothing_of_it() {
+    let mut host = Host::new();
+    let id = host.start(command("echo $$; exec sleep 600"));
+    host.until("the command has started", |host| !host.so_far(id).stdout.is_empty());
+    let pid = host.so_far(id).text().trim().to_owned();
+    let watch = host.watch(file(&Path::new("/proc").join(pid)));
+    host.noticed(watch, &THERE);
+    host.send(&ToGuest::Cancel { id });
+    soon(&mut host, watch, &AWAY);
+}
+
+#[test]
+fn a_path_has_to_be_absolute() {
+    let mut host = Host::new();
+    let watch = host.watch(file(Path::new("file")));
+    assert!(matches!(host.outcome(watch).end, Some(End::Failed { .. })));
+}
+
+#[test]
+fn a_port_is_noticed_on_each_way_to_it() {
+    let mut host = Host::new();
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut watch = |address: &str| {
+        let watch = host.watch(Watch::Port { address: address.to_owned(), port });
+        host.noticed(watch, &AWAY);
+        watch
+    };
+    let (by_name, by_address, elsewhere) = (watch("localhost"), watch("127.0.0.1"), watch("127.0.0.2"));
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    soon(&mut host, by_name, &THERE);
+    soon(&mut host, by_address, &THERE);
+    assert_eq!(host.so_far(elsewhere).notices, [AWAY], "nobody listens on that address");
+    drop(listener);
+    soon(&mut host, by_name, &AWAY);
+    soon(&mut host, by_address, &AWAY);
+    let all = TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).unwrap();
+    for watch in [by_name, by_address, elsewhere] {
+        soon(&mut host, watch, &THERE);
+    }
+    drop(all);
+    for watch in [by_name, by_address, elsewhere] {
+        soon(&mut host, watch, &AWAY);
+    }
+}
+
+#[test]
+fn a_listener_is_not_bothered_while_its_end_is_awaited() {
+    let mut host = Host::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let watch = host.watch(Watch::Port { address: "127.0.0.1".to_owned(), port });
+    host.noticed(watch, &THERE);
+    // Time for many looks: another watch takes some.
+    let clock = host.run("sleep 2");
+    assert_eq!(clock.status(), 0);
+    listener.set_nonblocking(true).unwrap();
+    let connections = std::iter::from_fn(|| listener.accept().ok()).count();
+    assert_eq!(connections, 1);
+    drop(listener);
+    soon(&mut host, watch, &AWAY);
+}
+
+#[test]
+fn a_name_that_would_have_to_be_asked_for_is_not_watched() {
+    let mut host = Host::new();
+    let watch = host.watch(Watch::Port { address: "nobody.invalid".to_owned(), port: 1 });
+    assert!(matches!(host.outcome(watch).end, Some(End::Failed { .. })));
+}
+
+#[test]
+fn a_unix_socket_is_noticed_when_somebody_listens() {
+    let mut host = Host::new();
+    let root = host.folder.path().to_owned();
+    let mut watch = |name: &str, datagram| {
+        let path = root.join(name).as_os_str().as_bytes().to_vec();
+        let watch = host.watch(Watch::UnixSocket { path, datagram });
+        host.noticed(watch, &AWAY);
+        watch
+    };
+    let (stream, datagram) = (watch("stream", false), watch("datagram", true));
+    let wrong = watch("datagram", false);
+    let _listener = UnixListener::bind(root.join("stream")).unwrap();
+    let _receiver = UnixDatagram::bind(root.join("datagram")).unwrap();
+    soon(&mut host, stream, &THERE);
+    soon(&mut host, datagram, &THERE);
+    assert_eq!(host.so_far(wrong).notices, [AWAY], "datagrams are no stream");
+}
+
+#[test]
+fn a_watch_ends_when_it_is_cancelled() {
+    let mut host = Host::new();
+    let path = fs::canonicalize(host.folder.path()).unwrap().join("file");
+    let (watch, other) = (host.watch(file(&path)), host.watch(file(&path)));
+    host.noticed(watch, &AWAY);
+    host.noticed(other, &AWAY);
+    host.send(&ToGuest::Cancel { id: watch });
+    fs::write(&path, "").unwrap();
+    host.noticed(other, &THERE);
+    assert_eq!(host.so_far(watch).notices, [AWAY]);
 }
