@@ -18,6 +18,7 @@ mod process;
 mod request;
 mod server;
 mod spawn;
+mod systemd;
 mod warm;
 mod watch;
 

@@ -8,6 +8,7 @@ mod pace;
 mod port;
 mod process;
 mod socket;
+mod unit;
 
 use std::fmt::Debug;
 use std::os::fd::BorrowedFd;
@@ -58,7 +59,7 @@ impl Watches {
             Watch::Port { address, port } => Box::new(port::Port::new(address, *port)?),
             Watch::UnixSocket { path, datagram } => Box::new(socket::UnixSocket::new(path, *datagram)?),
             Watch::Process { pid } => Box::new(process::Process::new(*pid)?),
-            Watch::Unit { .. } => return Err("the agent cannot watch units".to_owned()),
+            Watch::Unit { name, user } => Box::new(unit::Unit::new(name, user.as_deref())?),
         };
         self.0.push(Entry { id, watcher, is_ready: true, told: None });
         Ok(())

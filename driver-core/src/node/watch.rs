@@ -1,5 +1,8 @@
 //! Waits for what the guest tells by itself. Where it cannot, the caller looks by a command.
 
+use std::ops::ControlFlow;
+use std::time::Duration;
+
 use agent_protocol::message::{Notice, Watch};
 
 use super::Node;
@@ -7,6 +10,7 @@ use crate::agent::Told;
 use crate::channel::Channel;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
+use crate::wait::within;
 
 impl Node {
     /// Waits until `judge` makes something of what the guest tells about `watch`. `None` when it tells
@@ -18,24 +22,39 @@ impl Node {
         deadline: Deadline,
         mut judge: impl FnMut(Notice) -> Result<Option<T>, DriverError>,
     ) -> Result<Option<T>, DriverError> {
+        let judge = |notice| Ok(judge(notice)?.map_or(ControlFlow::Continue(None), ControlFlow::Break));
+        self.noticed_in_time(watch, deadline, judge).await
+    }
+
+    /// [`Node::noticed`] with a `judge` that can say after what time it wants to judge the same again, if
+    /// nothing has changed by then.
+    pub(super) async fn noticed_in_time<T>(
+        &self,
+        watch: Watch,
+        deadline: Deadline,
+        mut judge: impl FnMut(Notice) -> Result<ControlFlow<T, Option<Duration>>, DriverError>,
+    ) -> Result<Option<T>, DriverError> {
         let running = self.connected().await?;
         let channel = running.line.channel();
         let Channel::Agent(agent) = &*channel else { return Ok(None) };
         let during = format!("watching {watch:?}");
         let told = async {
             let mut notices = agent.watch(watch, deadline)?;
+            let (mut latest, mut pause) = (None, Duration::MAX);
             loop {
-                match notices.next().await? {
-                    Told::Notice(notice) => {
-                        if let Some(found) = judge(notice)? {
-                            return Ok(Some(found));
-                        }
-                    }
-                    Told::Nothing(reason) => {
+                match within(Deadline::after(pause), notices.next()).await.transpose()? {
+                    Some(Told::Notice(notice)) => latest = Some(notice),
+                    Some(Told::Nothing(reason)) => {
                         tracing::debug!(machine = self.name(), reason, "no notices");
                         return Ok(None);
                     }
-                    Told::Late => return Ok(None),
+                    Some(Told::Late) => return Ok(None),
+                    None => {}
+                }
+                let Some(notice) = latest.clone() else { continue };
+                match judge(notice)? {
+                    ControlFlow::Break(found) => return Ok(Some(found)),
+                    ControlFlow::Continue(again) => pause = again.unwrap_or(Duration::MAX),
                 }
             }
         };

@@ -69,10 +69,15 @@ pub(super) static TABLE: &[Verb] = &[
     verb!(Machine systemctl(q: Text, user: MaybeText = "null") -> StatusAndText,
         "Runs systemctl with the given arguments, for the manager of `user` if one is named.",
         |call, args| call.node()?.systemctl(&args.q, args.user.as_deref())),
-    verb!(Machine wait_for_unit(unit: Text, user: MaybeText = "null", timeout: Duration = "900") -> Nothing,
-        "Waits until a systemd unit is active. Fails at once when it has failed, or is inactive with no job \
-         pending.",
-        |call, args| call.node()?.wait_for_unit(&args.unit, args.user.as_deref(), args.timeout.0)),
+    verb!(Machine wait_for_unit(
+            unit: Text, user: MaybeText = "null", timeout: Duration = "900", grace: Duration = "5"
+        ) -> Nothing,
+        "Waits until a systemd unit is active, or a oneshot service has run. Fails at once when it has failed, \
+         and when it has been inactive with no job pending for `grace`.",
+        |call, args| {
+            let (timeout, grace) = (args.timeout.0, args.grace.0);
+            call.node()?.wait_for_unit_with_grace(&args.unit, args.user.as_deref(), timeout, grace)
+        }),
     verb!(Machine get_unit_info(unit: Text, user: MaybeText = "null") -> Map,
         "All properties of a systemd unit.",
         |call, args| call.node()?.get_unit_info(&args.unit, args.user.as_deref())),

@@ -158,7 +158,7 @@ async fn units_are_waited_for_and_asked_about() {
     );
     state("inactive").unwrap();
     assert_eq!(
-        message(stage.call("wait_for_unit", json!({"unit": "nginx"})).await),
+        message(stage.call("wait_for_unit", json!({"unit": "nginx", "grace": 0})).await),
         "unit \"nginx\" is inactive and there are no pending jobs"
     );
     assert_eq!(

@@ -20,7 +20,7 @@ server.wait_until_succeeds("true", 5)
 assert machine is server and machines == [server] and repr(server) == "<QemuMachine 'server'>"
 assert server.booted and server.connected and server.state_dir.is_dir() and {server: 1}[machine] == 1
 signature = inspect.signature(server.wait_for_unit)
-assert list(signature.parameters) == ["unit", "user", "timeout"], signature
+assert list(signature.parameters) == ["unit", "user", "timeout", "grace"], signature
 assert signature.parameters["timeout"].default == 900
 assert "must succeed" in inspect.getdoc(server.succeed)
 def annotated(m: Machine, q: QemuMachine, b: BaseMachine) -> None: ...

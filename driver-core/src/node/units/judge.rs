@@ -1,0 +1,155 @@
+//! What a wait concludes from the state of a unit, whoever has told it.
+
+use std::ops::ControlFlow;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use agent_protocol::message::UnitState;
+use tokio::time::Instant;
+
+use crate::error::DriverError;
+
+/// What is concluded: the end of the wait, or after what time to judge again if nothing changes.
+pub(super) type Verdict = ControlFlow<Reached, Option<Duration>>;
+
+/// How a wait for a unit comes to its good end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// It is active.
+    Active,
+    /// It has done what it does once, and is inactive again.
+    HasRun,
+}
+
+/// The judge of one wait.
+#[derive(Debug)]
+pub(super) struct Judge {
+    unit: String,
+    grace: Duration,
+    idle: Mutex<Idle>,
+}
+
+/// How long the unit has been inactive with no job pending. Times in which jobs of other units are pending
+/// are left out, but end nothing: some unit that is started again and again must not make the wait endless.
+#[derive(Debug, Default)]
+struct Idle {
+    before: Duration,
+    since: Option<Instant>,
+}
+
+impl Judge {
+    pub(super) fn new(unit: &str, grace: Duration) -> Self {
+        Self { unit: unit.to_owned(), grace, idle: Mutex::default() }
+    }
+
+    /// # Errors
+    /// [`DriverError::Assertion`], with NixOS's words, when the unit will not become active.
+    pub(super) fn judge(&self, state: &UnitState) -> Result<Verdict, DriverError> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.active.as_str() {
+            "active" => return Ok(Verdict::Break(Reached::Active)),
+            "failed" => return Err(self.failure("reached state \"failed\"")),
+            "inactive" if !state.has_job => {}
+            _ => {
+                *idle = Idle::default();
+                return Ok(Verdict::Continue(None));
+            }
+        }
+        if has_run(state) {
+            return Ok(Verdict::Break(Reached::HasRun));
+        }
+        let now = Instant::now();
+        if state.jobs {
+            if let Some(since) = idle.since.take() {
+                idle.before += now - since;
+            }
+            return Ok(Verdict::Continue(None));
+        }
+        let spent = idle.before + (now - *idle.since.get_or_insert(now));
+        match self.grace.checked_sub(spent).filter(|left| !left.is_zero()) {
+            Some(left) => Ok(Verdict::Continue(Some(left))),
+            None => Err(self.failure("is inactive and there are no pending jobs")),
+        }
+    }
+
+    fn failure(&self, what: &str) -> DriverError {
+        DriverError::assertion(format!("unit \"{}\" {what}", self.unit))
+    }
+}
+
+/// Whether a unit that is inactive has done its work: it is of the kind that does something once, and its
+/// last start was not skipped, ran to its end and succeeded. What never ran is not done.
+fn has_run(state: &UnitState) -> bool {
+    state.once && state.has_run && state.conditions_met && state.result == "success"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(active: &str) -> UnitState {
+        UnitState { active: active.to_owned(), conditions_met: true, ..UnitState::default() }
+    }
+
+    fn ran() -> UnitState {
+        UnitState { once: true, has_run: true, result: "success".to_owned(), ..state("inactive") }
+    }
+
+    const IDLE: &str = "unit \"x\" is inactive and there are no pending jobs";
+
+    #[tokio::test(start_paused = true)]
+    async fn a_unit_may_be_inactive_for_a_moment_before_it_is_queued() {
+        let judge = Judge::new("x", Duration::from_secs(5));
+        let idle = state("inactive");
+        assert_eq!(judge.judge(&idle).unwrap(), Verdict::Continue(Some(Duration::from_secs(5))));
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert_eq!(judge.judge(&idle).unwrap(), Verdict::Continue(Some(Duration::from_secs(1))));
+        // Its own job: the time begins anew.
+        let queued = UnitState { has_job: true, jobs: true, ..idle.clone() };
+        assert_eq!(judge.judge(&queued).unwrap(), Verdict::Continue(None));
+        assert_eq!(judge.judge(&idle).unwrap(), Verdict::Continue(Some(Duration::from_secs(5))));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!(judge.judge(&idle).unwrap_err().to_string(), IDLE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn jobs_of_other_units_stop_the_clock_and_do_not_turn_it_back() {
+        let judge = Judge::new("x", Duration::from_secs(5));
+        let (idle, busy) = (state("inactive"), UnitState { jobs: true, ..state("inactive") });
+        for _ in 0..4 {
+            assert!(judge.judge(&idle).is_ok());
+            tokio::time::advance(Duration::from_secs(1)).await;
+            assert_eq!(judge.judge(&busy).unwrap(), Verdict::Continue(None));
+            tokio::time::advance(Duration::from_secs(60)).await;
+        }
+        assert_eq!(judge.judge(&idle).unwrap(), Verdict::Continue(Some(Duration::from_secs(1))));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert_eq!(judge.judge(&idle).unwrap_err().to_string(), IDLE);
+    }
+
+    #[tokio::test]
+    async fn a_unit_is_done_when_it_is_active_or_has_run() {
+        let judge = Judge::new("x", Duration::ZERO);
+        assert_eq!(judge.judge(&state("active")).unwrap(), Verdict::Break(Reached::Active));
+        assert_eq!(judge.judge(&state("activating")).unwrap(), Verdict::Continue(None));
+        assert_eq!(judge.judge(&ran()).unwrap(), Verdict::Break(Reached::HasRun));
+        let failure = judge.judge(&state("failed")).unwrap_err();
+        assert_eq!(failure.to_string(), "unit \"x\" reached state \"failed\"");
+    }
+
+    #[tokio::test]
+    async fn what_never_ran_or_did_not_succeed_is_not_done() {
+        for not_done in [
+            UnitState { has_run: false, ..ran() },
+            UnitState { conditions_met: false, ..ran() },
+            UnitState { result: "exit-code".to_owned(), ..ran() },
+            UnitState { once: false, ..ran() },
+        ] {
+            let judge = Judge::new("x", Duration::ZERO);
+            assert_eq!(judge.judge(&not_done).unwrap_err().to_string(), IDLE, "{not_done:?}");
+        }
+        // It is about to run again.
+        let queued = UnitState { has_job: true, ..ran() };
+        assert_eq!(Judge::new("x", Duration::ZERO).judge(&queued).unwrap(), Verdict::Continue(None));
+    }
+}
