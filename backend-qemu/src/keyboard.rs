@@ -1,4 +1,6 @@
-//! Keys, by QMP's `input-send-event`.
+//! Keys, by QMP's `input-send-event`, each when the guest has taken the one before.
+
+mod intake;
 
 use std::time::Duration;
 
@@ -10,21 +12,44 @@ use qapi_spec::Enum as _;
 use crate::config::suggest;
 use crate::machine::QemuMachine;
 
+pub(crate) use intake::Intake;
+
 #[async_trait]
 impl Keyboard for QemuMachine {
     async fn press(&self, chord: &[Key], hold: Duration, within: Deadline) -> Result<(), DriverError> {
         let keys = chord.iter().map(key_value).collect::<Result<Vec<_>, _>>()?;
-        self.execute(events(keys.iter(), true), "press keys", within).await?;
-        tokio::time::sleep(hold).await;
-        self.execute(events(keys.iter().rev(), false), "release keys", within).await?;
+        let intake = self.intake().turn(self.control()).await;
+        if hold.is_zero() {
+            // In one go, so that a busy host cannot make a repeated key of it.
+            let all = events(&keys, true).into_iter().chain(events(&keys, false)).collect();
+            self.send_keys(all, "press keys", within).await?;
+        } else {
+            self.send_keys(events(&keys, true), "press keys", within).await?;
+            tokio::time::sleep(hold).await;
+            self.send_keys(events(&keys, false), "release keys", within).await?;
+        }
+        intake.finish(within).await;
         Ok(())
     }
 }
 
-/// One command for all keys: QEMU takes it as a whole or not at all.
-fn events<'a>(keys: impl Iterator<Item = &'a KeyValue>, down: bool) -> input_send_event {
-    let events = keys.map(|key| InputEvent::key(InputKeyEvent { down, key: key.clone() }.into())).collect();
-    input_send_event { device: None, head: None, events }
+impl QemuMachine {
+    /// Sends all events as one command: QEMU takes it as a whole or not at all.
+    async fn send_keys(
+        &self,
+        events: Vec<InputEvent>,
+        operation: &'static str,
+        within: Deadline,
+    ) -> Result<(), DriverError> {
+        self.execute(input_send_event { device: None, head: None, events }, operation, within).await?;
+        Ok(())
+    }
+}
+
+/// The keys go down in their order, and up in reverse.
+fn events(keys: &[KeyValue], down: bool) -> Vec<InputEvent> {
+    let event = |key: &KeyValue| InputEvent::key(InputKeyEvent { down, key: key.clone() }.into());
+    if down { keys.iter().map(event).collect() } else { keys.iter().rev().map(event).collect() }
 }
 
 fn key_value(key: &Key) -> Result<KeyValue, DriverError> {
@@ -54,12 +79,12 @@ mod tests {
         let key = |down, kind, data| json!({"type": "key", "data": {"down": down, "key": {"type": kind, "data": data}}});
         let (ctrl, enter) = (json!("ctrl"), json!(0x1c));
         assert_eq!(
-            serde_json::to_value(events(keys.iter(), true)).unwrap(),
-            json!({"events": [key(true, "qcode", ctrl.clone()), key(true, "number", enter.clone())]})
+            serde_json::to_value(events(&keys, true)).unwrap(),
+            json!([key(true, "qcode", ctrl.clone()), key(true, "number", enter.clone())])
         );
         assert_eq!(
-            serde_json::to_value(events(keys.iter().rev(), false)).unwrap(),
-            json!({"events": [key(false, "number", enter), key(false, "qcode", ctrl)]})
+            serde_json::to_value(events(&keys, false)).unwrap(),
+            json!([key(false, "number", enter), key(false, "qcode", ctrl)])
         );
     }
 

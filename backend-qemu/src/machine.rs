@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::console::Console;
 use crate::control::{Control, ControlError, Event};
 use crate::exit::{self, Farewell};
+use crate::keyboard::Intake;
 use crate::process::{Group, Process};
 
 /// How long QEMU, and a start script around it, may take to end after it was told to.
@@ -32,6 +33,7 @@ pub(crate) struct QemuMachine {
     process: Process,
     console: Mutex<Option<Console>>,
     shell: Mutex<Option<UnixStream>>,
+    intake: Intake,
     exit: watch::Receiver<Option<Exit>>,
     ours: Arc<AtomicBool>,
 }
@@ -61,16 +63,27 @@ impl QemuMachine {
             events,
             ours: Arc::clone(&ours),
             start_script,
-            log,
+            log: Arc::clone(&log),
         };
         tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
         let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
-        Self { name, state_dir, control, process, console, shell, exit, ours }
+        let intake = Intake::new(log);
+        Self { name, state_dir, control, process, console, shell, intake, exit, ours }
     }
 
     /// The machine's own directory.
     pub(crate) fn state_dir(&self) -> &Path {
         &self.state_dir
+    }
+
+    /// What the guest has taken of the keys.
+    pub(crate) fn intake(&self) -> &Intake {
+        &self.intake
+    }
+
+    /// The control channel.
+    pub(crate) fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Runs a QMP command; `operation` is a verb for the messages.

@@ -128,7 +128,8 @@ pub trait Screen: Send + Sync {
 /// Facet: keys pressed for the guest.
 #[async_trait]
 pub trait Keyboard: Send + Sync {
-    /// Presses the keys in order, holds them for `hold`, and releases them in reverse order.
+    /// Presses the keys in order, holds them for `hold`, and releases them in reverse order. Returns when the
+    /// guest has taken them, where that can be known, or after a while if it takes none.
     async fn press(&self, chord: &[Key], hold: Duration, within: Deadline) -> Result<(), DriverError>;
 }
 

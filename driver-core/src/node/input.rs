@@ -9,8 +9,10 @@ use crate::event::{Event, FileKind};
 use crate::keys::{parse_keys, translate};
 use crate::text::python_repr;
 
-/// How long a key is held: long enough for a guest that looks once a frame.
+/// How long a chord is held: long enough for a guest that looks once a frame.
 const HOLD: Duration = Duration::from_millis(10);
+/// How long the keys of a text are held. A key that is held on a busy host may repeat.
+const TAP: Duration = Duration::ZERO;
 
 impl Node {
     /// Presses a key or a chord (`ctrl-alt-delete`), or the keys of one character of a US keyboard, and
@@ -21,35 +23,37 @@ impl Node {
     /// that does not exist or a machine that is off.
     pub async fn send_key(&self, key: &str, delay: Duration, log: bool) -> Result<(), DriverError> {
         let key = translate(key);
+        let pressed = self.press(&key, HOLD, delay);
         if log {
-            self.step(format!("sending key {}", python_repr(&key)), self.press(&key, delay)).await
+            self.step(format!("sending key {}", python_repr(&key)), pressed).await
         } else {
-            self.press(&key, delay).await
+            pressed.await
         }
     }
 
-    /// Types text, a character at a time, on a US keyboard.
+    /// Types text, a character at a time, on a US keyboard. The next one comes when the guest has taken the
+    /// last one, where the backend can know that, and `delay` later.
     ///
     /// # Errors
     /// As [`Node::send_key`].
     pub async fn send_chars(&self, text: &str, delay: Duration) -> Result<(), DriverError> {
         self.step(format!("sending keys {}", python_repr(text)), async {
             for character in text.chars() {
-                self.send_key(character.encode_utf8(&mut [0; 4]), delay, false).await?;
+                self.press(&translate(character.encode_utf8(&mut [0; 4])), TAP, delay).await?;
             }
             Ok(())
         })
         .await
     }
 
-    async fn press(&self, chord: &str, delay: Duration) -> Result<(), DriverError> {
+    async fn press(&self, chord: &str, hold: Duration, delay: Duration) -> Result<(), DriverError> {
         let keys = parse_keys(chord)?;
         let running = self.must_run("be typed to")?;
         let keyboard = running
             .machine
             .keyboard()
             .ok_or_else(|| self.unsupported("press keys", "type with send_console() or run a command"))?;
-        let pressed = keyboard.press(&keys, HOLD, self.soon());
+        let pressed = keyboard.press(&keys, hold, self.soon());
         self.while_it_runs(&running, || format!("pressing `{chord}`"), pressed).await?;
         tokio::time::sleep(delay).await;
         Ok(())
