@@ -1,6 +1,9 @@
 //! The serial console: every line goes into the journal, tells how far the boot has come, and ends the
 //! waits for it.
 
+mod plain;
+mod search;
+
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,15 +17,12 @@ use crate::error::DriverError;
 use crate::event::{BootPhase, Event};
 use crate::journal::Journal;
 use crate::machine::GuestStream;
-use crate::pattern::PatternEngine;
 use crate::wait::within;
 
 /// A line that is longer is cut into several: a guest may print without ever ending a line.
 const LINE_LIMIT: usize = 16 << 10;
 /// What is kept in memory of the present launch; the oldest lines go first.
 const LOG_LIMIT: usize = 64 << 20;
-/// How much text a pattern is looked for in; the oldest goes first.
-const SEARCH_LIMIT: usize = 4 << 20;
 /// How long the last bytes of a console may lag behind the end of its machine.
 const DRAIN_LIMIT: Duration = Duration::from_millis(500);
 
@@ -31,7 +31,7 @@ pub(super) struct ConsoleLog {
     machine: String,
     journal: Journal,
     state: Mutex<State>,
-    /// Counts lines and the ends of streams, to wake who waits.
+    /// Counts what is read and the ends of streams, to wake who waits.
     changes: watch::Sender<u64>,
 }
 
@@ -42,11 +42,22 @@ struct State {
     bytes: usize,
     /// How many lines at the front of the launch have been dropped from `lines`.
     dropped: usize,
-    /// How many lines of the launch `wait_for_console_text` has consumed.
-    consumed: usize,
+    /// The line that has begun and not ended, such as a prompt.
+    begun: String,
+    /// What `wait_for_console_text` has consumed.
+    consumed: Place,
     phase: Option<BootPhase>,
     panic: Option<String>,
     open: bool,
+}
+
+/// A place in what was printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    /// Lines of the launch before it.
+    lines: usize,
+    /// Bytes before it in the line after those.
+    bytes: usize,
 }
 
 /// Types on a console.
@@ -89,11 +100,16 @@ impl ConsoleLog {
                     line.clear();
                 }
             }
+            self.lock().begun = beginning(&line);
+            self.changed();
         }
         if !line.is_empty() {
             self.add(&line);
         }
-        self.lock().open = false;
+        let mut state = self.lock();
+        state.begun.clear();
+        state.open = false;
+        drop(state);
         self.changed();
     }
 
@@ -108,8 +124,6 @@ impl ConsoleLog {
             state.panic.get_or_insert_with(|| line.clone());
         }
         state.push(line);
-        drop(state);
-        self.changed();
     }
 
     /// Notes that the boot has come as far as `phase`. A kernel that starts again begins a new boot.
@@ -138,8 +152,9 @@ impl ConsoleLog {
             Some(BootPhase::Init) => "the boot came as far as the init system",
             Some(BootPhase::Shell) => "the guest had booted",
         };
-        match state.lines.iter().rev().find(|line| !line.is_empty()) {
-            Some(line) => format!("{phase}; last line on the console: `{}`", excerpt(line)),
+        let mut lines = std::iter::once(&state.begun).chain(state.lines.iter().rev());
+        match lines.find(|line| !line.trim().is_empty()) {
+            Some(line) => format!("{phase}; last line on the console: `{}`", excerpt(line.trim_end())),
             None => phase.to_owned(),
         }
     }
@@ -205,67 +220,17 @@ impl State {
             self.dropped += half;
         }
     }
-
-    /// The lines that nobody has consumed yet.
-    fn unconsumed(&self) -> &[String] {
-        &self.lines[self.consumed.saturating_sub(self.dropped).min(self.lines.len())..]
-    }
 }
 
 impl Node {
-    /// Waits until `pattern` is found in what the guest has printed on its serial console: the lines
-    /// since the start, or since the last wait that found something, joined without their ends. The lines
-    /// up to the match are consumed. No timeout waits as long as the run may take.
-    ///
-    /// # Errors
-    /// [`DriverError::Assertion`] when the time is over, [`DriverError::Exited`] when the machine ends.
-    pub async fn wait_for_console_text(
-        &self,
-        pattern: &str,
-        timeout: Option<Duration>,
-        patterns: &dyn PatternEngine,
-    ) -> Result<(), DriverError> {
-        let running = self.must_run("print anything on its console")?;
-        let limit = timeout.unwrap_or(self.context.deadline.remaining());
-        let deadline = Deadline::after(limit);
-        self.step(format!("waiting for {pattern} to appear on console"), async {
-            let during = || format!("waiting for {pattern} on the console");
-            let search = self.while_it_runs(&running, during, self.search_console(pattern, patterns));
-            within(deadline, search).await.unwrap_or_else(|| {
-                Err(DriverError::assertion(format!(
-                    "action timed out after {:.2} seconds (timeout={})\nwaited for {pattern} on the console; {}",
-                    deadline.elapsed().as_secs_f64(),
-                    crate::text::python_float(limit.as_secs_f64()),
-                    self.console.progress(),
-                )))
-            })
-        })
-        .await
-    }
-
-    async fn search_console(&self, pattern: &str, patterns: &dyn PatternEngine) -> Result<(), DriverError> {
-        let mut changes = self.console.changes.subscribe();
-        let mut text = String::new();
-        loop {
-            let fresh: Vec<String> = {
-                let mut state = self.console.lock();
-                let fresh = state.unconsumed().to_vec();
-                state.consumed = state.dropped + state.lines.len();
-                fresh
-            };
-            if let Some(found) = first_match(pattern, &mut text, &fresh, patterns).await? {
-                let mut state = self.console.lock();
-                state.consumed -= fresh.len() - found - 1;
-                return Ok(());
-            }
-            next(&mut changes).await;
-        }
-    }
-
-    /// All that the guest has printed on its serial console since the last start, joined by newlines.
+    /// All that the guest has printed on its serial console since the last start, joined by newlines, with a
+    /// last line that has not ended.
     #[must_use]
     pub fn console_log(&self) -> String {
-        self.console.lock().lines.join("\n")
+        let state = self.console.lock();
+        let begun = Some(state.begun.trim_end()).filter(|begun| !begun.is_empty());
+        let lines: Vec<&str> = state.lines.iter().map(String::as_str).chain(begun).collect();
+        lines.join("\n")
     }
 
     /// Types `text` on the guest's serial console.
@@ -290,50 +255,24 @@ impl Node {
     }
 }
 
-/// Adds `lines` to `text` and returns the index of the first line after which `pattern` is found.
-async fn first_match(
-    pattern: &str,
-    text: &mut String,
-    lines: &[String],
-    patterns: &dyn PatternEngine,
-) -> Result<Option<usize>, DriverError> {
-    let before = text.len();
-    // Only a pattern that cares for the end of the text can be found in a part and not in the whole.
-    let minds_the_end = ["$", "(?", "\\b", "\\B", "\\z", "\\Z"].iter().any(|sign| pattern.contains(sign));
-    if !minds_the_end {
-        let whole = text.clone() + &lines.concat();
-        if !patterns.is_found(pattern, &whole).await? {
-            *text = whole;
-            forget_oldest(text);
-            return Ok(None);
-        }
-    }
-    for (index, line) in lines.iter().enumerate() {
-        text.push_str(line);
-        if patterns.is_found(pattern, text).await? {
-            return Ok(Some(index));
-        }
-    }
-    debug_assert!(minds_the_end || text.len() == before, "a part that was found is in the whole");
-    forget_oldest(text);
-    Ok(None)
-}
-
-fn forget_oldest(text: &mut String) {
-    if text.len() > SEARCH_LIMIT {
-        let mut cut = text.len() - SEARCH_LIMIT / 2;
-        while !text.is_char_boundary(cut) {
-            cut += 1;
-        }
-        text.drain(..cut);
-    }
-}
-
 async fn next(changes: &mut watch::Receiver<u64>) {
     if changes.changed().await.is_err() {
         // The console lives as long as its node, and the node as long as who waits here.
         std::future::pending::<()>().await;
     }
+}
+
+/// The text of a line that goes on: without a character that has not come whole.
+fn beginning(line: &[u8]) -> String {
+    let mut text = String::with_capacity(line.len());
+    let mut chunks = line.utf8_chunks().peekable();
+    while let Some(chunk) = chunks.next() {
+        text.push_str(chunk.valid());
+        if chunks.peek().is_some() {
+            text.push(char::REPLACEMENT_CHARACTER);
+        }
+    }
+    text.replace('\r', "")
 }
 
 fn excerpt(line: &str) -> String {
@@ -373,7 +312,6 @@ mod tests {
 
     use super::ConsoleLog;
     use crate::journal::Journal;
-    use crate::pattern::RustPatterns;
 
     async fn console_with(text: &[u8]) -> Arc<ConsoleLog> {
         let console = Arc::new(ConsoleLog::new("server", Journal::in_memory(Vec::new())));
@@ -418,15 +356,5 @@ mod tests {
             state.push(String::new());
         }
         assert!(state.dropped > 0 && state.lines.len() < 3_000_000);
-    }
-
-    #[tokio::test]
-    async fn a_pattern_is_found_after_the_first_line_that_completes_it() {
-        let lines = ["log", "in: ", "more"].map(str::to_owned);
-        for pattern in ["login: ", "login: $", "(?<!x)login"] {
-            let mut text = String::new();
-            let found = super::first_match(pattern, &mut text, &lines, &RustPatterns).await.unwrap();
-            assert_eq!(found, Some(1), "{pattern}");
-        }
     }
 }

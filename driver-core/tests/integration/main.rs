@@ -2,6 +2,7 @@
 
 mod contract;
 mod fake;
+mod input;
 mod life;
 mod shell_on_bash;
 mod shell_on_script;

@@ -1,0 +1,3 @@
+//! What a person at the machine would do and see, on machines that play.
+
+mod console;
