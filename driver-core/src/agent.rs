@@ -6,6 +6,7 @@ mod actor;
 mod notices;
 mod start;
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -24,6 +25,9 @@ use crate::shell::ShellOutput;
 use actor::{Actor, Answer, Asker, Order};
 pub(crate) use notices::{Notices, Told};
 pub(crate) use start::start;
+
+/// After this time somebody may wonder what a command is doing.
+const LONG: Duration = Duration::from_secs(1);
 
 /// A handle to the agent in one guest.
 #[derive(Debug)]
@@ -51,8 +55,12 @@ enum State {
 
 /// What becomes of a command besides its output and status.
 pub(crate) trait Witness: Send {
+    /// The command printed this on its standard output.
+    fn stdout(&mut self, _bytes: &[u8]) {}
     /// The command printed this on its standard error.
     fn stderr(&mut self, bytes: &[u8]);
+    /// The command has been running for [`LONG`].
+    fn takes_long(&mut self) {}
     /// The command has ended, and these processes still hold its standard output.
     fn held(&mut self, holders: &[Holder]);
 }
@@ -131,12 +139,22 @@ impl Agent {
         witness: &mut dyn Witness,
     ) -> Result<i32, DriverError> {
         let mut request = self.request(script, how, false)?;
-        let mut received = 0;
+        let (mut received, mut long) = (0, false);
+        let mut soon = pin!(tokio::time::sleep(LONG));
         let failed =
             |source| DriverError::File { operation: "write the output of", path: excerpt(script), source };
         loop {
-            match request.next().await? {
+            let answer = tokio::select! {
+                answer = request.next() => answer?,
+                () = &mut soon, if !long => {
+                    long = true;
+                    witness.takes_long();
+                    continue;
+                }
+            };
+            match answer {
                 Answer::Stdout(bytes) => {
+                    witness.stdout(&bytes);
                     received += bytes.len() as u64;
                     if received > limit {
                         let problem = format!(

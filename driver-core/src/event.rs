@@ -73,9 +73,12 @@ pub enum Event {
         /// The line.
         line: String,
     },
-    /// A line that a command in the guest printed on its standard error, as far as that is kept apart from the
-    /// console; it belongs to the step of the command. As wild as a console line.
-    CommandError {
+    /// A line that a command in the guest printed, as far as that is kept apart from the console: its standard
+    /// error as it comes, its standard output if it takes long. It belongs to the step of the command. As wild
+    /// as a console line.
+    CommandOutput {
+        /// Which of the two.
+        stream: OutputStream,
         /// The line, without its end.
         line: String,
     },
@@ -191,7 +194,7 @@ pub enum Level {
     Error,
 }
 
-/// Which output of the script.
+/// Which output of the script or of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutputStream {

@@ -9,6 +9,7 @@ mod life;
 mod network;
 mod units;
 mod watch;
+mod witness;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -66,7 +66,12 @@ impl Transcript {
             }
             Event::Log { level, text } => (of_level(*level), text.clone()),
             Event::Console { line } => (Kind::Console, line.clone()),
-            Event::CommandError { line } => (Kind::Console, format!("(stderr) {line}")),
+            Event::CommandOutput { stream: OutputStream::Stdout, line } => {
+                (Kind::Console, format!("(stdout) {line}"))
+            }
+            Event::CommandOutput { stream: OutputStream::Stderr, line } => {
+                (Kind::Console, format!("(stderr) {line}"))
+            }
             Event::ScriptOutput { stream, line } => (Kind::Script(*stream), line.clone()),
             Event::MachineState { state } => (Kind::Debug, format!("machine is {}", word(state))),
             Event::BootPhase { phase } => (Kind::Debug, format!("boot reached: {}", word(phase))),

@@ -2,13 +2,10 @@
 
 use std::time::Duration;
 
-use agent_protocol::message::Holder;
-
 use super::Node;
-use crate::agent::Witness;
+use super::witness::CommandWitness;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
-use crate::event::{Event, Level};
 use crate::wait::{Look, Wait};
 
 /// How much longer than the guest the host waits for a command that has a timeout: the guest may be slow
@@ -63,7 +60,7 @@ impl Node {
         let mut witness = CommandWitness::new(self);
         let run = channel.run(command, how.timeout, self.context.grace, within, &mut witness);
         let output = self.while_it_runs(&running, during, run).await?;
-        witness.finish();
+        drop(witness);
         if how.check_return {
             return Ok((output.status, String::from_utf8_lossy(&output.stdout).into_owned()));
         }
@@ -200,57 +197,6 @@ impl Node {
     /// A deadline for host-side work on this machine that should take next to no time.
     pub(super) fn soon(&self) -> Deadline {
         self.context.deadline.at_most(HOST_MARGIN)
-    }
-}
-
-/// Puts what a command says on its standard error into the log, line by line as it comes.
-struct CommandWitness<'a> {
-    node: &'a Node,
-    line: Vec<u8>,
-}
-
-/// A line that is longer is cut into several.
-const LINE_LIMIT: usize = 16 << 10;
-
-impl<'a> CommandWitness<'a> {
-    fn new(node: &'a Node) -> Self {
-        Self { node, line: Vec::new() }
-    }
-
-    fn say(&mut self) {
-        let line = String::from_utf8_lossy(&self.line).trim_end().to_owned();
-        self.line.clear();
-        self.node.context.journal.emit(Some(self.node.name()), Event::CommandError { line });
-    }
-
-    fn finish(mut self) {
-        if !self.line.is_empty() {
-            self.say();
-        }
-    }
-}
-
-impl Witness for CommandWitness<'_> {
-    fn stderr(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            if *byte != b'\n' {
-                self.line.push(*byte);
-            }
-            if *byte == b'\n' || self.line.len() >= LINE_LIMIT {
-                self.say();
-            }
-        }
-    }
-
-    fn held(&mut self, holders: &[Holder]) {
-        let names: Vec<String> =
-            holders.iter().map(|holder| format!("{} (pid {})", holder.command, holder.pid)).collect();
-        let text = format!(
-            "the command has ended, but its standard output is still open in {} (redirect the output of what \
-             goes on in the background: `>/dev/null 2>&1 &`)",
-            names.join(", ")
-        );
-        self.node.context.journal.log(Level::Warning, Some(self.node.name()), text);
     }
 }
 

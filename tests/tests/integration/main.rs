@@ -8,6 +8,7 @@ mod guestbook;
 mod layering;
 mod machine_dies;
 mod nothing_to_run;
+mod output;
 mod pages;
 mod shell;
 mod stopped;
