@@ -24,8 +24,8 @@ with subtest("a thousand commands leak nothing"):
         return {
             "the driver's files": len(os.listdir(f"/proc/{os.getppid()}/fd")),
             "the script's files": len(os.listdir("/proc/self/fd")),
-            "the shell's files": server.succeed(f"ls /proc/{shell}/fd | wc -l").strip(),
-            "the shell's tasks": server.succeed("systemctl show -P TasksCurrent backdoor.service").strip(),
+            "the shell's files": int(server.succeed(f"ls /proc/{shell}/fd | wc -l")),
+            "the shell's tasks": int(server.succeed("systemctl show -P TasksCurrent backdoor.service")),
         }
 
     server.succeed("true")
@@ -33,7 +33,9 @@ with subtest("a thousand commands leak nothing"):
     for _ in range(1000):
         server.succeed("true")
     after = resources()
-    assert before == after, f"{before} became {after}"
+    # The agent's bash for the next command may or may not be there when it is looked for.
+    leaked = {what: count for what, count in after.items() if count > before[what] + 5}
+    assert not leaked, f"{before} became {after}"
 
 with subtest("100 MB come back whole"):
     output = server.succeed("head -c 100000000 /dev/zero | tr '\\0' x")
