@@ -3,14 +3,16 @@
 use std::future::Future;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::text::python_float;
 
-/// The pause after the first look. Most conditions come true soon or late, rarely in between.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
-/// The longest pause between two looks.
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// The shortest and the longest pause between two looks.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// The longest pause where looks are cheap.
+const LONGEST_CHEAP: Duration = Duration::from_millis(200);
 
 /// What one look at a condition found.
 #[derive(Debug)]
@@ -63,9 +65,12 @@ impl Wait {
         Self { awaited: awaited.into(), time: Time::Until(deadline) }
     }
 
-    /// Looks until the condition is true: at once, after 20 ms, then at growing intervals up to one
-    /// second, and once more when the time is over (`look` is then given `true`). Dropping the future
-    /// ends the wait.
+    /// Looks until the condition is true, and once more when the time is over (`look` is then given
+    /// `true`). Dropping the future ends the wait.
+    ///
+    /// Between two looks it pauses for a twentieth of the time waited, and four times as long as a look
+    /// takes: so it is hardly late, and takes no more than a fifth of the time of whatever has to answer,
+    /// be that fast or slow. The pauses are between 20 and 200 ms, and up to one second where looks are dear.
     ///
     /// # Errors
     /// What `look` returns; [`DriverError::Assertion`] with NixOS's words when the time is over, and on
@@ -78,13 +83,15 @@ impl Wait {
             Time::Within(limit) => Deadline::after(limit),
             Time::Until(deadline) => deadline,
         };
-        let mut pause = FIRST_PAUSE;
         while !deadline.is_over() {
+            let began = Instant::now();
             match look(false).await? {
                 Look::Done(value) => return Ok(value),
-                Look::NotYet(_) => tokio::time::sleep(pause.min(deadline.remaining())).await,
+                Look::NotYet(_) => {
+                    let pause = pause(deadline.elapsed(), began.elapsed());
+                    tokio::time::sleep(pause.min(deadline.remaining())).await;
+                }
             }
-            pause = LONGEST_PAUSE.min(pause.mul_f64(1.5));
         }
         match look(true).await? {
             Look::Done(value) => Ok(value),
@@ -103,6 +110,11 @@ impl Wait {
     }
 }
 
+/// The pause after a look that took `cost`, in a wait that takes `waited` already.
+fn pause(waited: Duration, cost: Duration) -> Duration {
+    (waited / 20).min(LONGEST_CHEAP).max(cost.saturating_mul(4)).clamp(PAUSES.0, PAUSES.1)
+}
+
 /// Runs `work` until `deadline`; `None` when it took longer.
 pub(crate) async fn within<T>(deadline: Deadline, work: impl Future<Output = T>) -> Option<T> {
     tokio::time::timeout_at(deadline.instant(), work).await.ok()
@@ -116,24 +128,45 @@ mod tests {
 
     use super::{Look, Wait};
 
-    #[tokio::test(start_paused = true)]
-    async fn looks_often_at_first_and_once_a_second_later() {
+    /// Waits ten seconds in vain, with looks that take `cost`. Returns when it looked.
+    async fn wait_in_vain(cost: Duration) -> (Vec<(Duration, bool)>, String) {
         let started = Instant::now();
         let mut looks = Vec::new();
-        let error = Wait::new("nothing in particular", Duration::from_secs(10))
-            .until(|last| {
-                looks.push((started.elapsed(), last));
-                std::future::ready(Ok(Look::<()>::NotYet("a blank page".to_owned())))
-            })
-            .await
-            .unwrap_err();
+        let wait = Wait::new("nothing in particular", Duration::from_secs(10));
+        let result = wait.until(|last| {
+            looks.push((started.elapsed(), last));
+            async move {
+                tokio::time::sleep(cost).await;
+                Ok(Look::<()>::NotYet("a blank page".to_owned()))
+            }
+        });
+        let error = result.await.expect_err("it waits in vain");
+        (looks, error.to_string())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn looks_often_where_that_is_cheap() {
+        let (looks, error) = wait_in_vain(Duration::ZERO).await;
         assert_eq!(looks[1].0, Duration::from_millis(20));
-        assert!(looks.iter().filter(|(at, _)| *at < Duration::from_secs(1)).count() >= 7, "{looks:?}");
+        let pauses = looks.windows(2).map(|looks| (looks[0].0, looks[1].0 - looks[0].0));
+        for (waited, pause) in pauses {
+            let late = (waited / 20).clamp(Duration::from_millis(20), Duration::from_millis(200));
+            assert!(pause <= late + Duration::from_millis(1), "{pause:?} after {waited:?}");
+        }
         assert!(looks.iter().rev().skip(1).all(|(_, last)| !last) && looks.last().unwrap().1);
         assert_eq!(
-            error.to_string(),
+            error,
             "action timed out after 10.00 seconds (timeout=10.0)\n\
              waited for nothing in particular; last seen: a blank page"
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn leaves_time_to_what_is_slow_to_answer() {
+        // Every half second; and not much less than once a second, however long a look takes.
+        for (cost, expected) in [(100, 19..=22), (400, 7..=9)] {
+            let (looks, _) = wait_in_vain(Duration::from_millis(cost)).await;
+            assert!(expected.contains(&looks.len()), "{} looks of {cost} ms", looks.len());
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Files and ports in the guest that somebody waits for.
+//! Files, ports, sockets and processes in the guest that somebody waits for.
 
 use std::time::Duration;
 
@@ -26,15 +26,10 @@ impl Node {
     /// # Errors
     /// As [`Node::wait_until_succeeds`].
     pub async fn wait_for_file(&self, file: &str, timeout: Duration) -> Result<(), DriverError> {
-        self.wait_for_there(
-            format!("waiting for file '{file}'"),
-            None,
-            &format!("test -e {file}"),
-            timeout,
-            true,
-            "it does not exist",
-        )
-        .await
+        let heading = format!("waiting for file '{file}'");
+        let watch = plain_path(file).map(|path| Watch::File { path });
+        let exists = format!("test -e {file}");
+        self.wait_for_there(heading, watch, &exists, timeout, true, "it does not exist").await
     }
 
     /// Waits until somebody in the guest listens on a TCP port.
@@ -48,7 +43,7 @@ impl Node {
         timeout: Duration,
     ) -> Result<(), DriverError> {
         let heading = format!("waiting for TCP port {port} on {address}");
-        self.wait_for_there(heading, None, &connect(address, port), timeout, true, "nobody listens").await
+        self.wait_for_port(heading, port, address, timeout, true, "nobody listens").await
     }
 
     /// Waits until nobody in the guest listens on a TCP port.
@@ -62,7 +57,38 @@ impl Node {
         timeout: Duration,
     ) -> Result<(), DriverError> {
         let heading = format!("waiting for TCP port {port} on {address} to be closed");
-        self.wait_for_there(heading, None, &connect(address, port), timeout, false, "somebody listens").await
+        self.wait_for_port(heading, port, address, timeout, false, "somebody listens").await
+    }
+
+    async fn wait_for_port(
+        &self,
+        heading: String,
+        port: u16,
+        address: &str,
+        timeout: Duration,
+        open: bool,
+        otherwise: &str,
+    ) -> Result<(), DriverError> {
+        let watch = Watch::Port { address: address.to_owned(), port };
+        let connects = format!("nc -z {address} {port}");
+        self.wait_for_there(heading, Some(watch), &connects, timeout, open, otherwise).await
+    }
+
+    /// Waits until somebody in the guest listens on a Unix socket. The guest's shell expands its name.
+    ///
+    /// # Errors
+    /// As [`Node::wait_until_succeeds`].
+    pub async fn wait_for_open_unix_socket(
+        &self,
+        path: &str,
+        datagram: bool,
+        timeout: Duration,
+    ) -> Result<(), DriverError> {
+        let (kind, flags) = if datagram { ("datagram", "-uU") } else { ("stream", "-U") };
+        let heading = format!("waiting for UNIX-domain {kind} on '{path}'");
+        let watch = plain_path(path).map(|path| Watch::UnixSocket { path, datagram });
+        let connects = format!("nc -z {flags} {path}");
+        self.wait_for_there(heading, watch, &connects, timeout, true, "nobody listens").await
     }
 
     /// Waits until the guest says that something is there, or is not; or until `command` says so by its
@@ -98,7 +124,8 @@ impl Node {
     }
 }
 
-/// A command that succeeds if somebody listens.
-fn connect(address: &str, port: u16) -> String {
-    format!("nc -z {address} {port}")
+/// An absolute path in which a shell finds nothing to expand, and a `test` nothing but a path.
+fn plain_path(text: &str) -> Option<Vec<u8>> {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+,:@%=".contains(&byte);
+    (text.starts_with('/') && text.bytes().all(is_plain)).then(|| text.as_bytes().to_vec())
 }

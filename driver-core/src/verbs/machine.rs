@@ -107,6 +107,11 @@ pub(super) static TABLE: &[Verb] = &[
         ) -> Nothing,
         "Waits until nobody in the guest listens on a TCP port.",
         |call, args| call.node()?.wait_for_closed_port(port(args.port)?, &args.addr, args.timeout.0)),
+    verb!(Machine wait_for_open_unix_socket(
+            addr: Text, is_datagram: Bool = "false", timeout: Duration = "900"
+        ) -> Nothing,
+        "Waits until somebody in the guest listens on a Unix socket, for streams or for datagrams.",
+        |call, args| call.node()?.wait_for_open_unix_socket(&args.addr, args.is_datagram, args.timeout.0)),
     verb!(Machine wait_for_process_exit(pid: Integer, timeout: Duration = "900") -> Nothing,
         "Waits until a process of the guest has ended.",
         |call, args| call.node()?.wait_for_process_exit(pid(args.pid)?, args.timeout.0)),
