@@ -86,7 +86,10 @@ impl Sender {
             let (data, after) = rest.split_at(rest.len().min(MAX_DATA));
             rest = after;
             self.backlog += data.len() + OVERHEAD;
-            self.queue.push_back(Piece { data: data.iter().map(|byte| byte ^ VEIL).collect(), more: !rest.is_empty() });
+            self.queue.push_back(Piece {
+                data: data.iter().map(|byte| byte ^ VEIL).collect(),
+                more: !rest.is_empty(),
+            });
             if rest.is_empty() {
                 return;
             }
