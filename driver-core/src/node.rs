@@ -5,6 +5,7 @@ mod command;
 mod console;
 mod files;
 mod input;
+mod journal;
 mod life;
 mod network;
 mod units;

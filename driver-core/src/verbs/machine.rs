@@ -115,6 +115,13 @@ pub(super) static TABLE: &[Verb] = &[
     verb!(Machine wait_for_process_exit(pid: Integer, timeout: Duration = "900") -> Nothing,
         "Waits until a process of the guest has ended.",
         |call, args| call.node()?.wait_for_process_exit(pid(args.pid)?, args.timeout.0)),
+    verb!(Machine wait_for_journal(
+        pattern: Pattern, unit: MaybeText = "null", timeout: Duration = "900"
+    ) -> Nothing,
+    "Waits until a pattern is found in a line of the guest's journal since its boot: of a unit, or of all.",
+    |call, args| call.node()?.wait_for_journal(
+        &args.pattern, args.unit.as_deref(), args.timeout.0, call.patterns.as_ref(),
+    )),
     verb!(Machine copy_from_host(source: Path, target: Text) -> Nothing,
         "Copies a file or a directory of the host into the guest.",
         |call, args| call.node()?.copy_from_host(&args.source, &args.target)),
