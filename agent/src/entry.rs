@@ -15,6 +15,7 @@ pub(crate) struct Inherited {
 #[unsafe(no_mangle)]
 extern "C" fn main(_count: std::ffi::c_int, _words: *const *const std::ffi::c_char) -> std::ffi::c_int {
     let inherited = Inherited { pipe_ignored: ignore_pipe() };
+    say_when_killed();
     std::ffi::c_int::from(crate::run(inherited) != std::process::ExitCode::SUCCESS)
 }
 
@@ -23,6 +24,30 @@ fn ignore_pipe() -> bool {
     // SAFETY: SIG_IGN runs no code of ours.
     let old = unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     old == libc::SIG_IGN
+}
+
+/// Has the signals that ask for our end tell the driver, which waits for answers. What we start finds them as
+/// they were: `exec` takes our functions off, and what was ignored stays ignored.
+fn say_when_killed() {
+    let handler = killed as extern "C" fn(std::ffi::c_int) as libc::sighandler_t;
+    for signal in [libc::SIGHUP, libc::SIGINT, libc::SIGTERM] {
+        // SAFETY: `killed` does nothing that a signal may not do.
+        let old = unsafe { libc::signal(signal, handler) };
+        if old == libc::SIG_IGN {
+            // SAFETY: as it was.
+            unsafe { libc::signal(signal, old) };
+        }
+    }
+}
+
+/// Tells it, and ends with the status of the signal.
+extern "C" fn killed(signal: std::ffi::c_int) {
+    for words in ["\n", agent_protocol::message::KILLED, "\n"] {
+        // SAFETY: a signal handler may write. Whether it succeeds is nobody's concern any more.
+        unsafe { libc::write(1, words.as_ptr().cast(), words.len()) };
+    }
+    // SAFETY: likewise.
+    unsafe { libc::_exit(128 + signal) }
 }
 
 /// Sets SIGPIPE as it was. Safe between fork and exec.

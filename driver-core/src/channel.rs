@@ -89,6 +89,19 @@ impl Channel {
         }
     }
 
+    /// Tells systemd in the initrd to go on to the real system. The shell there is another one.
+    pub(crate) async fn leave_initrd(&self, within: Deadline) -> Result<(), DriverError> {
+        const ORDER: &str = "systemctl isolate --no-block initrd-switch-root.target 2>/dev/null >/dev/null";
+        match self {
+            Self::Shell(shell) => shell.fire(ORDER, within).await,
+            Self::Agent(agent) => {
+                let how = How { timeout: None, grace: None, within };
+                let (mut nothing, limit) = (tokio::io::sink(), OUTPUT_LIMIT as u64);
+                agent.run(ORDER, how, &mut nothing, limit, &mut Words::default()).await.map(drop)
+            }
+        }
+    }
+
     /// Writes a file in the guest; see [`Shell::upload`].
     pub(crate) async fn upload(
         &self,

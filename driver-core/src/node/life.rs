@@ -28,6 +28,9 @@ const STILL_BOOTING: Duration = Duration::from_secs(30);
 /// console.
 const EXIT_LAG: Duration = Duration::from_secs(2);
 
+/// How long the initrd may take: NixOS's default for waits.
+const SWITCH_LIMIT: Duration = Duration::from_secs(900);
+
 /// One launch of a machine.
 #[derive(Debug)]
 pub(super) struct Running {
@@ -181,8 +184,11 @@ impl Node {
             self.start_unless_on(None).await?;
             let running = self.must_run("be connected to")?;
             let began = Deadline::after(self.config.boot_timeout);
-            self.recover_shell(&running)?;
+            let is_back = self.recover_shell(&running)?;
             self.greeted(&running, began).await?;
+            if is_back {
+                self.clear_line(&running, began).await?;
+            }
             self.start_agent(&running, began).await?;
             running.connected.store(true, Ordering::SeqCst);
             self.console.reached(BootPhase::Shell);
@@ -194,12 +200,12 @@ impl Node {
         .await
     }
 
-    /// After a reboot the guest has its shell again, where the agent was.
-    fn recover_shell(&self, running: &Running) -> Result<(), DriverError> {
+    /// After a reboot the guest has its shell again, where the agent was. Says whether it is so.
+    fn recover_shell(&self, running: &Running) -> Result<bool, DriverError> {
         let channel = running.line.channel();
-        let Channel::Agent(agent) = channel.as_ref() else { return Ok(()) };
+        let Channel::Agent(agent) = channel.as_ref() else { return Ok(false) };
         if !agent.is_gone() {
-            return Ok(());
+            return Ok(false);
         }
         let lost = || DriverError::Shell {
             machine: self.name().to_owned(),
@@ -208,7 +214,15 @@ impl Node {
         };
         let stream = agent.take_stream().ok_or_else(lost)?;
         running.line.set(Channel::Shell(Shell::open(self.name(), stream, self.shell_listener())));
-        Ok(())
+        Ok(true)
+    }
+
+    /// Ends the line that the shell may be reading: what the agent was sent when it was gone already.
+    async fn clear_line(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
+        match running.line.channel().as_ref() {
+            Channel::Shell(shell) => shell.send_raw("\n", limit).await,
+            Channel::Agent(_) => Ok(()),
+        }
     }
 
     /// Puts the agent into the shell's place, if this run has one for the guest.
@@ -295,6 +309,26 @@ impl Node {
 
     fn exited(&self, exit: Exit, during: Option<String>) -> DriverError {
         DriverError::Exited { machine: self.name().to_owned(), exit, during }
+    }
+
+    /// Leaves the initrd for the guest's real system, and waits for the shell there. For guests whose shell
+    /// answers in the initrd, such as NixOS's with `testing.initrdBackdoor`.
+    ///
+    /// # Errors
+    /// As [`Node::wait_for_unit`], for `initrd.target`, and [`Node::connect`].
+    pub async fn switch_root(&self) -> Result<(), DriverError> {
+        self.wait_for_unit("initrd.target", None, SWITCH_LIMIT).await?;
+        let running = self.connected().await?;
+        let channel = running.line.channel();
+        let order = channel.leave_initrd(self.context.deadline);
+        match self.while_it_runs(&running, || "leaving the initrd".to_owned(), order).await {
+            // It may be gone before it can say that it has obeyed.
+            Ok(()) | Err(DriverError::Shell { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        channel.reset();
+        running.connected.store(false, Ordering::SeqCst);
+        self.connect().await
     }
 
     /// Powers the guest off from inside, and waits until it is off. Does nothing when it is off.
