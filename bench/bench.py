@@ -1,43 +1,172 @@
-# Takes the time of what every test does. Any driver with NixOS's verbs can run it: nothing here is
-# innkeeper's own. Times of day are compared with those of `cargo xtask bench`, which started the driver.
+# Takes the time of what tests do. Any driver with NixOS's verbs can run it: nothing here is one driver's own.
+# `cargo xtask bench` runs it, tells it what to measure in $BENCH_PLAN, and reads $BENCH_RESULT. Moments are
+# told by the host's monotonic clock, which is one for all processes.
 import json
 import random
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
-ROUND_TRIPS = 500
-WAITS = 20
+now = time.monotonic
+began = now()
+plan = json.loads(os.environ["BENCH_PLAN"])
+work = Path(plan["work"])
+chance = random.Random(plan["seed"])
+result = {"began": began, "errors": {}}
 
-script_began = time.time()
+
+def section(name):
+    """Keeps what one section has found, or why it failed; the others go on."""
+
+    def take(measure):
+        print(f"bench: {name}", flush=True)
+        try:
+            result[name] = measure()
+        except Exception as error:
+            result["errors"][name] = f"{type(error).__name__}: {error}"[:300]
+
+    return take
+
+
+def seconds(action):
+    start = now()
+    action()
+    return now() - start
+
 
 server.start()
-server.connect()
-shell_answered = time.time()
+server.succeed("true")
+result["first_command"] = now()
+result["guest_kernel"] = server.succeed("uname -r").strip()
 
-round_trips = []
-for _ in range(ROUND_TRIPS):
-    began = time.monotonic()
-    server.succeed("true")
-    round_trips.append(time.monotonic() - began)
 
-# The guest's own clock says when the event was; the question for its time is part of the figure, the same
-# part for every driver.
-lateness = []
-chance = random.Random(1)
-for wait in range(WAITS):
-    event = f"/tmp/event-{wait}"
-    pause = chance.uniform(0.3, 2.3)
-    server.succeed(f"(sleep {pause:.3f}; date +%s.%N >{event}.new; mv {event}.new {event}) >/dev/null 2>&1 &")
-    happened = server.wait_until_succeeds(f"cat {event}")
-    noticed = server.succeed("date +%s.%N")
-    lateness.append(float(noticed) - float(happened))
+@section("round_trips")
+def _():
+    return [seconds(lambda: server.succeed("true")) for _ in range(plan["round_trips"])]
 
-with open(os.environ["BENCH_RESULT"], "w") as result:
-    json.dump(
-        {
-            "script_began": script_began,
-            "shell_answered": shell_answered,
-            "round_trips": round_trips,
-            "lateness": lateness,
-        },
-        result,
+
+@section("paused_round_trips")
+def _():
+    def once():
+        time.sleep(0.05)
+        return seconds(lambda: server.succeed("true"))
+
+    return [once() for _ in range(plan["paused_round_trips"])]
+
+
+def at_once(command):
+    """Eight commands as fast as the driver can have them done: from eight threads where it allows that."""
+    if plan["threads"]:
+        with ThreadPoolExecutor(8) as pool:
+            return seconds(lambda: list(pool.map(server.succeed, [command] * 8)))
+    return seconds(lambda: [server.succeed(command) for _ in range(8)])
+
+
+@section("at_once")
+def _():
+    return [at_once("true") for _ in range(plan["at_once"])]
+
+
+@section("at_once_sleeping")
+def _():
+    return [at_once("sleep 0.25") for _ in range(plan["at_once"])]
+
+
+@section("waits")
+def _():
+    unit = "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/sh -c 'read go </run/bench-gate-%i'\n"
+    for path, text in [
+        ("/run/bench-trigger", Path(plan["trigger"]).read_text()),
+        ("/run/systemd/system/bench@.service", unit),
+    ]:
+        server.succeed(f"cat >{path} <<'END'\n{text}END\n")
+    server.succeed(
+        "mkfifo /run/bench-orders",
+        "systemctl daemon-reload",
+        "systemd-run --quiet --unit=bench-trigger perl /run/bench-trigger",
     )
+    # Its first act is over when it listens to orders.
+    server.succeed("echo file ready 0 >/run/bench-orders")
+    server.wait_for_file("/tmp/bench-ready")
+
+    def prepare(kind, name):
+        if kind == "unit":
+            server.succeed(f"mkfifo /run/bench-gate-{name}", f"systemctl start --no-block bench@{name}")
+        if kind == "console_timeout":
+            # With a timeout, some drivers take one line a second: let no lines of before be in the way.
+            server.succeed(f"echo 'bench console {name} begins' >/dev/ttyS0")
+            server.wait_for_console_text(f"bench console {name} begins")
+
+    waits = {
+        "unit": lambda name, port: server.wait_for_unit(f"bench@{name}.service"),
+        "file": lambda name, port: server.wait_for_file(f"/tmp/bench-{name}"),
+        "port": lambda name, port: server.wait_for_open_port(port),
+        "socket": lambda name, port: server.wait_for_open_unix_socket(f"/run/bench-{name}.sock"),
+        "console": lambda name, port: server.wait_for_console_text(f"bench console {name} over"),
+        "console_timeout": lambda name, port: server.wait_for_console_text(
+            f"bench console {name} over", timeout=300
+        ),
+        "tty": lambda name, port: server.wait_until_tty_matches("2", f"bench tty {name} over"),
+        "until_succeeds": lambda name, port: server.wait_until_succeeds(f"test -e /tmp/bench-{name}"),
+    }
+    returned = []
+    for number in range(plan["waits"]):
+        for index, (kind, wait) in enumerate(waits.items()):
+            name = f"{kind}-{number:03}"
+            port = 20000 + 100 * index + number
+            prepare(kind, name)
+            # More than the second that a polling driver sleeps, so that the event meets each moment of it.
+            pause = chance.uniform(0.3, 2.3)
+            server.succeed(f"echo {kind} {name} {pause:.3f} {port} >/run/bench-orders")
+            try:
+                wait(name, port)
+                returned.append({"kind": kind, "name": name, "at": now()})
+            except Exception as error:
+                result["errors"][f"wait {kind}"] = f"{type(error).__name__}: {error}"[:300]
+    return returned
+
+
+MIB = 1024 * 1024
+copies = {}
+result["copies"] = copies
+
+
+@section("copy_small_via_shell")
+def _():
+    # What fits into one command's arguments, which is where the shell's way ends for some drivers.
+    small = work / "small"
+    small.write_bytes(chance.randbytes(64 * 1024))
+    copies["small_via_shell"] = [
+        1 / 16 / seconds(lambda: server.copy_from_host_via_shell(str(small), f"/tmp/small-{number}"))
+        for number in range(plan["small_copies"])
+    ]
+    server.succeed("rm /tmp/small-*")
+
+
+size = plan["copy_mib"]
+big = work / "big"
+big.write_bytes(chance.randbytes(size * MIB))
+
+
+@section("copy_via_shell")
+def _():
+    # A driver that would take minutes, by the rate that it had with small files, is not asked.
+    rate = max(copies.get("small_via_shell", [0]))
+    if size / max(rate, 0.001) > plan["copy_limit"]:
+        raise RuntimeError(f"not tried: {size} MiB at {rate:.2f} MiB/s would take too long")
+    copies["via_shell"] = [size / seconds(lambda: server.copy_from_host_via_shell(str(big), "/tmp/big-shell"))]
+    server.succeed("rm /tmp/big-shell")
+
+
+@section("copy")
+def _():
+    copy_out = getattr(server, "copy_from_machine", None) or server.copy_from_vm
+    copies["from_host"] = [size / seconds(lambda: server.copy_from_host(str(big), "/tmp/big-copy"))]
+    copies["from_machine"] = [size / seconds(lambda: copy_out("/tmp/big-copy", "copies"))]
+    if (Path(plan["out"]) / "copies/big-copy").read_bytes() != big.read_bytes():
+        raise RuntimeError("the file came back with other bytes")
+
+
+for name in ("copy_small_via_shell", "copy_via_shell", "copy"):
+    result.pop(name, None)
+Path(os.environ["BENCH_RESULT"]).write_text(json.dumps(result))

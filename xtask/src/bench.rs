@@ -1,53 +1,217 @@
-//! `cargo xtask bench`: figures for one guest, and ratios against another driver that runs the same script
-//! on the same guest in the same run.
+//! `cargo xtask bench`: how fast the driver is: with its agent, with the plain shell, and beside the NixOS
+//! test driver, which runs the same script on the same guest, taking turns with ours.
 
-mod measure;
-mod table;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::{command, guests, setup};
-use measure::Figures;
+use contestant::{Contestant, Job, Test};
+use measures::Samples;
+use script::{Findings, Plan};
+use upstream::Upstream;
+
+mod contestant;
+mod hypervisor;
+mod measures;
+mod moments;
+mod page;
+mod process;
+mod report;
+mod script;
+mod statistics;
+mod upstream;
+mod versions;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Another driver to run the same script with, called as `COMMAND bench/bench.toml -o DIR`, such as
-    /// `old/innkeeper run` or a wrapper around a driver with another command line
-    #[arg(long, value_name = "COMMAND")]
-    against: Option<String>,
-    /// How often each driver runs the script; they take turns
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
-    runs: u32,
+    /// Measure the NixOS test driver too: `nixos/lib/test-driver` of a nixpkgs checkout
+    ///
+    /// Nothing of it is kept. It needs Python 3.13 with its modules (see --python), and netpbm.
+    #[arg(long, value_name = "FOLDER")]
+    against: Option<PathBuf>,
+    /// The Python that has the modules that --against needs
+    #[arg(long, value_name = "PROGRAM", default_value = "python3", requires = "against")]
+    python: String,
+    /// How often each driver runs everything; they take turns
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=50))]
+    runs: Option<u32>,
+    /// A few minutes instead of an hour: one run, with few samples; writes no results and no page
+    #[arg(long)]
+    quick: bool,
+    /// Measure this program instead of a release build of the working tree
+    #[arg(long, value_name = "PROGRAM")]
+    innkeeper: Option<PathBuf>,
+    /// Keep the drivers' logs and the script's findings in this folder
+    #[arg(long, value_name = "FOLDER")]
+    keep: Option<PathBuf>,
 }
 
-/// Measures and prints a table.
+/// Measures, prints a table, and keeps it in bench/results and docs/performance.md.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let against = args.against.as_deref().map(words).transpose()?;
+    let upstream = args.against.as_deref().map(|folder| Upstream::find(folder, &args.python)).transpose()?;
     setup::run()?;
     guests::run(&guests::Args::only("base"))?;
-    command::run(&mut command::cargo(&["build", "--release", "--bin", "innkeeper"]))?;
+    guests::run(&guests::Args::only("guestbook"))?;
+    let program = program(args)?;
+    // Short, for the sockets in it, and gone in the end.
+    let work = tempfile::Builder::new().prefix("bench-").tempdir().context("failed to make a work folder")?;
 
-    let target = command::target()?;
-    let results = target.join("bench");
-    std::fs::create_dir_all(&results).with_context(|| format!("failed to make `{}`", results.display()))?;
-    let ours = vec![target.join("release/innkeeper").display().to_string(), "run".to_owned()];
-    let (mut own, mut other) = (Figures::default(), Figures::default());
-    for _ in 0..args.runs {
-        own.add(measure::run(&ours, &results.join("ours"))?);
-        if let Some(against) = &against {
-            other.add(measure::run(against, &results.join("against"))?);
+    let versions = versions::Sources::find(args.innkeeper.is_none(), upstream.as_ref())?;
+    let mut drivers = vec![Contestant::Agent, Contestant::Shell];
+    drivers.extend(upstream.is_some().then_some(Contestant::Upstream));
+    let runs = args.runs.unwrap_or(if args.quick { 1 } else { 5 });
+    let plan = if args.quick { Plan::quick() } else { Plan::full() };
+    let mut bench = Bench {
+        work: work.path(),
+        program,
+        upstream,
+        keep: args.keep.clone(),
+        machines: BTreeMap::new(),
+        notes: Vec::new(),
+        guest_kernel: String::new(),
+        began: Instant::now(),
+    };
+
+    println!("trial: everything once, in small, before it counts");
+    for &driver in &drivers {
+        bench.round(driver, &Plan::trial(), "trial")?;
+    }
+    // What failed in small fails at large too, and says so again there.
+    bench.notes.clear();
+    let mut samples = Samples::default();
+    for run in 0..runs {
+        println!("run {} of {runs}", run + 1);
+        // Nobody is always the first, with the host's caches as another driver has left them.
+        drivers.rotate_left(usize::from(run > 0));
+        for &driver in &drivers {
+            let round = bench.round(driver, &plan.with_seed(run), &format!("run {}", run + 1))?;
+            samples.add(driver, &round);
         }
     }
-    println!();
-    print!("{}", table::render(&own, against.as_ref().map(|_| &other)));
+
+    drivers.sort();
+    let host = versions::Host::find(&bench.machines, &bench.guest_kernel)?;
+    bench.notes.sort();
+    bench.notes.dedup();
+    let report = report::Report::new(&host, &versions, runs, &drivers, &samples, bench.notes);
+    println!("\n{}", page::table(&report));
+    if args.quick {
+        println!("a quick run: not written down");
+        return Ok(());
+    }
+    let file = report.write()?;
+    page::update(&report)?;
+    println!("written to {} and docs/performance.md", file.display());
     Ok(())
 }
 
-fn words(command: &str) -> Result<Vec<String>> {
-    let words: Vec<String> = command.split_whitespace().map(str::to_owned).collect();
-    if words.is_empty() {
-        bail!("--against names no command");
+/// The program to measure: a fresh release build, unless one is named.
+fn program(args: &Args) -> Result<PathBuf> {
+    if let Some(program) = &args.innkeeper {
+        return fs::canonicalize(program).with_context(|| format!("cannot measure `{}`", program.display()));
     }
-    Ok(words)
+    command::run(&mut command::cargo(&["build", "--release", "--bin", "innkeeper"]))?;
+    Ok(command::target()?.join("release/innkeeper"))
+}
+
+/// The measuring, so far.
+struct Bench<'a> {
+    work: &'a Path,
+    program: PathBuf,
+    upstream: Option<Upstream>,
+    keep: Option<PathBuf>,
+    /// QEMU's command line in each test, as innkeeper has started it.
+    machines: BTreeMap<Test, hypervisor::CommandLine>,
+    notes: Vec<String>,
+    guest_kernel: String,
+    began: Instant,
+}
+
+/// What one driver did in one round.
+struct Round {
+    findings: Findings,
+    script: process::Usage,
+    guestbook: process::Usage,
+}
+
+impl Bench<'_> {
+    /// Runs both tests under one driver.
+    fn round(&mut self, driver: Contestant, plan: &Plan, name: &str) -> Result<Round> {
+        let (script, findings) = self.job(driver, Test::Bench, plan, name)?;
+        let findings = findings.context("the script has left no findings")?;
+        for (section, error) in &findings.errors {
+            println!("  {driver}: {section}: {error}");
+            self.notes.push(format!("{driver}, {section}: {error}"));
+        }
+        self.guest_kernel.clone_from(&findings.guest_kernel);
+        let (guestbook, _) = self.job(driver, Test::Guestbook, plan, name)?;
+        Ok(Round { findings, script, guestbook })
+    }
+
+    fn job(
+        &mut self,
+        driver: Contestant,
+        test: Test,
+        plan: &Plan,
+        name: &str,
+    ) -> Result<(process::Usage, Option<Findings>)> {
+        let folder = self.work.join("job");
+        if folder.exists() {
+            fs::remove_dir_all(&folder)?;
+        }
+        fs::create_dir_all(folder.join("out"))?;
+        let job = Job { driver, test, folder: &folder, port: &self.work.join("port"), plan };
+        let mut command = match (driver, &self.upstream) {
+            (Contestant::Upstream, Some(upstream)) => {
+                let machine =
+                    self.machines.get(&test).context("innkeeper has not started this machine yet")?;
+                upstream.command(&job, machine)?
+            }
+            _ => job.innkeeper(&self.program)?,
+        };
+        job.describe(&mut command)?;
+        print!("  {:>4.0} s  {driver}: {test} ...", self.began.elapsed().as_secs_f64());
+        std::io::Write::flush(&mut std::io::stdout())?;
+        let log = folder.join("log");
+        let moments = moments::Moments::listen(job.port)?;
+        let outcome = process::run(&mut command, &log, test.limit());
+        let moments = moments.end()?;
+        if let Some(keep) = &self.keep {
+            keep_files(&folder, &keep.join(format!("{name}-{test}-{driver}").replace(' ', "-")))?;
+        }
+        let (usage, machine) = match outcome {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                println!();
+                let end = process::last_lines(&log, 20);
+                return Err(error.context(format!("{driver} failed in the {test}; its last words:\n{end}")));
+            }
+        };
+        println!(" {:.1} s", usage.seconds);
+        if let Some(machine) = machine.filter(|_| driver != Contestant::Upstream) {
+            self.machines.entry(test).or_insert(machine);
+        }
+        if test != Test::Bench {
+            return Ok((usage, None));
+        }
+        let findings = Findings::read(&folder.join("findings.json"), usage.began, &moments)?;
+        Ok((usage, Some(findings)))
+    }
+}
+
+/// Copies what tells afterwards what a driver did.
+fn keep_files(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to).with_context(|| format!("failed to make `{}`", to.display()))?;
+    for file in ["log", "findings.json"] {
+        let file = Path::new(file);
+        if from.join(file).exists() {
+            fs::copy(from.join(file), to.join(file))?;
+        }
+    }
+    Ok(())
 }

@@ -46,7 +46,7 @@ enum Task {
     Test(test::Args),
     /// Check format, lints, documentation, licenses, and the syntax of scripts
     Check,
-    /// Measure start-up, round trips and memory, alone or against another driver
+    /// Measure commands, waits, copies and start-up, alone or against the NixOS test driver
     Bench(bench::Args),
 }
 

@@ -1,0 +1,172 @@
+//! What bench.py is told to do, and what it finds.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use super::moments::Moments;
+
+/// How much of everything to measure.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Plan {
+    round_trips: u32,
+    paused_round_trips: u32,
+    at_once: u32,
+    /// Of each kind.
+    waits: u32,
+    small_copies: u32,
+    copy_mib: u32,
+    /// What a copy may take, in seconds, by the rate of the small ones; one that would take longer is left out.
+    copy_limit: u32,
+    seed: u32,
+}
+
+impl Plan {
+    /// One of the runs that make 500 round trips and 50 waits of each kind.
+    pub(super) fn full() -> Self {
+        Self {
+            round_trips: 100,
+            paused_round_trips: 40,
+            at_once: 5,
+            waits: 10,
+            small_copies: 10,
+            copy_mib: 100,
+            copy_limit: 300,
+            seed: 0,
+        }
+    }
+
+    pub(super) fn quick() -> Self {
+        Self {
+            round_trips: 50,
+            paused_round_trips: 20,
+            at_once: 3,
+            waits: 4,
+            small_copies: 5,
+            ..Self::full()
+        }
+    }
+
+    /// As little as shows that everything works.
+    pub(super) fn trial() -> Self {
+        Self {
+            round_trips: 1,
+            paused_round_trips: 1,
+            at_once: 1,
+            waits: 1,
+            small_copies: 1,
+            copy_mib: 1,
+            ..Self::full()
+        }
+    }
+
+    /// The same with pauses of its own. Within a run they are the same for each driver.
+    pub(super) fn with_seed(&self, seed: u32) -> Self {
+        Self { seed, ..self.clone() }
+    }
+}
+
+/// What the script found. Times are in seconds, rates in MiB/s; a section that failed is empty.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// From the driver's start to the script's first line.
+    pub(super) first_line: f64,
+    /// From the driver's start to the end of the first command.
+    pub(super) first_command: f64,
+    pub(super) round_trips: Vec<f64>,
+    pub(super) paused_round_trips: Vec<f64>,
+    pub(super) at_once: Vec<f64>,
+    pub(super) at_once_sleeping: Vec<f64>,
+    /// By kind, how long after its event each wait was over.
+    pub(super) late: BTreeMap<String, Vec<f64>>,
+    pub(super) copies: BTreeMap<String, Vec<f64>>,
+    pub(super) guest_kernel: String,
+    /// What went wrong, by section.
+    pub(super) errors: BTreeMap<String, String>,
+}
+
+/// The file that the script writes.
+#[derive(Debug, Deserialize)]
+struct File {
+    began: f64,
+    first_command: f64,
+    #[serde(default)]
+    round_trips: Vec<f64>,
+    #[serde(default)]
+    paused_round_trips: Vec<f64>,
+    #[serde(default)]
+    at_once: Vec<f64>,
+    #[serde(default)]
+    at_once_sleeping: Vec<f64>,
+    #[serde(default)]
+    waits: Vec<Wait>,
+    copies: BTreeMap<String, Vec<f64>>,
+    guest_kernel: String,
+    errors: BTreeMap<String, String>,
+}
+
+/// A wait that is over.
+#[derive(Debug, Deserialize)]
+struct Wait {
+    kind: String,
+    name: String,
+    at: f64,
+}
+
+impl Findings {
+    /// Reads what the script has written of a driver that was started at `began`.
+    pub(super) fn read(file: &Path, began: f64, moments: &Moments) -> Result<Self> {
+        let text = fs::read_to_string(file).context("the benchmark script has left no findings")?;
+        Self::parse(&text, began, moments)
+    }
+
+    fn parse(text: &str, began: f64, moments: &Moments) -> Result<Self> {
+        let file: File = serde_json::from_str(text)
+            .context("the benchmark script has left findings that make no sense")?;
+        let mut late = BTreeMap::<String, Vec<f64>>::new();
+        for Wait { kind, name, at } in file.waits {
+            let happened = moments.of(&name).with_context(|| {
+                format!("the wait `{name}` was over, but the guest has told no such event")
+            })?;
+            late.entry(kind).or_default().push(at - happened);
+        }
+        Ok(Self {
+            first_line: file.began - began,
+            first_command: file.first_command - began,
+            round_trips: file.round_trips,
+            paused_round_trips: file.paused_round_trips,
+            at_once: file.at_once,
+            at_once_sleeping: file.at_once_sleeping,
+            late,
+            copies: file.copies,
+            guest_kernel: file.guest_kernel,
+            errors: file.errors,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Findings, Moments};
+
+    const WRITTEN: &str = r#"{"began": 10.5, "first_command": 22.0, "copies": {}, "errors": {"copy": "no"},
+        "guest_kernel": "6.12", "waits": [{"kind": "file", "name": "file-000", "at": 30.25}]}"#;
+
+    #[test]
+    fn a_wait_is_late_by_the_time_since_its_event() {
+        let moments = Moments::from_iter([("file-000".to_owned(), 30.0)]);
+        let findings = Findings::parse(WRITTEN, 10.0, &moments).unwrap();
+        assert_eq!(findings.late["file"], [0.25]);
+        assert_eq!((findings.first_line, findings.first_command), (0.5, 12.0));
+        assert!(findings.round_trips.is_empty());
+    }
+
+    #[test]
+    fn a_wait_without_an_event_is_no_figure() {
+        let error = Findings::parse(WRITTEN, 10.0, &Moments::from_iter([])).unwrap_err().to_string();
+        assert!(error.contains("`file-000`"), "{error}");
+    }
+}
