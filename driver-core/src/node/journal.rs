@@ -60,7 +60,7 @@ impl Node {
         let running = self.connected().await?;
         let channel = running.line.channel();
         let Channel::Agent(agent) = &*channel else { return Ok(false) };
-        let work = read_on(agent, command, pattern, patterns, deadline);
+        let work = read_on(agent, command, pattern, patterns);
         let during = || format!("running `{}`", excerpt(command));
         match within(deadline, self.while_it_runs(&running, during, work)).await {
             None | Some(Err(DriverError::Shell { .. })) => Ok(false),
@@ -92,17 +92,17 @@ impl Node {
     }
 }
 
-/// Runs the command so that it goes on as the journal does. Says whether the pattern was found.
+/// Runs the command so that it goes on as the journal does, until the caller has enough of it. Says whether
+/// the pattern was found.
 async fn read_on(
     agent: &Agent,
     command: &str,
     pattern: &str,
     patterns: &dyn PatternEngine,
-    deadline: Deadline,
 ) -> Result<bool, DriverError> {
     let command = format!("exec {command} --follow --lines=all");
     let (mut writer, reader) = tokio::io::duplex(LINE_LIMIT);
-    let how = How { timeout: None, grace: Some(Duration::ZERO), within: deadline };
+    let how = How { timeout: None, grace: Some(Duration::ZERO), within: Deadline::far() };
     let mut nobody = Nobody;
     let run = agent.run(&command, how, &mut writer, u64::MAX, &mut nobody);
     tokio::select! {
