@@ -155,6 +155,11 @@ pub enum Watch {
         /// Whose manager has it; `None` is the system's.
         user: Option<String>,
     },
+    /// What a virtual terminal shows.
+    Terminal {
+        /// Its number; `None` is the one in the foreground.
+        number: Option<u32>,
+    },
 }
 
 /// How something that is watched is.
@@ -164,6 +169,8 @@ pub enum Notice {
     There(bool),
     /// How a unit is.
     Unit(UnitState),
+    /// What a terminal shows, as `/dev/vcsa` has it.
+    Terminal(Vec<u8>),
 }
 
 /// The state of a systemd unit.

@@ -8,6 +8,7 @@ mod pace;
 mod port;
 mod process;
 mod socket;
+mod tty;
 mod unit;
 
 use std::fmt::Debug;
@@ -57,6 +58,7 @@ impl Watches {
         let watcher: Box<dyn Watcher> = match watch {
             Watch::File { path } => Box::new(file::File::new(path)?),
             Watch::Port { address, port } => Box::new(port::Port::new(address, *port)?),
+            Watch::Terminal { number } => Box::new(tty::Terminal::new(*number)?),
             Watch::UnixSocket { path, datagram } => Box::new(socket::UnixSocket::new(path, *datagram)?),
             Watch::Process { pid } => Box::new(process::Process::new(*pid)?),
             Watch::Unit { name, user } => Box::new(unit::Unit::new(name, user.as_deref())?),

@@ -18,7 +18,7 @@ pub(crate) use intake::Intake;
 impl Keyboard for QemuMachine {
     async fn press(&self, chord: &[Key], hold: Duration, within: Deadline) -> Result<(), DriverError> {
         let keys = chord.iter().map(key_value).collect::<Result<Vec<_>, _>>()?;
-        let intake = self.intake().turn(self.control()).await;
+        let intake = self.intake().turn(self.control(), within).await;
         if hold.is_zero() {
             // In one go, so that a busy host cannot make a repeated key of it.
             let all = events(&keys, true).into_iter().chain(events(&keys, false)).collect();

@@ -8,6 +8,7 @@ mod input;
 mod journal;
 mod life;
 mod network;
+mod terminal;
 mod units;
 mod watch;
 mod witness;

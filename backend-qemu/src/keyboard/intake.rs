@@ -3,7 +3,8 @@
 //!
 //! Known of the PS/2 keyboard (bit 0 of the controller's status port says whether there is something for the
 //! guest to read, and reading that port changes nothing) and of virtio keyboards (a guest that has taken all
-//! has given all its buffers back). A USB keyboard does not tell; there the pause between keys has to do.
+//! has given all its buffers back, and one whose driver is only starting has given none). A USB keyboard does
+//! not tell; there the pause between keys has to do.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +16,8 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use crate::control::Control;
 
-/// How long the guest may take for one chord before the next one is pressed all the same: it may not have
-/// a driver for its keyboard.
+/// How long the guest may take before the next chord is pressed all the same: it may not have a driver for
+/// its keyboard.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long one question to QEMU may take.
 const ANSWER: Duration = Duration::from_secs(5);
@@ -57,19 +58,25 @@ impl Intake {
         Self { state: Mutex::default(), log }
     }
 
-    /// Waits for those who press already.
-    pub(crate) async fn turn<'a>(&'a self, control: &'a Control) -> Turn<'a> {
+    /// Waits for those who press already, and until the guest can take more.
+    pub(crate) async fn turn<'a>(&'a self, control: &'a Control, within: Deadline) -> Turn<'a> {
         let mut turn = Turn { state: self.state.lock().await, log: self.log.as_ref(), control };
         if turn.state.is_deaf {
             turn.state.is_deaf = !turn.is_taken().await;
         }
+        turn.wait(within).await;
         turn
     }
 }
 
 impl Turn<'_> {
-    /// Waits until the guest has taken what was pressed. One that takes nothing is waited for once.
+    /// Waits until the guest has taken what was pressed.
     pub(crate) async fn finish(mut self, within: Deadline) {
+        self.wait(within).await;
+    }
+
+    /// Waits until nothing is left to be taken. A guest that takes nothing is waited for once.
+    async fn wait(&mut self, within: Deadline) {
         if self.state.is_deaf {
             return;
         }
@@ -102,9 +109,14 @@ impl Turn<'_> {
         };
         let mut is_taken = true;
         for (path, most) in &mut virtio {
-            let ready = self.ready_buffers(path).await.unwrap_or_default();
-            *most = ready.max(*most);
-            is_taken &= ready == *most;
+            match self.ready_buffers(path).await {
+                Some(ready) => {
+                    *most = ready.max(*most).max(1);
+                    is_taken &= ready == *most;
+                }
+                // No driver has set it up, or not since the last reset: QEMU has another keyboard, then.
+                None => *most = 0,
+            }
         }
         self.state.virtio = Some(virtio);
         is_taken

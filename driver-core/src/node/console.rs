@@ -1,7 +1,7 @@
 //! The serial console: every line goes into the journal, tells how far the boot has come, and ends the
 //! waits for it.
 
-mod plain;
+pub(super) mod plain;
 mod search;
 
 use std::fmt;

@@ -37,13 +37,15 @@ impl Node {
     /// # Errors
     /// As [`Node::send_key`].
     pub async fn send_chars(&self, text: &str, delay: Duration) -> Result<(), DriverError> {
-        self.step(format!("sending keys {}", python_repr(text)), async {
-            for character in text.chars() {
-                self.press(&translate(character.encode_utf8(&mut [0; 4])), TAP, delay).await?;
-            }
-            Ok(())
-        })
-        .await
+        self.step(format!("sending keys {}", python_repr(text)), self.tap(text, delay)).await
+    }
+
+    /// Presses the keys of each character.
+    pub(super) async fn tap(&self, text: &str, delay: Duration) -> Result<(), DriverError> {
+        for character in text.chars() {
+            self.press(&translate(character.encode_utf8(&mut [0; 4])), TAP, delay).await?;
+        }
+        Ok(())
     }
 
     async fn press(&self, chord: &str, hold: Duration, delay: Duration) -> Result<(), DriverError> {

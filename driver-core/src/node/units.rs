@@ -163,7 +163,7 @@ impl Node {
         let watch = Watch::Unit { name, user: user.map(str::to_owned) };
         self.noticed_in_time(watch, deadline, |notice| match notice {
             Notice::Unit(state) => judge.judge(&state),
-            Notice::There(_) => Ok(Verdict::Continue(None)),
+            _ => Ok(Verdict::Continue(None)),
         })
         .await
     }

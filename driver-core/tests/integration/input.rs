@@ -1,3 +1,4 @@
 //! What a person at the machine would do and see, on machines that play.
 
 mod console;
+mod terminal;

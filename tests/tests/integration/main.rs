@@ -5,6 +5,7 @@
 
 mod boot;
 mod guestbook;
+mod input;
 mod layering;
 mod machine_dies;
 mod nothing_to_run;

@@ -6,10 +6,15 @@
 /// The kernel prints where the cursor is, so what a program had begun goes on in the next line.
 pub(super) fn plain(line: &str) -> String {
     let text = without_escapes(line);
-    match text.match_indices('[').map(|(at, _)| at).find(|at| is_stamp(&text[*at..])) {
+    match stamp(&text) {
         Some(at) => text[..at].to_owned(),
         None => text,
     }
+}
+
+/// Where a message of the kernel begins.
+pub(in crate::node) fn stamp(text: &str) -> Option<usize> {
+    text.match_indices('[').map(|(at, _)| at).find(|at| is_stamp(&text[*at..]))
 }
 
 /// Whether `text` begins as the kernel's messages do: `[   12.345678] `.

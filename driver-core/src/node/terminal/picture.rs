@@ -1,0 +1,106 @@
+//! What a virtual terminal shows, as `/dev/vcsa` has it.
+
+use crate::node::console::plain::stamp;
+
+/// A terminal's cells and its cursor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Picture {
+    columns: usize,
+    /// Cells before the cursor.
+    cursor: usize,
+    cells: Vec<u8>,
+}
+
+impl Picture {
+    /// Reads rows, columns, column and row of the cursor, and then a character and its colours for each cell.
+    /// `None` for what is no such thing.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let ([_rows, columns, x, y], cells) = bytes.split_first_chunk()?;
+        let [columns, x, y] = [*columns, *x, *y].map(usize::from);
+        let cells: Vec<u8> = cells.chunks_exact(2).map(|cell| cell[0]).collect();
+        let cursor = y * columns + x;
+        (columns > 0 && !cells.is_empty() && cursor <= cells.len()).then_some(Self { columns, cursor, cells })
+    }
+
+    /// The rows, each on a line of its own, as `fold` gives them.
+    pub(super) fn text(&self) -> String {
+        let rows: Vec<_> = self.cells.chunks(self.columns).map(String::from_utf8_lossy).collect();
+        rows.join("\n")
+    }
+
+    /// The rows without the messages of the kernel: the row in which one begins goes on after it.
+    pub(super) fn text_without_kernel(&self) -> String {
+        without_kernel(&self.cells, self.columns, "\n")
+    }
+
+    /// All before the cursor in one line, without the messages of the kernel.
+    pub(super) fn before_cursor(&self) -> String {
+        without_kernel(&self.cells[..self.cursor], self.columns, "")
+    }
+
+    /// What stands before the cursor in its row.
+    pub(super) fn row_before_cursor(&self) -> String {
+        let start = self.cursor - self.cursor % self.columns;
+        String::from_utf8_lossy(&self.cells[start..self.cursor]).into_owned()
+    }
+
+    /// How much of a text the terminal can show in half of its rows.
+    pub(super) fn half(&self) -> usize {
+        self.cells.len() / 2
+    }
+}
+
+fn without_kernel(cells: &[u8], columns: usize, between_rows: &str) -> String {
+    let mut text = String::new();
+    let mut rows = cells.chunks(columns);
+    while let Some(row) = rows.next() {
+        let shown = String::from_utf8_lossy(row);
+        let Some(at) = stamp(&shown) else {
+            text.push_str(&shown);
+            text.push_str(between_rows);
+            continue;
+        };
+        text.push_str(&shown[..at]);
+        // A message that fills its row goes on in the next one.
+        let mut last = row;
+        while last.len() == columns && last.last().is_some_and(|cell| !matches!(cell, b' ' | 0)) {
+            match rows.next() {
+                Some(row) => last = row,
+                None => break,
+            }
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::Picture;
+
+    /// A picture of 20 columns with its cursor after the last row.
+    pub(in crate::node::terminal) fn picture(rows: &[&str]) -> Picture {
+        let x = rows.last().map_or(0, |row| row.len());
+        let mut bytes: Vec<u8> = [rows.len() + 1, 20, x, rows.len() - 1].map(|n| n as u8).to_vec();
+        for row in rows.iter().chain([&""]) {
+            bytes.extend(format!("{row:20}").bytes().flat_map(|cell| [cell, 7]));
+        }
+        Picture::read(&bytes).expect("a picture")
+    }
+
+    #[test]
+    fn a_picture_is_read_and_nonsense_is_none() {
+        let picture = picture(&["$ ls", "$ "]);
+        assert_eq!(picture.text(), format!("{:20}\n{:20}\n{:20}", "$ ls", "$ ", ""));
+        assert_eq!(picture.before_cursor(), format!("{:20}$ ", "$ ls"));
+        assert_eq!(picture.row_before_cursor(), "$ ");
+        for nonsense in [&b""[..], b"\x19", b"\x19\0\0\0aaaa", b"\x01\x02\xff\xffaaaa"] {
+            assert_eq!(Picture::read(nonsense), None, "{nonsense:?}");
+        }
+    }
+
+    #[test]
+    fn a_message_of_the_kernel_in_the_middle_is_left_out_however_long_it_is() {
+        let picture = picture(&["login: r[ 1.234567] ", "oot", "# ec[ 12.345678] a l", "ong message", "ho"]);
+        assert!(picture.before_cursor().ends_with("echo"), "{:?}", picture.before_cursor());
+    }
+}

@@ -1,0 +1,94 @@
+//! Keys and terminals of a real guest: nothing is lost while the host is busy, and what arrived is known.
+
+use integration_tests::{Setup, need_vm};
+
+/// Busier than a host should be, while 500 characters are typed, and typed again.
+const LOAD: &str = r#"
+import random
+import subprocess
+
+server.wait_for_unit("multi-user.target")
+server.succeed("udevadm settle; systemctl stop getty@tty1; stty -F /dev/tty1 sane")
+server.succeed("setsid -c cat </dev/tty1 >>/tmp/typed 2>&1 &")
+alphabet = "".join(chr(code) for code in range(32, 127))
+typed = ""
+burn = [subprocess.Popen(["sh", "-c", "while :; do :; done"]) for _ in range(8)]
+try:
+    for _ in range(2):
+        text = "".join(random.choice(alphabet) for _ in range(500)) + "
+"
+        server.send_chars(text, delay=0)
+        typed += text
+finally:
+    for process in burn:
+        process.kill()
+server.wait_until_succeeds(f"test $(wc -l </tmp/typed) = 2")
+arrived = server.succeed("cat /tmp/typed")
+assert arrived == typed, f"{typed!r} became {arrived!r}"
+"#;
+
+/// What a person sees and types at the terminal in the foreground.
+const TERMINAL: &str = r#"
+server.wait_for_unit("multi-user.target")
+server.wait_until_tty_matches("1", r"login: ")
+assert "login: " in server.get_tty_text("1")
+server.succeed("systemctl stop getty@tty1; stty -F /dev/tty1 sane")
+server.succeed("TERM=linux setsid -c bash --norc -i </dev/tty1 >/dev/tty1 2>&1 &")
+server.wait_until_tty_matches("1", "bash-.*# ")
+
+with subtest("what is typed is on the terminal, over several rows, and on one that scrolls sideways"):
+    words = "echo " + " ".join(f"word{n}" for n in range(30))
+    server.type_text(words + " >/tmp/rows
+TERM=dumb exec bash --norc -i
+")
+    server.type_text(words + " >/tmp/sideways
+echo ready >/tmp/ready
+")
+    server.wait_for_file("/tmp/ready")
+    server.succeed("cmp /tmp/rows /tmp/sideways")
+
+with subtest("the kernel prints in the middle"):
+    server.succeed("(for n in $(seq 60); do echo noise $n >/dev/kmsg; sleep 0.02; done) >/dev/null 2>&1 &")
+    server.type_text("echo nothing of it is taken for an answer >/tmp/noise
+")
+    server.wait_until_succeeds("grep 'taken for an answer' /tmp/noise")
+
+with subtest("a prompt for a password"):
+    server.type_text("read -sp 'Password: ' secret; echo $secret >/tmp/secret
+")
+    server.wait_until_tty_matches("1", "Password: ")
+    try:
+        server.type_text("hunter2", timeout=1)
+    except AssertionError as error:
+        assert "'hunter2' to stand before the cursor" in str(error) and "last seen: ''" in str(error), error
+    else:
+        raise AssertionError("nobody saw the password")
+    server.type_text("!
+", verify=False)
+    server.wait_until_succeeds("grep '^hunter2!$' /tmp/secret")
+
+with subtest("a terminal that nobody has used"):
+    server.execute("(sleep 1; echo here I am >/dev/tty5) >/dev/null 2>&1 &")
+    server.wait_until_tty_matches("5", "here I am", timeout=30)
+    server.dump_tty_contents("5")
+    server.succeed("journalctl | grep 'here I am'")
+"#;
+
+#[test]
+fn keys_are_not_lost_on_a_busy_host() {
+    if need_vm("base").is_none() {
+        return;
+    }
+    for keyboard in ["", "[machines.server.qemu]\nextra_args = [\"-device\", \"virtio-keyboard-pci\"]\n"] {
+        let manifest = crate::machine("base") + keyboard;
+        Setup::new(&manifest, LOAD).run().assert_status(0);
+    }
+}
+
+#[test]
+fn what_is_typed_and_shown_on_a_terminal_is_known() {
+    if need_vm("base").is_none() {
+        return;
+    }
+    Setup::new(&crate::machine("base"), TERMINAL).run().assert_status(0);
+}
