@@ -8,6 +8,8 @@ use std::process::{Command, Stdio};
 
 use driver_core::image::{DESCRIPTION, image_dirs};
 
+use crate::initrd;
+
 /// An image that is there.
 #[derive(Debug, Clone)]
 pub struct Image {
@@ -38,6 +40,22 @@ impl Image {
         };
         let changed: String = description.lines().map(line).collect();
         fs::write(dir.join(DESCRIPTION), changed).expect("a description for the image");
+    }
+
+    /// Writes an image to `dir` that boots this one's files, and has a shell in its initrd as well.
+    ///
+    /// # Panics
+    /// As [`Image::with_cmdline`], and when this host has no bash.
+    pub fn with_initrd_backdoor(&self, dir: &Path) {
+        self.with_cmdline(dir, initrd::WORDS);
+        let mut bytes = fs::read(self.dir.join("initrd")).expect("an image has an initrd");
+        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.extend(initrd::archive());
+        fs::write(dir.join("initrd"), bytes).expect("an initrd");
+        let (description, old) = (dir.join(DESCRIPTION), self.dir.join("initrd"));
+        let text = fs::read_to_string(&description).expect("a description");
+        let text = text.replace(&old.display().to_string(), "initrd");
+        fs::write(description, text).expect("a description");
     }
 }
 

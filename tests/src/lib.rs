@@ -2,6 +2,7 @@
 //! and whether this host can boot machines at all.
 
 mod image;
+mod initrd;
 mod leaks;
 mod program;
 mod run;

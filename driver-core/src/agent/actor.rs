@@ -247,7 +247,7 @@ impl Actor {
         let problem = if says(GREETING) {
             Some("is gone, because the guest rebooted or started its shell anew")
         } else if says(KILLED) {
-            Some("is gone, because somebody in the guest killed the agent")
+            Some("is gone, because the guest has ended it (it goes down, or somebody killed it)")
         } else {
             None
         };

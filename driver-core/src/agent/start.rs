@@ -1,6 +1,10 @@
 //! How the agent gets into the guest: through the shell, and then into the shell's place.
 
+use std::borrow::Cow;
+use std::io::Read as _;
 use std::time::Duration;
+
+use flate2::read::GzDecoder;
 
 use super::Agent;
 use crate::deadline::Deadline;
@@ -27,11 +31,14 @@ pub(crate) async fn start(
 ) -> Result<Result<Agent, String>, DriverError> {
     let within = within.at_most(LIMIT);
     let place = r#"[ "$(uname -m)" = x86_64 ] || { echo "the guest is $(uname -m)"; exit 1; }
-type gzip >/dev/null 2>&1 || { echo "the guest has no gzip"; exit 1; }
 umask 077
 for d in /run /tmp /dev/shm /; do
     f=$d/.innkeeper-agent
-    if printf '#!/bin/sh\n' 2>/dev/null >"$f" && chmod 700 "$f" && "$f" 2>/dev/null; then echo "$f"; exit; fi
+    if printf '#!/bin/sh\n' 2>/dev/null >"$f" && chmod 700 "$f" && "$f" 2>/dev/null; then
+        echo "$f"
+        if type gzip >/dev/null 2>&1; then echo packed; fi
+        exit
+    fi
     rm -f "$f"
 done
 echo "the guest has no folder to run it from"; exit 1"#;
@@ -40,21 +47,31 @@ echo "the guest has no folder to run it from"; exit 1"#;
     if placed.status != 0 {
         return Ok(Err(said));
     }
-    let file = quote(&said);
-    let archive = format!("{said}.gz");
-    if let Err(error) = shell.upload(&archive, 0o600, packed, packed.len() as u64, within).await {
+    let (path, packs) = said.split_once('\n').map_or((&*said, false), |(path, _)| (path, true));
+    let file = quote(path);
+    let (target, bytes, unpack) = if packs {
+        let archive = format!("{path}.gz");
+        let unpack = format!("gzip -dc {0} >{file}; rm {0}; ", quote(&archive));
+        (archive, Cow::Borrowed(packed), unpack)
+    } else {
+        // An initrd need not have it.
+        let mut bytes = Vec::new();
+        let unpacked = GzDecoder::new(packed).read_to_end(&mut bytes);
+        if let Err(error) = unpacked {
+            return Ok(Err(format!("it cannot be unpacked ({error})")));
+        }
+        (path.to_owned(), Cow::Owned(bytes), String::new())
+    };
+    if let Err(error) = shell.upload(&target, 0o700, &*bytes, bytes.len() as u64, within).await {
         return match error {
             DriverError::Assertion { message } => Ok(Err(message)),
             other => Err(other),
         };
     }
-    let unpack = format!(
-        "gzip -dc {archive} >{file}; rm {archive}; {file} --version || {{ rm -f {file}; exit 1; }}",
-        archive = quote(&archive)
-    );
-    let unpacked = shell.run(&unpack, None, within).await?;
-    if unpacked.status != 0 {
-        return Ok(Err(format!("it does not run in the guest (status {})", unpacked.status)));
+    let try_out = format!("{unpack}{file} --version || {{ rm -f {file}; exit 1; }}");
+    let tried = shell.run(&try_out, None, within).await?;
+    if tried.status != 0 {
+        return Ok(Err(format!("it does not run in the guest (status {})", tried.status)));
     }
     let stream = shell.hand_over(&format!("exec {file}\n"), within).await?;
     let agent = Agent::open(machine, stream, heard);
