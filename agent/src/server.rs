@@ -201,7 +201,7 @@ impl Server {
                 }
             }
             Event::Input(id) => self.pour(id),
-            Event::Watch(id) => self.watches.ready(id),
+            Event::Watch(id) => self.watches.ready(id, flags),
             Event::Console => self.console.flush(),
         }
         Ok(())

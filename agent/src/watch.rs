@@ -32,6 +32,10 @@ pub(crate) trait Watcher: Debug {
     /// What to wait for before the next look.
     fn files(&self) -> Vec<(BorrowedFd<'_>, PollFlags)>;
 
+    /// One of the files is ready, before [`Watcher::look`] is called for it. Of use where being told once is
+    /// all that the kernel does.
+    fn ready(&mut self, _flags: PollFlags) {}
+
     /// When to look even if no file is ready.
     fn wake_at(&self) -> Option<Instant>;
 }
@@ -80,8 +84,9 @@ impl Watches {
     }
 
     /// A file of this watch is ready.
-    pub(crate) fn ready(&mut self, id: RequestId) {
+    pub(crate) fn ready(&mut self, id: RequestId, flags: PollFlags) {
         for entry in self.0.iter_mut().filter(|entry| entry.id == id) {
+            entry.watcher.ready(flags);
             entry.is_ready = true;
         }
     }

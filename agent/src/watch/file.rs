@@ -18,8 +18,7 @@ use super::Watcher;
 use super::mounts::Mounts;
 use super::pace::Pace;
 
-/// When to look although nothing was told: something may have been mounted on the way, or a link or a
-/// folder further up replaced.
+/// When to look although nothing was told: a link or a folder further up may have been replaced.
 const SLOW: Duration = Duration::from_secs(1);
 /// As many links as the kernel follows.
 const LINKS: usize = 40;
@@ -33,6 +32,8 @@ pub(super) struct File {
     /// `None` where the kernel gives no more of these.
     inotify: Option<OwnedFd>,
     watched: Option<Watched>,
+    mounts: Mounts,
+    mounts_changed: bool,
     pace: Pace,
     wake_at: Instant,
 }
@@ -60,7 +61,15 @@ impl File {
             return Err("not an absolute path".to_owned());
         }
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok();
-        Ok(Self { path, inotify, watched: None, pace: Pace::new(), wake_at: Instant::now() })
+        Ok(Self {
+            path,
+            inotify,
+            watched: None,
+            mounts: Mounts::read(),
+            mounts_changed: false,
+            pace: Pace::new(),
+            wake_at: Instant::now(),
+        })
     }
 
     /// Reads what inotify tells. Says whether it may have to do with the file.
@@ -81,8 +90,10 @@ impl File {
 
     /// Watches the folder where the way ends. Returns that way, and whether all that happens there is told.
     fn arm(&mut self) -> Result<(Way, bool), String> {
-        let mounts = Mounts::read();
-        let mut way = walk(&self.path, &mounts)?;
+        if std::mem::take(&mut self.mounts_changed) {
+            self.mounts.read_again();
+        }
+        let mut way = walk(&self.path, &self.mounts)?;
         let Some(inotify) = &self.inotify else { return Ok((way, false)) };
         for _ in 0..TRIES {
             let happens = WatchFlags::CREATE
@@ -95,7 +106,7 @@ impl File {
             let folder = inotify::add_watch(inotify, &way.folder, happens);
             let watched = folder.ok().map(|folder| Watched { folder, name: way.name.clone() });
             if watched.is_some() && watched == self.watched {
-                let tells = mounts.tells_of(&way.folder);
+                let tells = self.mounts.tells_of(&way.folder);
                 return Ok((way, tells));
             }
             if let Some(old) = self.watched.take()
@@ -106,7 +117,7 @@ impl File {
             }
             self.watched = watched;
             // What happened before it was watched was not told.
-            way = walk(&self.path, &mounts)?;
+            way = walk(&self.path, &self.mounts)?;
         }
         Ok((way, false))
     }
@@ -115,7 +126,7 @@ impl File {
 impl Watcher for File {
     fn look(&mut self) -> Result<Option<Notice>, String> {
         let now = Instant::now();
-        if !self.is_told() && now < self.wake_at {
+        if !self.is_told() && !self.mounts_changed && now < self.wake_at {
             return Ok(None);
         }
         let (way, tells) = self.arm()?;
@@ -126,7 +137,13 @@ impl Watcher for File {
     }
 
     fn files(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
-        self.inotify.iter().map(|inotify| (inotify.as_fd(), PollFlags::IN)).collect()
+        let table = self.mounts.changes().map(|table| (table, PollFlags::PRI));
+        let inotify = self.inotify.iter().map(|inotify| (inotify.as_fd(), PollFlags::IN));
+        table.into_iter().chain(inotify).collect()
+    }
+
+    fn ready(&mut self, flags: PollFlags) {
+        self.mounts_changed |= flags.contains(PollFlags::PRI);
     }
 
     fn wake_at(&self) -> Option<Instant> {

@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use rustix::net::netlink::{SOCK_DIAG, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, recv, sendto, socket_with};
 
+/// Bytes of an answer that are taken at once, at least as many as the kernel puts into one.
+const ANSWER: usize = 16 << 10;
 /// From linux/sock_diag.h and linux/netlink.h.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST_DUMP: u16 = 0x301;
@@ -34,6 +36,11 @@ impl Listeners {
         Self { diag: socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(SOCK_DIAG)).ok() }
     }
 
+    /// Whether asking is cheaper than to try a connection to this machine.
+    pub(super) fn are_cheap(&self) -> bool {
+        self.diag.is_some()
+    }
+
     /// The numbers of the sockets that listen on this port, on whatever address; `None` when nobody knows.
     pub(super) fn on(&mut self, port: u16) -> Option<Vec<u64>> {
         let found = self.diag.as_ref().and_then(|diag| ask(diag, port));
@@ -50,10 +57,10 @@ impl Listeners {
 /// Asks by sock_diag.
 fn ask(diag: &OwnedFd, port: u16) -> Option<Vec<u64>> {
     let mut found = Vec::new();
+    let mut buffer = [0; ANSWER];
     for family in [AddressFamily::INET, AddressFamily::INET6] {
         let request = request(u8::try_from(family.as_raw()).ok()?, port);
         sendto(diag, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0)).ok()?;
-        let mut buffer = vec![0; 32 << 10];
         // The kernel has the answer ready when it has taken the question.
         let mut is_over = false;
         while !is_over {

@@ -1,6 +1,9 @@
 //! What kind of file system a folder is on: some tell of changes, others do not, and some may not answer.
 
 use std::ffi::OsString;
+use std::fs::File;
+use std::io::{Read as _, Seek as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
 use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 
@@ -16,26 +19,46 @@ const TELLING: &[&str] = &[
 const REMOTE: &[&str] = &["afs", "autofs", "ceph", "cifs", "coda", "fuse", "lustre", "nfs", "smb"];
 
 /// The mounted file systems.
-#[derive(Debug)]
-pub(super) struct Mounts(Vec<(PathBuf, String)>);
+#[derive(Debug, Default)]
+pub(super) struct Mounts {
+    /// The kernel's table; `None` where `/proc` is not mounted.
+    table: Option<File>,
+    /// Mount points and kinds.
+    mounts: Vec<(PathBuf, String)>,
+}
 
 impl Mounts {
-    /// Those of now; none where `/proc` is not mounted.
+    /// Those of now.
     pub(super) fn read() -> Self {
-        let table = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-        Self(table.split(|byte| *byte == b'\n').filter_map(mount).collect())
+        let mut mounts = Self { table: File::open("/proc/self/mountinfo").ok(), mounts: Vec::new() };
+        mounts.read_again();
+        mounts
+    }
+
+    /// The table, which is ready with `POLLPRI` when it has changed.
+    pub(super) fn changes(&self) -> Option<BorrowedFd<'_>> {
+        self.table.as_ref().map(File::as_fd)
+    }
+
+    /// The table has changed.
+    pub(super) fn read_again(&mut self) {
+        let Some(table) = &mut self.table else { return };
+        let mut text = Vec::with_capacity(8 << 10);
+        // What cannot be read has nothing mounted that would be known.
+        let _ = table.rewind().and_then(|()| table.read_to_end(&mut text));
+        self.mounts = text.split(|byte| *byte == b'\n').filter_map(mount).collect();
     }
 
     /// The file system that would have to be asked about a folder and might not answer.
     pub(super) fn remote_at(&self, folder: &Path) -> Option<&str> {
-        let kind = self.0.iter().rev().find(|(point, _)| point == folder)?.1.as_str();
+        let kind = self.mounts.iter().rev().find(|(point, _)| point == folder)?.1.as_str();
         REMOTE.iter().any(|remote| kind.starts_with(remote)).then_some(kind)
     }
 
     /// Whether inotify tells of what happens in a folder.
     pub(super) fn tells_of(&self, folder: &Path) -> bool {
         // Of two in the same place the later one covers the other.
-        let over = self.0.iter().filter(|(point, _)| folder.starts_with(point));
+        let over = self.mounts.iter().filter(|(point, _)| folder.starts_with(point));
         over.max_by_key(|(point, _)| point.as_os_str().len())
             .is_some_and(|(_, kind)| TELLING.contains(&kind.as_str()))
     }

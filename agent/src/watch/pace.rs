@@ -4,9 +4,11 @@ use std::time::{Duration, Instant};
 
 /// The shortest and the longest pause.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(50));
+/// The longest pause where looks are dear: on a machine that is slow, or has much to list.
+const LONGEST: Duration = Duration::from_millis(250);
 
-/// Pauses that grow with the time waited, so that the wait is about a hundredth late; and with what a look
-/// costs, which takes a hundredth of one CPU at most, on a machine that is slow or has much to list, too.
+/// Pauses that grow with the time waited, so that a wait is hardly a hundredth late; and with what a look
+/// costs, so that looking takes no more than some thirtieth of one CPU.
 #[derive(Debug)]
 pub(super) struct Pace {
     since: Instant,
@@ -22,6 +24,6 @@ impl Pace {
     pub(super) fn after(&self, began: Instant) -> Instant {
         let now = Instant::now();
         let (cost, waited) = (now - began, now - self.since);
-        now + (waited / 100).max(cost * 100).clamp(PAUSES.0, PAUSES.1)
+        now + (waited / 100).clamp(PAUSES.0, PAUSES.1).max((cost * 30).min(LONGEST))
     }
 }

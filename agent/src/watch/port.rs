@@ -75,21 +75,25 @@ impl Port {
 
     /// Whether to try a connection now.
     fn is_worth_a_try(&mut self, now: Instant) -> bool {
+        let is_local = self.is_local();
+        if is_local && self.is_open != Some(true) && !self.listeners.are_cheap() {
+            return true;
+        }
         let listeners = self.listeners.on(self.port);
         let changed = listeners != self.known;
         // What the listeners say decides, unless the address is elsewhere or they should answer and do not.
-        let is_told = match &listeners {
-            Some(listeners) => {
-                let expected = !listeners.is_empty();
-                self.is_open.is_none_or(|is_open| is_open == expected) && self.is_local()
-            }
-            None => false,
-        };
+        let expected = listeners.as_ref().map(|listeners| !listeners.is_empty());
+        let is_told = is_local && expected.is_some() && self.is_open.is_none_or(|_| self.is_open == expected);
         self.known = listeners;
+        if changed || self.tried.is_none() {
+            return true;
+        }
+        if is_told && self.is_open == Some(true) {
+            // Not made again only to see whether it still can be.
+            return false;
+        }
         let pause = if is_told { SLOW } else { ((now - self.since) / 50).clamp(TRIES.0, TRIES.1) };
-        // A connection that was made is not made again only to see whether it still can be.
-        let is_due = self.tried.is_none_or(|tried| tried + pause <= now);
-        changed || (is_due && !(is_told && self.is_open == Some(true)))
+        self.tried.is_none_or(|tried| tried + pause <= now)
     }
 
     /// Whether all addresses are this machine's.
