@@ -15,6 +15,12 @@ pub const CHUNK: usize = 16 << 10;
 /// Bytes of output that a request may send before it is granted more.
 pub const INITIAL_GRANT: u32 = 256 << 10;
 
+/// Bytes of data in one message on the lane, at most: what a pipe holds.
+pub const LANE_CHUNK: usize = 64 << 10;
+
+/// The name of the port in the guest that the lane takes, in `/sys/class/virtio-ports`.
+pub const BULK_PORT: &str = "innkeeper.bulk";
+
 /// What is written into the port, as it is and in a line of its own, when the agent was killed. The driver
 /// would learn it from nothing but silence otherwise.
 pub const KILLED: &str = "The agent was killed.";
@@ -40,6 +46,7 @@ pub enum ToGuest {
         /// The request.
         id: RequestId,
         /// The bytes; none mean the end.
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// The driver has taken this much of a request's output; as much more may be sent.
@@ -63,12 +70,19 @@ pub enum ToGuest {
         /// What to look at.
         watch: Watch,
     },
+    /// Opens the port [`BULK_PORT`] as a [`Lane`](crate::Lane). A request that comes on the lane is answered
+    /// there.
+    Lane {
+        /// What the lane is opened with.
+        token: u64,
+    },
 }
 
 /// A command for bash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// The text, which bash runs after `set -euo pipefail`.
+    #[serde(with = "serde_bytes")]
     pub script: Vec<u8>,
     /// The time, in milliseconds, after which the command is ended with status 124, as `timeout(1)` does.
     pub timeout_ms: Option<u64>,
@@ -93,7 +107,8 @@ pub enum ToHost {
         id: RequestId,
         /// On which stream.
         stream: Stream,
-        /// What; at most [`CHUNK`] bytes.
+        /// What; at most [`CHUNK`] bytes, on the lane [`LANE_CHUNK`].
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// A command has taken this much of its input; as much more may be sent.
@@ -117,6 +132,11 @@ pub enum ToHost {
         id: RequestId,
         /// How it is.
         notice: Notice,
+    },
+    /// The answer to [`ToGuest::Lane`].
+    Lane {
+        /// Why there is none, in words of the operating system.
+        problem: Option<String>,
     },
 }
 

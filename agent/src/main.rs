@@ -11,6 +11,7 @@ mod bash;
 mod console;
 mod entry;
 mod kept;
+mod lane;
 mod output;
 mod port;
 mod proc;

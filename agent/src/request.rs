@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use agent_protocol::message::{CHUNK, Command, End, Holder, INITIAL_GRANT, RequestId, Stream};
+use agent_protocol::message::{CHUNK, Command, End, Holder, INITIAL_GRANT, LANE_CHUNK, RequestId, Stream};
 use rustix::io::Errno;
 use rustix::process::{Signal, kill_process_group};
 
@@ -24,10 +24,20 @@ const TIMED_OUT: i32 = 124;
 /// Bytes of input that wait here, at most: what a driver may send, and as much again.
 const INPUT: usize = 2 * INITIAL_GRANT as usize;
 
+/// What a request came by and is answered by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// The port that everything takes.
+    Link,
+    /// The port for what is large.
+    Lane,
+}
+
 /// A command on its way.
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) id: RequestId,
+    pub(crate) way: Way,
     process: Process,
     pub(crate) stdout: Output,
     pub(crate) stderr: Output,
@@ -61,12 +71,13 @@ enum Time {
 }
 
 impl Request {
-    pub(crate) fn new(id: RequestId, command: &Command, running: Running) -> Self {
+    pub(crate) fn new(id: RequestId, way: Way, command: &Command, running: Running) -> Self {
         let now = Instant::now();
         let limit = command.timeout_ms.and_then(|limit| now.checked_add(Duration::from_millis(limit)));
         let Running { process, pipes } = running;
         Self {
             id,
+            way,
             process,
             stdout: Output::new(pipes.stdout),
             stderr: Output::new(pipes.stderr),
@@ -95,7 +106,11 @@ impl Request {
 
     /// Takes output off a pipe that is readable.
     pub(crate) fn read(&mut self, stream: Stream) -> Vec<u8> {
-        let most = CHUNK.min(usize::try_from(self.granted).unwrap_or(CHUNK));
+        let chunk = match self.way {
+            Way::Link => CHUNK,
+            Way::Lane => LANE_CHUNK,
+        };
+        let most = chunk.min(usize::try_from(self.granted).unwrap_or(chunk));
         let output = match stream {
             Stream::Stdout => &mut self.stdout,
             Stream::Stderr => &mut self.stderr,

@@ -13,8 +13,9 @@ use crate::bash::Bash;
 use crate::console::Console;
 use crate::entry::Inherited;
 use crate::kept::Kept;
+use crate::lane::Lane;
 use crate::port::Port;
-use crate::request::Request;
+use crate::request::{Request, Way};
 use crate::warm::Warm;
 use crate::watch::Watches;
 
@@ -28,6 +29,7 @@ pub(crate) struct Server {
     link: Link,
     /// What the link gave to write and the port has not taken.
     unsent: Vec<u8>,
+    lane: Option<Lane>,
     began: Instant,
     bash: Bash,
     warm: Warm,
@@ -43,6 +45,7 @@ pub(crate) struct Server {
 #[derive(Debug, Clone, Copy)]
 enum Event {
     Port,
+    Lane,
     Warm,
     Process,
     Output(RequestId, Stream),
@@ -60,6 +63,7 @@ impl Server {
             port,
             link: Link::new(Role::Guest, 0),
             unsent: Vec::new(),
+            lane: None,
             began: Instant::now(),
             bash: Bash::new(inherited)?,
             warm: Warm::new(),
@@ -95,6 +99,7 @@ impl Server {
         if self.leaves {
             return Ok(());
         }
+        self.write_lane();
         self.port.reopen();
         let mut kept = Vec::new();
         for (event, flags) in self.wait()? {
@@ -136,11 +141,20 @@ impl Server {
         if let Some(process) = self.warm.process() {
             add(Event::Warm, process.as_fd(), PollFlags::IN);
         }
-        let may_print = self.link.backlog() < BACKLOG;
+        if let Some(lane) = &self.lane {
+            let behind = if lane.is_behind() { PollFlags::OUT } else { PollFlags::empty() };
+            add(Event::Lane, lane.port(), PollFlags::IN | behind);
+        }
+        let link_has_room = self.link.backlog() < BACKLOG;
+        let lane_has_room = self.lane.as_ref().is_some_and(Lane::has_room);
         for request in &self.requests {
             if let Some(process) = request.process() {
                 add(Event::Process, process.as_fd(), PollFlags::IN);
             }
+            let may_print = match request.way {
+                Way::Link => link_has_room,
+                Way::Lane => lane_has_room,
+            };
             for (stream, output) in [(Stream::Stdout, &request.stdout), (Stream::Stderr, &request.stderr)] {
                 if may_print && request.may_print() && !output.is_done() {
                     add(Event::Output(request.id, stream), output.pipe().as_fd(), PollFlags::IN);
@@ -150,7 +164,7 @@ impl Server {
                 add(Event::Input(request.id), pipe.as_fd(), PollFlags::OUT);
             }
         }
-        if may_print {
+        if link_has_room {
             for (id, file, flags) in self.watches.files() {
                 add(Event::Watch(id), file, flags);
             }
@@ -188,6 +202,13 @@ impl Server {
                 let bytes = self.port.read()?;
                 self.link.receive(&bytes, self.began.elapsed());
             }
+            Event::Lane => {
+                let read = self.lane.as_mut().map_or(Ok(()), Lane::read);
+                let obeyed = read.and_then(|()| self.take_lane_messages());
+                if let Err(error) = obeyed {
+                    self.close_lane(&error);
+                }
+            }
             // Written at the next step, as the end of a process is looked for.
             Event::Port | Event::Process | Event::Kept(_) => {}
             Event::Warm => self.warm.ended(),
@@ -195,9 +216,9 @@ impl Server {
                 let Some(request) = self.requests.iter_mut().find(|request| request.id == id) else {
                     return Ok(());
                 };
-                let bytes = request.read(stream);
+                let (way, bytes) = (request.way, request.read(stream));
                 if !bytes.is_empty() {
-                    self.send(&ToHost::Output { id, stream, bytes });
+                    self.send_by(way, &ToHost::Output { id, stream, bytes });
                 }
             }
             Event::Input(id) => self.pour(id),
@@ -211,7 +232,7 @@ impl Server {
         while let Some(bytes) = self.link.message() {
             // A driver of another version says so in its first message, which all versions can read.
             if let Ok(message) = agent_protocol::from_bytes(&bytes) {
-                self.obey(message);
+                self.obey(message, Way::Link);
             }
         }
         // Silence may end: the driver, or the whole guest, may have been stopped for a while.
@@ -223,20 +244,50 @@ impl Server {
         drop(self.link.stray());
     }
 
-    fn obey(&mut self, message: ToGuest) {
+    fn take_lane_messages(&mut self) -> io::Result<()> {
+        while let Some(message) = self.lane.as_mut().map_or(Ok(None), Lane::message)? {
+            self.obey(message, Way::Lane);
+        }
+        Ok(())
+    }
+
+    fn write_lane(&mut self) {
+        if let Err(error) = self.lane.as_mut().map_or(Ok(()), Lane::write) {
+            self.close_lane(&error);
+        }
+    }
+
+    fn open_lane(&mut self, token: u64) {
+        let opened = Lane::open(token);
+        let problem = opened.as_ref().err().map(io::Error::to_string);
+        self.lane = opened.ok();
+        self.send(&ToHost::Lane { problem });
+    }
+
+    /// The driver learns that what it asked on the lane is lost.
+    fn close_lane(&mut self, problem: &io::Error) {
+        self.lane = None;
+        let by_lane: Vec<_> = self.requests.extract_if(.., |request| request.way == Way::Lane).collect();
+        for request in by_lane {
+            request.kill();
+        }
+        self.send(&ToHost::Lane { problem: Some(problem.to_string()) });
+    }
+
+    fn obey(&mut self, message: ToGuest, way: Way) {
         match message {
             ToGuest::Hello { version: _ } => {
                 self.end_all();
                 self.send(&ToHost::Hello { version: VERSION });
             }
-            ToGuest::Run { id, command } => self.run(id, &command),
+            ToGuest::Run { id, command } => self.run(id, way, &command),
             ToGuest::Input { id, bytes } => {
                 let Some(place) = self.place(id) else { return };
                 match self.requests[place].give(&bytes) {
                     Ok(()) => self.pour(id),
                     Err(reason) => {
                         self.requests.swap_remove(place).kill();
-                        self.send(&ToHost::Ended { id, end: End::Failed { reason } });
+                        self.send_by(way, &ToHost::Ended { id, end: End::Failed { reason } });
                     }
                 }
             }
@@ -253,6 +304,7 @@ impl Server {
             }
             ToGuest::Leave => self.leaves = true,
             ToGuest::Watch { id, watch } => self.watch(id, &watch),
+            ToGuest::Lane { token } => self.open_lane(token),
         }
     }
 
@@ -260,7 +312,7 @@ impl Server {
         self.requests.iter().position(|request| request.id == id)
     }
 
-    fn run(&mut self, id: RequestId, command: &Command) {
+    fn run(&mut self, id: RequestId, way: Way, command: &Command) {
         let script = &command.script;
         let started = if self.place(id).is_some() {
             Err(io::Error::other("there is such a request already"))
@@ -272,9 +324,9 @@ impl Server {
         };
         self.warm.defer();
         match started {
-            Ok(running) => self.requests.push(Request::new(id, command, running)),
+            Ok(running) => self.requests.push(Request::new(id, way, command, running)),
             Err(error) => {
-                self.send(&ToHost::Ended { id, end: End::Failed { reason: error.to_string() } });
+                self.send_by(way, &ToHost::Ended { id, end: End::Failed { reason: error.to_string() } });
             }
         }
     }
@@ -289,7 +341,7 @@ impl Server {
         let Some(place) = self.place(id) else { return };
         let bytes = self.requests[place].pour();
         if bytes > 0 {
-            self.send(&ToHost::Taken { id, bytes });
+            self.send_by(self.requests[place].way, &ToHost::Taken { id, bytes });
         }
     }
 
@@ -301,7 +353,7 @@ impl Server {
             match self.requests[place].end() {
                 Some(end) => {
                     let request = self.requests.swap_remove(place);
-                    self.send(&ToHost::Ended { id: request.id, end });
+                    self.send_by(request.way, &ToHost::Ended { id: request.id, end });
                     request.close(&mut self.kept);
                 }
                 None => place += 1,
@@ -319,6 +371,7 @@ impl Server {
     }
 
     fn end_all(&mut self) {
+        self.lane = None;
         self.watches = Watches::default();
         for request in self.requests.drain(..) {
             request.kill();
@@ -326,9 +379,18 @@ impl Server {
     }
 
     fn send(&mut self, message: &ToHost) {
+        self.send_by(Way::Link, message);
+    }
+
+    fn send_by(&mut self, way: Way, message: &ToHost) {
         // None of the messages can fail to be encoded.
         if let Ok(bytes) = agent_protocol::to_bytes(message) {
-            self.link.send(&bytes);
+            match (way, &mut self.lane) {
+                (Way::Link, _) => self.link.send(&bytes),
+                (Way::Lane, Some(lane)) => lane.send(&bytes),
+                // Who asked there has been told that it is closed.
+                (Way::Lane, None) => {}
+            }
         }
     }
 }

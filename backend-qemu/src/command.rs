@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use driver_core::{Boot, MachineSpec};
+use driver_core::{BULK_PORT, Boot, MachineSpec};
 
 use crate::accel::Accelerator;
 use crate::config::{Accel, Network, Options};
@@ -13,6 +13,7 @@ use crate::config::{Accel, Network, Options};
 pub(crate) struct Sockets<'a> {
     pub(crate) control: &'a Path,
     pub(crate) shell: &'a Path,
+    pub(crate) bulk: &'a Path,
 }
 
 /// A list of arguments that is being written.
@@ -134,6 +135,9 @@ fn add_channels(arguments: &mut Arguments, spec: &MachineSpec, sockets: Sockets<
         .path("-chardev", "socket,id=shell,path=", sockets.shell, "")
         .option("-device", "virtio-serial")
         .option("-device", "virtconsole,chardev=shell")
+        // No terminal, and nothing is lost on it.
+        .path("-chardev", "socket,id=innkeeper-bulk,path=", sockets.bulk, "")
+        .option("-device", format!("virtserialport,chardev=innkeeper-bulk,name={BULK_PORT}"))
         .option("-device", "virtio-rng-pci")
         .option("-serial", "stdio");
     if !spec.allow_reboot {
@@ -178,7 +182,11 @@ mod tests {
     }
 
     fn sockets() -> Sockets<'static> {
-        Sockets { control: Path::new("/run/a,b/qmp"), shell: Path::new("/run/a,b/shell") }
+        Sockets {
+            control: Path::new("/run/a,b/qmp"),
+            shell: Path::new("/run/a,b/shell"),
+            bulk: Path::new("/run/a,b/bulk"),
+        }
     }
 
     /// The command line as one text, which is easier to compare.
@@ -197,7 +205,9 @@ mod tests {
             text(&for_start_script(&spec(), &options, sockets())),
             "-chardev socket,id=innkeeper-control,path=/run/a,,b/qmp -mon chardev=innkeeper-control,mode=control \
              -monitor none -chardev socket,id=shell,path=/run/a,,b/shell -device virtio-serial \
-             -device virtconsole,chardev=shell -device virtio-rng-pci -serial stdio -no-reboot -display none"
+             -device virtconsole,chardev=shell \
+             -chardev socket,id=innkeeper-bulk,path=/run/a,,b/bulk \
+             -device virtserialport,chardev=innkeeper-bulk,name=innkeeper.bulk -device virtio-rng-pci -serial stdio -no-reboot -display none"
         );
     }
 

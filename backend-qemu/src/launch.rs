@@ -173,14 +173,14 @@ impl Backend for Qemu {
             Port::listen(&spec.state_dir, name)
                 .map_err(|error| cannot(format!("the socket `{name}` cannot be made: {error}")))
         };
-        let (control, shell) = (listen("qmp")?, listen("shell")?);
-        let sockets = Sockets { control: control.path(), shell: shell.path() };
+        let (control, shell, bulk) = (listen("qmp")?, listen("shell")?, listen("bulk")?);
+        let sockets = Sockets { control: control.path(), shell: shell.path(), bulk: bulk.path() };
         let command = self.command(spec, &options, sockets, log.as_ref()).await?;
         let program = PathBuf::from(command.as_std().get_program());
         let (process, console) = Process::spawn(command, &log)
             .map_err(|error| cannot(format!("`{}` cannot be started: {error}", program.display())))?;
         let launch = Launch { spec, start_script, process, console, log };
-        Ok(Arc::new(launch.finish(control, shell, within).await?))
+        Ok(Arc::new(launch.finish([control, shell, bulk], within).await?))
     }
 }
 
@@ -194,10 +194,14 @@ struct Launch<'a> {
 }
 
 impl Launch<'_> {
-    async fn finish(self, control: Port, shell: Port, within: Deadline) -> Result<QemuMachine, DriverError> {
+    async fn finish(
+        self,
+        [control, shell, bulk]: [Port; 3],
+        within: Deadline,
+    ) -> Result<QemuMachine, DriverError> {
         let connected = async {
-            let connections = async { tokio::try_join!(control.accept(), shell.accept()) };
-            let (control, shell): (UnixStream, UnixStream) =
+            let connections = async { tokio::try_join!(control.accept(), shell.accept(), bulk.accept()) };
+            let (control, shell, bulk): (UnixStream, UnixStream, UnixStream) =
                 connections.await.map_err(|source| DriverError::Control {
                     machine: self.spec.name.clone(),
                     operation: "accept QEMU's connections".to_owned(),
@@ -205,7 +209,7 @@ impl Launch<'_> {
                 })?;
             let (control, events) = Control::start(control);
             let ready = control.execute(qapi_qmp::qmp_capabilities { enable: None }, within).await;
-            Ok::<_, DriverError>((ready, control, events, shell))
+            Ok::<_, DriverError>((ready, control, events, shell, bulk))
         };
         let outcome = tokio::select! {
             biased;
@@ -213,7 +217,7 @@ impl Launch<'_> {
             _ = self.process.group().ended() => return Err(self.died().await),
         };
         let Ok(outcome) = outcome else { return Err(self.silent(within)) };
-        let (ready, control, events, shell) = outcome?;
+        let (ready, control, events, shell, bulk) = outcome?;
         match ready {
             Ok(_) => {}
             Err(ControlError::Closed) => return Err(self.died().await),
@@ -235,6 +239,7 @@ impl Launch<'_> {
             process,
             console,
             shell,
+            bulk,
             control,
             events,
             log,

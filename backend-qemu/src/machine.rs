@@ -34,6 +34,7 @@ pub(crate) struct QemuMachine {
     console: Mutex<Option<Console>>,
     shell: Mutex<Option<UnixStream>>,
     intake: Intake,
+    bulk: Mutex<Option<UnixStream>>,
     exit: watch::Receiver<Option<Exit>>,
     ours: Arc<AtomicBool>,
 }
@@ -46,6 +47,7 @@ pub(crate) struct Parts {
     pub(crate) process: Process,
     pub(crate) console: Console,
     pub(crate) shell: UnixStream,
+    pub(crate) bulk: UnixStream,
     pub(crate) control: Control,
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
     pub(crate) log: Arc<dyn MachineLog>,
@@ -53,7 +55,8 @@ pub(crate) struct Parts {
 
 impl QemuMachine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { name, state_dir, start_script, process, console, shell, control, events, log } = parts;
+        let Parts { name, state_dir, start_script, process, console, shell, bulk, control, events, log } =
+            parts;
         process.group().words().leave_output_to_the_guest();
         let (publish, exit) = watch::channel(None);
         let ours = Arc::new(AtomicBool::new(false));
@@ -68,7 +71,8 @@ impl QemuMachine {
         tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
         let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
         let intake = Intake::new(log);
-        Self { name, state_dir, control, process, console, shell, intake, exit, ours }
+        let bulk = Mutex::new(Some(bulk));
+        Self { name, state_dir, control, process, console, shell, bulk, intake, exit, ours }
     }
 
     /// The machine's own directory.
@@ -125,6 +129,11 @@ fn control_failure(machine: String, operation: &str, error: ControlError) -> Dri
     DriverError::Control { machine, operation: operation.to_owned(), source: Box::new(error) }
 }
 
+fn take(port: &Mutex<Option<UnixStream>>) -> Option<Box<dyn GuestStream>> {
+    let stream = port.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+    Some(Box::new(stream))
+}
+
 #[async_trait]
 impl Machine for QemuMachine {
     fn name(&self) -> &str {
@@ -140,12 +149,8 @@ impl Machine for QemuMachine {
             GuestPort::Console => {
                 self.console.lock().unwrap_or_else(PoisonError::into_inner).take().map(Console::open)
             }
-            GuestPort::Shell => self
-                .shell
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take()
-                .map(|stream| Box::new(stream) as Box<dyn GuestStream>),
+            GuestPort::Shell => take(&self.shell),
+            GuestPort::Bulk => take(&self.bulk),
         };
         stream.ok_or_else(|| {
             DriverError::usage(format!("machine `{}`: its {port:?} port is open already", self.name))

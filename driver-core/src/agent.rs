@@ -3,6 +3,7 @@
 //! cannot run, the plain shell serves.
 
 mod actor;
+mod bulk;
 mod notices;
 mod start;
 
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_protocol::ToGuest;
-use agent_protocol::message::{CHUNK, Command, End, Holder, INITIAL_GRANT, RequestId, Watch};
+use agent_protocol::message::{CHUNK, Command, End, Holder, INITIAL_GRANT, LANE_CHUNK, RequestId, Watch};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -37,9 +38,18 @@ pub(crate) struct Agent {
     next_id: AtomicU32,
     state: watch::Receiver<State>,
     reset: Arc<Notify>,
-    /// The stream, once the agent is gone and a shell has come back on it.
-    returned: Arc<Mutex<Option<Box<dyn GuestStream>>>>,
+    /// The streams, once the agent is gone.
+    returned: Arc<Mutex<Option<Streams>>>,
     _task: AbortOnDropHandle<()>,
+}
+
+/// What the driver has of a guest.
+#[derive(Debug)]
+pub(crate) struct Streams {
+    /// Where the shell is, or the agent in its place.
+    pub(crate) shell: Box<dyn GuestStream>,
+    /// The port for what is large, if there is one.
+    pub(crate) bulk: Option<Box<dyn GuestStream>>,
 }
 
 /// Whether the agent is there.
@@ -74,15 +84,17 @@ pub(crate) struct How {
     pub(crate) grace: Option<Duration>,
     /// The host waits no longer than this.
     pub(crate) within: Deadline,
+    /// Its input or output is large.
+    pub(crate) bulk: bool,
 }
 
 impl Agent {
-    /// Takes over the stream of a guest in which the agent has just been started.
-    fn open(machine: &str, stream: Box<dyn GuestStream>, heard: impl Fn(&[u8]) + Send + 'static) -> Self {
+    /// Takes over the streams of a guest in which the agent has just been started.
+    fn open(machine: &str, streams: Streams, heard: impl Fn(&[u8]) + Send + 'static) -> Self {
         let (orders, queue) = mpsc::unbounded_channel();
         let (publish, state) = watch::channel(State::Starting);
         let (reset, returned) = (Arc::new(Notify::new()), Arc::default());
-        let actor = Actor::new(stream, publish, Arc::clone(&returned), Box::new(heard));
+        let actor = Actor::new(streams, publish, Arc::clone(&returned), Box::new(heard));
         let task = AbortOnDropHandle::new(tokio::spawn(actor.serve(queue, Arc::clone(&reset))));
         let next_id = AtomicU32::new(1);
         Self { machine: machine.to_owned(), orders, next_id, state, reset, returned, _task: task }
@@ -123,8 +135,8 @@ impl Agent {
         self.reset.notify_one();
     }
 
-    /// Gives the stream back, once, after the agent is gone and the guest's shell is back.
-    pub(crate) fn take_stream(&self) -> Option<Box<dyn GuestStream>> {
+    /// Gives the streams back, once, after the agent is gone and the guest's shell is back.
+    pub(crate) fn take_streams(&self) -> Option<Streams> {
         self.returned.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
@@ -181,7 +193,7 @@ impl Agent {
 
     /// Starts a command and does not wait for it; what it prints is dropped.
     pub(crate) fn fire(&self, script: &str) -> Result<(), DriverError> {
-        let how = How { timeout: None, grace: None, within: Deadline::far() };
+        let how = How { timeout: None, grace: None, within: Deadline::far(), bulk: false };
         let mut request = self.request(script, how, false)?;
         tokio::spawn(async move {
             while let Ok(Answer::Stdout(_) | Answer::Stderr(_) | Answer::Taken(_)) = request.next().await {}
@@ -199,9 +211,10 @@ impl Agent {
     ) -> Result<ShellOutput, DriverError> {
         let mut request = self.request(script, how, true)?;
         let (mut stdout, mut room, mut at_end) = (Vec::new(), INITIAL_GRANT as usize, false);
-        let mut buffer = vec![0; CHUNK];
+        let chunk = if how.bulk { LANE_CHUNK } else { CHUNK };
+        let mut buffer = vec![0; chunk];
         loop {
-            let ready = room.min(CHUNK);
+            let ready = room.min(chunk);
             let answer = tokio::select! {
                 answer = request.next() => answer?,
                 read = content.read(&mut buffer[..ready]), if !at_end && ready > 0 => {
@@ -248,7 +261,10 @@ impl Agent {
             stdin,
             grace_ms: how.grace.map(millis),
         };
-        let order = Order { message: ToGuest::Run { id, command }, answers: Some(Asker::Command(answers)) };
+        let order = Order {
+            message: ToGuest::Run { id, command },
+            answers: Some(Asker::Command { answers, bulk: how.bulk }),
+        };
         self.orders.send(order).map_err(|_| self.broken("is gone", Some(script)))?;
         Ok(Request {
             machine: self.machine.clone(),

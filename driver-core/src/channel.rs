@@ -66,7 +66,7 @@ impl Channel {
             Self::Shell(shell) => shell.run(command, timeout, within).await,
             Self::Agent(agent) => {
                 let mut stdout = Vec::new();
-                let how = How { timeout, grace, within };
+                let how = How { timeout, grace, within, bulk: false };
                 let status = agent.run(command, how, &mut stdout, OUTPUT_LIMIT as u64, witness).await?;
                 Ok(ShellOutput { status, stdout })
             }
@@ -95,7 +95,7 @@ impl Channel {
         match self {
             Self::Shell(shell) => shell.fire(ORDER, within).await,
             Self::Agent(agent) => {
-                let how = How { timeout: None, grace: None, within };
+                let how = How { timeout: None, grace: None, within, bulk: false };
                 let (mut nothing, limit) = (tokio::io::sink(), OUTPUT_LIMIT as u64);
                 agent.run(ORDER, how, &mut nothing, limit, &mut Words::default()).await.map(drop)
             }
@@ -121,7 +121,7 @@ impl Channel {
             _ => String::new(),
         };
         let script = format!("exec 2>&1; {parent}cat >{file}; chmod {mode:o} -- {file}");
-        let how = How { timeout: None, grace: None, within };
+        let how = How { timeout: None, grace: None, within, bulk: true };
         let output = agent.feed(&script, content, how).await?;
         if output.status == 0 {
             return Ok(());
@@ -142,7 +142,7 @@ impl Channel {
             Self::Shell(shell) => return shell.download(source, target, limit, within).await.map(drop),
             Self::Agent(agent) => agent,
         };
-        let how = How { timeout: None, grace: None, within };
+        let how = How { timeout: None, grace: None, within, bulk: true };
         let mut words = Words::default();
         let script = format!("cat <{}", quote(source));
         if agent.run(&script, how, &mut target, limit, &mut words).await? == 0 {

@@ -36,8 +36,8 @@ pub use image::{Image, ImageError};
 pub use journal::{Journal, Reporter, Scope, current_scope, in_scope};
 pub use keys::{Key, parse_keys};
 pub use machine::{
-    Backend, Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor,
-    Power, Screen,
+    BULK_PORT, Backend, Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine,
+    MachineLog, Monitor, Power, Screen,
 };
 pub use node::{Node, UnitInfo};
 pub use pattern::{PatternEngine, RustPatterns};

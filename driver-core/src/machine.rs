@@ -109,6 +109,9 @@ impl fmt::Debug for dyn GuestStream {
     }
 }
 
+/// The name under which a guest finds [`GuestPort::Bulk`] in `/sys/class/virtio-ports`.
+pub const BULK_PORT: &str = agent_protocol::message::BULK_PORT;
+
 /// The streams that a machine offers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum GuestPort {
@@ -116,6 +119,9 @@ pub enum GuestPort {
     Console,
     /// The root shell of compat.md 3.2, on a virtio console.
     Shell,
+    /// A virtio port named [`BULK_PORT`] that loses nothing, for the contents of files. A backend may have
+    /// none; they then take the shell's port.
+    Bulk,
 }
 
 /// Facet: pictures of the guest's display.

@@ -62,6 +62,8 @@ pub(crate) struct Host {
     pub(crate) slow: Vec<RequestId>,
     /// What came that was no message.
     pub(crate) stray: Vec<u8>,
+    /// Why there is no lane, if the agent has said so.
+    pub(crate) no_lane: Option<String>,
 }
 
 impl Host {
@@ -114,6 +116,7 @@ impl Host {
             hellos: 0,
             slow: Vec::new(),
             stray: Vec::new(),
+            no_lane: None,
         };
         host.open(1);
         host
@@ -228,6 +231,7 @@ impl Host {
 
     fn take(&mut self, message: ToHost) {
         match message {
+            ToHost::Lane { problem } => self.no_lane = problem,
             ToHost::Hello { version } => {
                 assert_eq!(version, VERSION);
                 self.hellos += 1;

@@ -11,7 +11,8 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio::time::Instant;
 
-use super::State;
+use super::bulk::Bulk;
+use super::{State, Streams};
 use crate::machine::GuestStream;
 use crate::shell::GREETING;
 
@@ -39,7 +40,11 @@ pub(super) struct Order {
 #[derive(Debug)]
 pub(super) enum Asker {
     /// Gets all of them.
-    Command(mpsc::UnboundedSender<Answer>),
+    Command {
+        answers: mpsc::UnboundedSender<Answer>,
+        /// They go by the lane, if there is one.
+        bulk: bool,
+    },
     /// Gets the latest: what a watch says replaces what it said before.
     Watch(watch::Sender<Option<Answer>>),
 }
@@ -62,15 +67,17 @@ struct Asked {
     granted: u64,
     /// Bytes of input that it was sent and has not taken.
     poured: u64,
+    by_lane: bool,
 }
 
 pub(super) struct Actor {
     reader: ReadHalf<Box<dyn GuestStream>>,
     writer: WriteHalf<Box<dyn GuestStream>>,
     link: Link,
+    bulk: Option<Bulk>,
     began: Instant,
     state: watch::Sender<State>,
-    returned: Arc<Mutex<Option<Box<dyn GuestStream>>>>,
+    returned: Arc<Mutex<Option<Streams>>>,
     heard: Listener,
     requests: HashMap<RequestId, Asked>,
     /// The last stray bytes: where the greeting of a shell shows that the guest has rebooted.
@@ -83,7 +90,7 @@ impl Asker {
     /// Whoever asked may have given up; then the request is cancelled by its own end.
     fn tell(&self, answer: Answer) {
         match self {
-            Self::Command(answers) => drop(answers.send(answer)),
+            Self::Command { answers, .. } => drop(answers.send(answer)),
             Self::Watch(latest) => drop(latest.send(Some(answer))),
         }
     }
@@ -107,21 +114,26 @@ impl Asked {
 
 impl Actor {
     pub(super) fn new(
-        stream: Box<dyn GuestStream>,
+        streams: Streams,
         state: watch::Sender<State>,
-        returned: Arc<Mutex<Option<Box<dyn GuestStream>>>>,
+        returned: Arc<Mutex<Option<Streams>>>,
         heard: Listener,
     ) -> Self {
-        let (reader, writer) = tokio::io::split(stream);
+        let (reader, writer) = tokio::io::split(streams.shell);
         // Random, so that what an earlier driver was sent is not taken for ours.
         let random = std::collections::hash_map::RandomState::new().build_hasher().finish();
         let session = u32::try_from(random >> 32).unwrap_or_default();
         let mut link = Link::new(Role::Host, session);
         link.send(&encode(&ToGuest::Hello { version: VERSION }));
+        let bulk = streams.bulk.map(|stream| Bulk::new(stream, random));
+        if bulk.is_some() {
+            link.send(&encode(&ToGuest::Lane { token: random }));
+        }
         Self {
             reader,
             writer,
             link,
+            bulk,
             began: Instant::now(),
             state,
             returned,
@@ -169,13 +181,27 @@ impl Actor {
                     Some(order) => self.take_order(order),
                     None => return,
                 },
+                event = async { match &mut self.bulk {
+                    Some(bulk) => bulk.event().await,
+                    None => std::future::pending().await,
+                } } => {
+                    let taken = match &mut self.bulk {
+                        Some(bulk) => bulk.take(event),
+                        None => Ok(()),
+                    };
+                    match taken.and_then(|()| self.take_bulk_messages()) {
+                        Ok(()) => {}
+                        Err(problem) => self.lose_bulk(&problem),
+                    }
+                }
                 () = reset.notified() => break "is gone, because the guest reboots".to_owned(),
                 () = sleep_until(wake) => {}
             }
         };
         let read = std::io::Cursor::new(self.stray);
-        let stream: Box<dyn GuestStream> = Box::new(tokio::io::join(read.chain(self.reader), self.writer));
-        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(stream);
+        let shell: Box<dyn GuestStream> = Box::new(tokio::io::join(read.chain(self.reader), self.writer));
+        let streams = Streams { shell, bulk: self.bulk.map(Bulk::into_stream) };
+        *self.returned.lock().unwrap_or_else(PoisonError::into_inner) = Some(streams);
         self.state.send_replace(State::Gone(problem.clone()));
         for (_, asked) in self.requests.drain() {
             asked.asker.tell(Answer::Ended(Err(problem.clone())));
@@ -183,24 +209,29 @@ impl Actor {
     }
 
     fn take_order(&mut self, order: Order) {
-        match (&order.message, order.answers) {
+        let by_lane = match (&order.message, order.answers) {
             (ToGuest::Run { id, .. } | ToGuest::Watch { id, .. }, Some(asker)) => {
-                self.requests.insert(*id, Asked { asker, granted: INITIAL_GRANT.into(), poured: 0 });
+                let by_lane = matches!(asker, Asker::Command { bulk: true, .. })
+                    && self.bulk.as_ref().is_some_and(Bulk::is_open);
+                let asked = Asked { asker, granted: INITIAL_GRANT.into(), poured: 0, by_lane };
+                self.requests.insert(*id, asked);
+                by_lane
             }
-            (ToGuest::Grant { id, bytes }, _) => {
-                if let Some(asked) = self.requests.get_mut(id) {
-                    asked.granted += u64::from(*bytes);
-                }
-            }
-            (ToGuest::Input { id, bytes }, _) => {
-                if let Some(asked) = self.requests.get_mut(id) {
-                    asked.poured += bytes.len() as u64;
-                }
-            }
-            (ToGuest::Cancel { id }, _) => drop(self.requests.remove(id)),
-            _ => {}
+            (ToGuest::Grant { id, bytes }, _) => self.requests.get_mut(id).is_some_and(|asked| {
+                asked.granted += u64::from(*bytes);
+                asked.by_lane
+            }),
+            (ToGuest::Input { id, bytes }, _) => self.requests.get_mut(id).is_some_and(|asked| {
+                asked.poured += bytes.len() as u64;
+                asked.by_lane
+            }),
+            (ToGuest::Cancel { id }, _) => self.requests.remove(id).is_some_and(|asked| asked.by_lane),
+            _ => false,
+        };
+        match &mut self.bulk {
+            Some(bulk) if by_lane => bulk.send(&order.message),
+            _ => self.link.send(&encode(&order.message)),
         }
-        self.link.send(&encode(&order.message));
     }
 
     /// Hands on what has come. An error is the end.
@@ -208,26 +239,60 @@ impl Actor {
         while let Some(bytes) = self.link.message() {
             let message =
                 agent_protocol::from_bytes(&bytes).map_err(|error| format!("talks nonsense ({error})"))?;
-            let (id, answer) = match message {
-                ToHost::Hello { version: VERSION } => {
+            self.take(message)?;
+        }
+        Ok(())
+    }
+
+    /// Hands on what has come on the lane. An error is the end of the lane.
+    fn take_bulk_messages(&mut self) -> Result<(), String> {
+        while let Some(message) = self.bulk.as_mut().map_or(Ok(None), Bulk::message)? {
+            self.take(message)?;
+        }
+        Ok(())
+    }
+
+    /// The lane is of no more use, nor are the requests that went by it.
+    fn lose_bulk(&mut self, problem: &str) {
+        tracing::warn!(problem, "the port for what is large is lost");
+        self.bulk = None;
+        for (_, asked) in self.requests.extract_if(|_, asked| asked.by_lane) {
+            asked.asker.tell(Answer::Ended(Err(format!("lost its port for what is large, which {problem}"))));
+        }
+    }
+
+    fn take(&mut self, message: ToHost) -> Result<(), String> {
+        let (id, answer) = match message {
+            ToHost::Hello { version: VERSION } => {
+                // With a lane it is ready when that is.
+                if self.bulk.is_none() {
                     self.state.send_replace(State::Up);
-                    continue;
                 }
-                ToHost::Hello { version } => return Err(format!("speaks version {version} of the protocol")),
-                ToHost::Output { id, stream: Stream::Stdout, bytes } => (id, Answer::Stdout(bytes)),
-                ToHost::Output { id, stream: Stream::Stderr, bytes } => (id, Answer::Stderr(bytes)),
-                ToHost::Taken { id, bytes } => (id, Answer::Taken(bytes)),
-                ToHost::Noticed { id, notice } => (id, Answer::Noticed(notice)),
-                ToHost::Ended { id, end } => (id, Answer::Ended(Ok(end))),
-            };
-            // A request that was given up has nobody to be told.
-            let Some(asked) = self.requests.get_mut(&id) else { continue };
-            asked.settle(&answer)?;
-            let over = matches!(answer, Answer::Ended(_));
-            asked.asker.tell(answer);
-            if over {
-                self.requests.remove(&id);
+                return Ok(());
             }
+            ToHost::Hello { version } => return Err(format!("speaks version {version} of the protocol")),
+            ToHost::Lane { problem } => {
+                match (problem, &mut self.bulk) {
+                    (None, Some(bulk)) => bulk.opened(),
+                    (Some(problem), Some(_)) => self.lose_bulk(&format!("does not open: {problem}")),
+                    (_, None) => {}
+                }
+                self.state.send_replace(State::Up);
+                return Ok(());
+            }
+            ToHost::Output { id, stream: Stream::Stdout, bytes } => (id, Answer::Stdout(bytes)),
+            ToHost::Output { id, stream: Stream::Stderr, bytes } => (id, Answer::Stderr(bytes)),
+            ToHost::Taken { id, bytes } => (id, Answer::Taken(bytes)),
+            ToHost::Noticed { id, notice } => (id, Answer::Noticed(notice)),
+            ToHost::Ended { id, end } => (id, Answer::Ended(Ok(end))),
+        };
+        // A request that was given up has nobody to be told.
+        let Some(asked) = self.requests.get_mut(&id) else { return Ok(()) };
+        asked.settle(&answer)?;
+        let over = matches!(answer, Answer::Ended(_));
+        asked.asker.tell(answer);
+        if over {
+            self.requests.remove(&id);
         }
         Ok(())
     }
@@ -282,7 +347,7 @@ async fn sleep_until(moment: Option<Instant>) {
     }
 }
 
-fn encode(message: &ToGuest) -> Vec<u8> {
+pub(super) fn encode(message: &ToGuest) -> Vec<u8> {
     // No message of the driver's can fail to be encoded.
     agent_protocol::to_bytes(message).unwrap_or_default()
 }

@@ -2,19 +2,22 @@
 
 use std::borrow::Cow;
 use std::io::Read as _;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use flate2::read::GzDecoder;
 
-use super::Agent;
+use super::{Agent, Streams};
 use crate::deadline::Deadline;
 use crate::error::DriverError;
+use crate::machine::GuestStream;
 use crate::shell::{Shell, quote};
 
 /// How long all of it may take. A guest without KVM needs about a second.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Puts the agent into the guest and starts it. `packed`: the program, packed by gzip.
+/// Puts the agent into the guest and starts it. `packed`: the program, packed by gzip. `bulk`: the guest's
+/// port for what is large, which is taken once the agent runs.
 ///
 /// Folders are tried until one takes programs: some are mounted `noexec`, some are full, some are not there
 /// in an initrd. The agent removes its own file when it starts.
@@ -26,6 +29,7 @@ pub(crate) async fn start(
     machine: &str,
     shell: &Shell,
     packed: &[u8],
+    bulk: &Mutex<Option<Box<dyn GuestStream>>>,
     within: Deadline,
     heard: impl Fn(&[u8]) + Send + 'static,
 ) -> Result<Result<Agent, String>, DriverError> {
@@ -74,7 +78,8 @@ echo "the guest has no folder to run it from"; exit 1"#;
         return Ok(Err(format!("it does not run in the guest (status {})", tried.status)));
     }
     let stream = shell.hand_over(&format!("exec {file}\n"), within).await?;
-    let agent = Agent::open(machine, stream, heard);
+    let bulk = bulk.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let agent = Agent::open(machine, Streams { shell: stream, bulk }, heard);
     agent.ready(within).await?;
     Ok(Ok(agent))
 }

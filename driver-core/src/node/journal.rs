@@ -102,7 +102,7 @@ async fn read_on(
 ) -> Result<bool, DriverError> {
     let command = format!("exec {command} --follow --lines=all");
     let (mut writer, reader) = tokio::io::duplex(LINE_LIMIT);
-    let how = How { timeout: None, grace: Some(Duration::ZERO), within: Deadline::far() };
+    let how = How { timeout: None, grace: Some(Duration::ZERO), within: Deadline::far(), bulk: false };
     let mut nobody = Nobody;
     let run = agent.run(&command, how, &mut writer, u64::MAX, &mut nobody);
     tokio::select! {

@@ -1,7 +1,7 @@
 //! Starting and ending a machine, and noticing at once when it ends by itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -14,7 +14,7 @@ use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::event::{BootPhase, Event, Level, MachineState};
 use crate::journal::{Journal, current_scope, in_scope};
-use crate::machine::{Exit, ExitReason, GuestPort, Machine};
+use crate::machine::{Exit, ExitReason, GuestPort, GuestStream, Machine};
 use crate::shell::Shell;
 use crate::text::python_bytes_repr;
 use crate::wait::within;
@@ -37,6 +37,8 @@ pub(super) struct Running {
     pub(super) machine: Arc<dyn Machine>,
     /// What commands go through; another one after the guest has rebooted.
     pub(super) line: Arc<Line>,
+    /// The port for what is large, while no agent has it.
+    bulk: Mutex<Option<Box<dyn GuestStream>>>,
     pub(super) typist: Typist,
     /// Whether the shell has greeted since it was last expected to.
     connected: AtomicBool,
@@ -95,6 +97,8 @@ impl Node {
                 return Err(error);
             }
         };
+        // Not every backend has it.
+        let bulk = Mutex::new(machine.connect(GuestPort::Bulk, limit).await.ok());
         let typist = self.console.attach(console);
         let open = || Arc::new(Line::new(Shell::open(self.name(), shell, self.shell_listener())));
         let line = Arc::clone(log.line.get_or_init(open));
@@ -103,6 +107,7 @@ impl Node {
         self.set_running(Arc::new(Running {
             machine,
             line,
+            bulk,
             typist,
             connected: AtomicBool::new(false),
             ending,
@@ -212,8 +217,10 @@ impl Node {
             problem: "was lost with the agent in its place".to_owned(),
             during: None,
         };
-        let stream = agent.take_stream().ok_or_else(lost)?;
-        running.line.set(Channel::Shell(Shell::open(self.name(), stream, self.shell_listener())));
+        let streams = agent.take_streams().ok_or_else(lost)?;
+        *running.bulk.lock().unwrap_or_else(PoisonError::into_inner) = streams.bulk;
+        let shell = Shell::open(self.name(), streams.shell, self.shell_listener());
+        running.line.set(Channel::Shell(shell));
         Ok(true)
     }
 
@@ -231,7 +238,7 @@ impl Node {
         let (Channel::Shell(shell), Some(packed)) = (channel.as_ref(), self.context.agent) else {
             return Ok(());
         };
-        let starting = agent::start(self.name(), shell, packed, limit, self.shell_listener());
+        let starting = agent::start(self.name(), shell, packed, &running.bulk, limit, self.shell_listener());
         match self.while_it_runs(running, || "starting the agent".to_owned(), starting).await? {
             Ok(agent) => running.line.set(Channel::Agent(agent)),
             Err(reason) => self.log(format!("the plain shell serves, without the agent: {reason}")),

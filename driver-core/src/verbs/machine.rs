@@ -73,14 +73,14 @@ pub(super) static TABLE: &[Verb] = &[
         "Runs systemctl with the given arguments, for the manager of `user` if one is named.",
         |call, args| call.node()?.systemctl(&args.q, args.user.as_deref())),
     verb!(Machine wait_for_unit(
-            unit: Text, user: MaybeText = "null", timeout: Duration = "900", grace: Duration = "5"
-        ) -> Nothing,
-        "Waits until a systemd unit is active, or a oneshot service has run. Fails at once when it has failed, \
-         and when it has been inactive with no job pending for `grace`.",
-        |call, args| {
-            let (timeout, grace) = (args.timeout.0, args.grace.0);
-            call.node()?.wait_for_unit_with_grace(&args.unit, args.user.as_deref(), timeout, grace)
-        }),
+        unit: Text, user: MaybeText = "null", timeout: Duration = "900", grace: Duration = "5"
+    ) -> Nothing,
+    "Waits until a systemd unit is active, or a oneshot service has run. Fails at once when it has failed, \
+     and when it has been inactive with no job pending for `grace`.",
+    |call, args| {
+        let (timeout, grace) = (args.timeout.0, args.grace.0);
+        call.node()?.wait_for_unit_with_grace(&args.unit, args.user.as_deref(), timeout, grace)
+    }),
     verb!(Machine get_unit_info(unit: Text, user: MaybeText = "null") -> Map,
         "All properties of a systemd unit.",
         |call, args| call.node()?.get_unit_info(&args.unit, args.user.as_deref())),
