@@ -196,7 +196,7 @@ impl Host {
         }
     }
 
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let now = self.began.elapsed();
         if self.unsent.is_empty() {
             self.unsent = self.link.outgoing(now);

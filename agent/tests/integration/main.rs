@@ -2,6 +2,7 @@
 
 mod commands;
 mod endings;
+mod fuzz;
 mod host;
 mod line;
 mod same;
