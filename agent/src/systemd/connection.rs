@@ -28,21 +28,17 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Connects to the manager's socket, and greets.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
         connect(&socket, &SocketAddrUnix::new(path)?)?;
-        Ok(Self::new(socket))
-    }
-
-    /// Greets on a connected socket that does not wait.
-    pub(crate) fn new(socket: OwnedFd) -> Self {
         // Who we are, in hexadecimal, as the kernel tells the manager too. All in one, as systemd's own
         // clients do it: what follows need not wait for the answer.
         let user = rustix::process::geteuid().as_raw().to_string();
         let user: String = user.bytes().map(|digit| format!("{digit:02x}")).collect();
         let outgoing = format!("\0AUTH EXTERNAL {user}\r\nBEGIN\r\n").into_bytes();
-        Self { socket, greeted: false, incoming: Vec::new(), outgoing, serial: 0 }
+        Ok(Self { socket, greeted: false, incoming: Vec::new(), outgoing, serial: 0 })
     }
 
     /// What to wait for.

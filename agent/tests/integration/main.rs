@@ -7,4 +7,5 @@ mod host;
 mod line;
 mod same;
 mod streams;
+mod systemd;
 mod watch;

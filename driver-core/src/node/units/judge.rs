@@ -1,30 +1,29 @@
 //! What a wait concludes from the state of a unit, whoever has told it.
 
-use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_protocol::message::UnitState;
 use tokio::time::Instant;
 
-use crate::error::DriverError;
-
-/// What is concluded: the end of the wait, or after what time to judge again if nothing changes.
-pub(super) type Verdict = ControlFlow<Reached, Option<Duration>>;
-
-/// How a wait for a unit comes to its good end.
+/// What is concluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Reached {
+pub(super) enum Verdict {
     /// It is active.
     Active,
-    /// It has done what it does once, and is inactive again.
+    /// It has done what it does once, with success, and is inactive again.
     HasRun,
+    /// It has failed.
+    Failed,
+    /// It is inactive and no job is pending, for longer than the grace.
+    Idle,
+    /// None of these. If nothing changes, it will be idle after this time.
+    NotYet(Option<Duration>),
 }
 
 /// The judge of one wait.
 #[derive(Debug)]
 pub(super) struct Judge {
-    unit: String,
     grace: Duration,
     idle: Mutex<Idle>,
 }
@@ -38,42 +37,36 @@ struct Idle {
 }
 
 impl Judge {
-    pub(super) fn new(unit: &str, grace: Duration) -> Self {
-        Self { unit: unit.to_owned(), grace, idle: Mutex::default() }
+    pub(super) fn new(grace: Duration) -> Self {
+        Self { grace, idle: Mutex::default() }
     }
 
-    /// # Errors
-    /// [`DriverError::Assertion`], with NixOS's words, when the unit will not become active.
-    pub(super) fn judge(&self, state: &UnitState) -> Result<Verdict, DriverError> {
+    pub(super) fn judge(&self, state: &UnitState) -> Verdict {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         match state.active.as_str() {
-            "active" => return Ok(Verdict::Break(Reached::Active)),
-            "failed" => return Err(self.failure("reached state \"failed\"")),
+            "active" => return Verdict::Active,
+            "failed" => return Verdict::Failed,
             "inactive" if !state.has_job => {}
             _ => {
                 *idle = Idle::default();
-                return Ok(Verdict::Continue(None));
+                return Verdict::NotYet(None);
             }
         }
         if has_run(state) {
-            return Ok(Verdict::Break(Reached::HasRun));
+            return Verdict::HasRun;
         }
         let now = Instant::now();
         if state.jobs {
             if let Some(since) = idle.since.take() {
                 idle.before += now - since;
             }
-            return Ok(Verdict::Continue(None));
+            return Verdict::NotYet(None);
         }
         let spent = idle.before + (now - *idle.since.get_or_insert(now));
         match self.grace.checked_sub(spent).filter(|left| !left.is_zero()) {
-            Some(left) => Ok(Verdict::Continue(Some(left))),
-            None => Err(self.failure("is inactive and there are no pending jobs")),
+            Some(left) => Verdict::NotYet(Some(left)),
+            None => Verdict::Idle,
         }
-    }
-
-    fn failure(&self, what: &str) -> DriverError {
-        DriverError::assertion(format!("unit \"{}\" {what}", self.unit))
     }
 }
 
@@ -95,46 +88,43 @@ mod tests {
         UnitState { once: true, has_run: true, result: "success".to_owned(), ..state("inactive") }
     }
 
-    const IDLE: &str = "unit \"x\" is inactive and there are no pending jobs";
-
     #[tokio::test(start_paused = true)]
     async fn a_unit_may_be_inactive_for_a_moment_before_it_is_queued() {
-        let judge = Judge::new("x", Duration::from_secs(5));
+        let judge = Judge::new(Duration::from_secs(5));
         let idle = state("inactive");
-        assert_eq!(judge.judge(&idle).unwrap(), Verdict::Continue(Some(Duration::from_secs(5))));
+        assert_eq!(judge.judge(&idle), Verdict::NotYet(Some(Duration::from_secs(5))));
         tokio::time::advance(Duration::from_secs(4)).await;
-        assert_eq!(judge.judge(&idle).unwrap(), Verdict::Continue(Some(Duration::from_secs(1))));
+        assert_eq!(judge.judge(&idle), Verdict::NotYet(Some(Duration::from_secs(1))));
         // Its own job: the time begins anew.
         let queued = UnitState { has_job: true, jobs: true, ..idle.clone() };
-        assert_eq!(judge.judge(&queued).unwrap(), Verdict::Continue(None));
-        assert_eq!(judge.judge(&idle).unwrap(), Verdict::Continue(Some(Duration::from_secs(5))));
+        assert_eq!(judge.judge(&queued), Verdict::NotYet(None));
+        assert_eq!(judge.judge(&idle), Verdict::NotYet(Some(Duration::from_secs(5))));
         tokio::time::advance(Duration::from_secs(5)).await;
-        assert_eq!(judge.judge(&idle).unwrap_err().to_string(), IDLE);
+        assert_eq!(judge.judge(&idle), Verdict::Idle);
     }
 
     #[tokio::test(start_paused = true)]
     async fn jobs_of_other_units_stop_the_clock_and_do_not_turn_it_back() {
-        let judge = Judge::new("x", Duration::from_secs(5));
+        let judge = Judge::new(Duration::from_secs(5));
         let (idle, busy) = (state("inactive"), UnitState { jobs: true, ..state("inactive") });
         for _ in 0..4 {
-            assert!(judge.judge(&idle).is_ok());
+            assert_ne!(judge.judge(&idle), Verdict::Idle);
             tokio::time::advance(Duration::from_secs(1)).await;
-            assert_eq!(judge.judge(&busy).unwrap(), Verdict::Continue(None));
+            assert_eq!(judge.judge(&busy), Verdict::NotYet(None));
             tokio::time::advance(Duration::from_secs(60)).await;
         }
-        assert_eq!(judge.judge(&idle).unwrap(), Verdict::Continue(Some(Duration::from_secs(1))));
+        assert_eq!(judge.judge(&idle), Verdict::NotYet(Some(Duration::from_secs(1))));
         tokio::time::advance(Duration::from_secs(1)).await;
-        assert_eq!(judge.judge(&idle).unwrap_err().to_string(), IDLE);
+        assert_eq!(judge.judge(&idle), Verdict::Idle);
     }
 
     #[tokio::test]
     async fn a_unit_is_done_when_it_is_active_or_has_run() {
-        let judge = Judge::new("x", Duration::ZERO);
-        assert_eq!(judge.judge(&state("active")).unwrap(), Verdict::Break(Reached::Active));
-        assert_eq!(judge.judge(&state("activating")).unwrap(), Verdict::Continue(None));
-        assert_eq!(judge.judge(&ran()).unwrap(), Verdict::Break(Reached::HasRun));
-        let failure = judge.judge(&state("failed")).unwrap_err();
-        assert_eq!(failure.to_string(), "unit \"x\" reached state \"failed\"");
+        let judge = Judge::new(Duration::ZERO);
+        assert_eq!(judge.judge(&state("active")), Verdict::Active);
+        assert_eq!(judge.judge(&state("activating")), Verdict::NotYet(None));
+        assert_eq!(judge.judge(&ran()), Verdict::HasRun);
+        assert_eq!(judge.judge(&state("failed")), Verdict::Failed);
     }
 
     #[tokio::test]
@@ -145,11 +135,10 @@ mod tests {
             UnitState { result: "exit-code".to_owned(), ..ran() },
             UnitState { once: false, ..ran() },
         ] {
-            let judge = Judge::new("x", Duration::ZERO);
-            assert_eq!(judge.judge(&not_done).unwrap_err().to_string(), IDLE, "{not_done:?}");
+            assert_eq!(Judge::new(Duration::ZERO).judge(&not_done), Verdict::Idle, "{not_done:?}");
         }
         // It is about to run again.
         let queued = UnitState { has_job: true, ..ran() };
-        assert_eq!(Judge::new("x", Duration::ZERO).judge(&queued).unwrap(), Verdict::Continue(None));
+        assert_eq!(Judge::new(Duration::ZERO).judge(&queued), Verdict::NotYet(None));
     }
 }
