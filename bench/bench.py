@@ -15,6 +15,12 @@ chance = random.Random(plan["seed"])
 result = {"began": began, "errors": {}}
 
 
+def told(error):
+    """An error in short: a command in it may be as long as a file."""
+    text = f"{type(error).__name__}: {error}"
+    return text if len(text) < 200 else f"{text[:90]} ... {text[-90:]}"
+
+
 def section(name):
     """Keeps what one section has found, or why it failed; the others go on."""
 
@@ -23,7 +29,7 @@ def section(name):
         try:
             result[name] = measure()
         except Exception as error:
-            result["errors"][name] = f"{type(error).__name__}: {error}"[:300]
+            result["errors"][name] = told(error)
 
     return take
 
@@ -122,7 +128,7 @@ def _():
                 wait(name, port)
                 returned.append({"kind": kind, "name": name, "at": now()})
             except Exception as error:
-                result["errors"][f"wait {kind}"] = f"{type(error).__name__}: {error}"[:300]
+                result["errors"][f"wait {kind}"] = told(error)
     return returned
 
 

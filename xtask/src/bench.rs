@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use tempfile::TempDir;
 
 use crate::{command, guests, setup};
 use contestant::{Contestant, Job, Test};
@@ -58,9 +59,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     guests::run(&guests::Args::only("base"))?;
     guests::run(&guests::Args::only("guestbook"))?;
     let program = program(args)?;
-    // Short, for the sockets in it, and gone in the end.
-    let work = tempfile::Builder::new().prefix("bench-").tempdir().context("failed to make a work folder")?;
-
+    let work = work_folder()?;
     let versions = versions::Sources::find(args.innkeeper.is_none(), upstream.as_ref())?;
     let mut drivers = vec![Contestant::Agent, Contestant::Shell];
     drivers.extend(upstream.is_some().then_some(Contestant::Upstream));
@@ -108,6 +107,26 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     page::update(&report)?;
     println!("written to {} and docs/performance.md", file.display());
     Ok(())
+}
+
+/// The name of a work folder begins so, and goes on with the number of the process that works there.
+const WORK: &str = "innkeeper-bench-";
+
+/// A folder for sockets, which need short paths, and for files to copy. It is gone in the end; one whose process was
+/// killed goes with the next.
+fn work_folder() -> Result<TempDir> {
+    let temp = std::env::temp_dir();
+    for entry in fs::read_dir(&temp)?.flatten() {
+        let name = entry.file_name();
+        let Some(rest) = name.to_str().and_then(|name| name.strip_prefix(WORK)) else { continue };
+        let process = rest.split('-').next().unwrap_or_default();
+        if !Path::new("/proc").join(process).exists() {
+            // Somebody else's stays, unless we may remove it.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    let prefix = format!("{WORK}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir_in(&temp).context("failed to make a work folder")
 }
 
 /// The program to measure: a fresh release build, unless one is named.

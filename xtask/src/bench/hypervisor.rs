@@ -42,11 +42,13 @@ const UPSTREAM_ADDS: &[(&str, &str)] = &[
 ];
 
 impl CommandLine {
-    /// Reads that of a process; `None` if it has ended meanwhile, or has disks that are no overlays.
+    /// Reads that of a process; `None` if it has ended meanwhile, if it runs no machine (but tells its version,
+    /// say), or if its disks are no overlays.
     pub(super) fn of(pid: u32) -> Option<Self> {
         let text = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
         let words: Vec<String> =
             String::from_utf8(text).ok()?.split_terminator('\0').map(str::to_owned).collect();
+        options(&words).find(|(name, _)| *name == "-serial")?;
         let drives = options(&words).filter(|(name, _)| *name == "-drive");
         let bases = drives.map(|(_, value)| Base::below(drive_file(value)?)).collect::<Option<_>>()?;
         Some(Self { words, bases })
