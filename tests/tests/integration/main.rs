@@ -13,6 +13,7 @@ mod output;
 mod pages;
 mod shell;
 mod stopped;
+mod units;
 
 use std::time::Duration;
 
