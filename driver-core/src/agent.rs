@@ -6,6 +6,8 @@ mod actor;
 mod bulk;
 mod notices;
 mod start;
+#[cfg(test)]
+mod tests;
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -13,7 +13,6 @@ mod output;
 mod pages;
 mod shell;
 mod stopped;
-mod units;
 
 use std::time::Duration;
 

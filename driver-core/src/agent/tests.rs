@@ -1,0 +1,166 @@
+//! A guest that means harm in the agent's place: every call ends, with what came or with an error, and little
+//! is kept of what it sends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use agent_protocol::message::{Holder, Notice, Stream};
+use agent_protocol::{Link, Role, ToHost, VERSION, from_bytes, to_bytes};
+use tokio::io::DuplexStream;
+use tokio::time::Instant;
+
+use super::*;
+
+/// What the host gives a call here.
+const LIMIT: Duration = Duration::from_secs(100);
+
+/// Random numbers that a test can repeat (SplitMix64).
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    fn below(&mut self, limit: usize) -> usize {
+        usize::try_from(self.next() % limit.max(1) as u64).unwrap_or(0)
+    }
+
+    fn bytes(&mut self, most: usize) -> Vec<u8> {
+        (0..self.below(most)).map(|_| self.next().to_le_bytes()[0]).collect()
+    }
+}
+
+fn message(random: &mut Random) -> ToHost {
+    let id = u32::try_from(random.below(6)).unwrap_or(0);
+    let stream = if random.below(2) == 0 { Stream::Stdout } else { Stream::Stderr };
+    match random.below(9) {
+        0..4 => ToHost::Output { id, stream, bytes: random.bytes(CHUNK) },
+        4 => ToHost::Taken { id, bytes: u32::try_from(random.below(1 << 18)).unwrap_or(0) },
+        5 => ToHost::Noticed { id, notice: Notice::There(random.below(2) == 0) },
+        6 => ToHost::Hello { version: VERSION },
+        7 if random.below(3) > 0 => ToHost::Output { id, stream, bytes: vec![b'x'] },
+        7 => ToHost::Ended { id, end: End::Failed { reason: "no\u{1b}[2J".to_owned() } },
+        _ => {
+            let holder = Holder { pid: 1, command: "x".repeat(random.below(1000)) };
+            let end = End::Exited { status: -1, held_by: vec![holder; random.below(4)] };
+            ToHost::Ended { id, end }
+        }
+    }
+}
+
+/// Says hello, and then whatever.
+async fn hostile(mut port: DuplexStream, mut random: Random) {
+    let (mut link, began) = (Link::new(Role::Guest, 0), Instant::now());
+    link.send(&to_bytes(&ToHost::Hello { version: VERSION }).unwrap());
+    let (patience, mut buffer) = (random.below(2000), vec![0; 64 << 10]);
+    for _ in 0..patience {
+        if link.backlog() < 100_000 && random.below(3) > 0 {
+            let mut bytes = to_bytes(&message(&mut random)).unwrap();
+            if random.below(100) == 0 {
+                let at = random.below(bytes.len());
+                bytes[at] = bytes[at].wrapping_add(1 << random.below(8));
+            }
+            link.send(&bytes);
+        }
+        let mut out = link.outgoing(began.elapsed());
+        match random.below(200) {
+            0 => out.extend(random.bytes(3000)),
+            1 => out.truncate(out.len() / 2),
+            2 => out.extend(b"[   1.000000] kernel: hello\r\n"),
+            3 if random.below(10) == 0 => out.extend(b"\nSpawning backdoor root shell...\n"),
+            _ => {}
+        }
+        if port.write_all(&out).await.is_err() {
+            return;
+        }
+        let pause = Duration::from_millis(random.next() % 3);
+        match tokio::time::timeout(pause, port.read(&mut buffer)).await {
+            Ok(Ok(0) | Err(_)) => return,
+            Ok(Ok(count)) => link.receive(&buffer[..count], began.elapsed()),
+            Err(_) => {}
+        }
+        while let Some(bytes) = link.message() {
+            assert!(from_bytes::<ToGuest>(&bytes).is_ok(), "the host sends sense");
+        }
+    }
+    // It falls silent, or goes.
+    if random.below(2) == 0 {
+        tokio::time::sleep(2 * LIMIT).await;
+    }
+}
+
+struct Nobody;
+
+impl Witness for Nobody {
+    fn stderr(&mut self, _bytes: &[u8]) {}
+    fn held(&mut self, _holders: &[Holder]) {}
+}
+
+async fn torment(seed: u64) {
+    let (ours, theirs) = tokio::io::duplex(64 << 10);
+    let guest = tokio::spawn(hostile(theirs, Random(seed)));
+    let heard = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&heard);
+    let streams = Streams { shell: Box::new(ours), bulk: None };
+    let agent = Agent::open("server", streams, move |bytes| {
+        count.fetch_add(bytes.len(), Ordering::Relaxed);
+    });
+    let began = Instant::now();
+    let how = || How { timeout: None, grace: None, within: Deadline::after(LIMIT), bulk: false };
+    if agent.ready(Deadline::after(LIMIT)).await.is_ok() {
+        let run = |n: u64| {
+            let agent = &agent;
+            async move {
+                let (mut output, most) = (Vec::new(), 1 << 20);
+                let outcome = agent.run(&format!("command {n}"), how(), &mut output, most, &mut Nobody).await;
+                assert!(output.len() as u64 <= most, "more than the caller wants");
+                outcome.err().map(|error| error.to_string())
+            }
+        };
+        let content = vec![7; 1 << 20];
+        let (one, two, three, _) =
+            tokio::join!(run(1), run(2), run(3), agent.feed("cat", &content[..], how()));
+        for error in [one, two, three].into_iter().flatten() {
+            assert!(error.contains("server") && !error.contains("is no longer served"), "{error}");
+        }
+    }
+    assert!(began.elapsed() <= 2 * LIMIT, "a call took {:?}", began.elapsed());
+    assert!(heard.load(Ordering::Relaxed) <= 1 << 20, "the log is flooded");
+    drop(agent);
+    guest.abort();
+    if let Err(error) = guest.await {
+        assert!(!error.is_panic(), "the host talks nonsense");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn no_guest_does_harm() {
+    for seed in 0..30 {
+        torment(seed).await;
+    }
+}
+
+/// `LINK_FUZZ_SECONDS=600 cargo test -p driver-core --lib fuzz -- --ignored --nocapture`; with `LINK_FUZZ_SEED`
+/// it begins with the seed that a finding printed.
+#[tokio::test(start_paused = true)]
+#[ignore = "runs for as long as LINK_FUZZ_SECONDS says, 600 without it"]
+#[expect(clippy::print_stdout, reason = "says how far it came")]
+async fn fuzz() {
+    let setting = |name| std::env::var(name).ok().and_then(|value| value.parse().ok());
+    let seconds = setting("LINK_FUZZ_SECONDS").unwrap_or(600);
+    let first = setting("LINK_FUZZ_SEED").unwrap_or(1000);
+    let (start, mut seed) = (std::time::Instant::now(), first);
+    while start.elapsed() < Duration::from_secs(seconds) {
+        if tokio::spawn(torment(seed)).await.is_err() {
+            panic!("seed {seed}");
+        }
+        seed += 1;
+    }
+    println!("{} conversations in {seconds} s", seed - first);
+}
