@@ -1,5 +1,6 @@
 //! Who takes part, in what, and how innkeeper is asked to.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -89,7 +90,7 @@ impl Job<'_> {
                 manifest.display().to_string()
             }
         };
-        let mut command = process_that_ends_with_us(program.to_str().context("a path is not text")?);
+        let mut command = process_that_ends_with_us(program.as_os_str());
         command.args(["run", &manifest, "-o"]).arg(self.folder.join("out"));
         if self.driver == Contestant::Shell {
             command.arg("--no-agent");
@@ -125,6 +126,8 @@ impl Job<'_> {
 }
 
 /// A program that gets SIGTERM when we die, however we die.
-pub(super) fn process_that_ends_with_us(program: &str) -> Command {
-    command::command("setpriv", &["--pdeathsig", "TERM", "--", program])
+pub(super) fn process_that_ends_with_us(program: &OsStr) -> Command {
+    let mut command = command::command("setpriv", &["--pdeathsig", "TERM", "--"]);
+    command.arg(program);
+    command
 }

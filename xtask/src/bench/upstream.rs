@@ -22,7 +22,7 @@ const TIMEOUT: u32 = 7200;
 pub(super) struct Upstream {
     /// The folder that holds the package `test_driver`.
     source: PathBuf,
-    python: String,
+    python: PathBuf,
     generation: Generation,
     /// The commit of the checkout, or a hash of the driver's files outside of one.
     pub(super) revision: String,
@@ -63,8 +63,10 @@ impl Upstream {
                 "--against: the NixOS test driver makes its screenshots with `pnmtopng` (Debian package netpbm)"
             );
         }
-        let upstream =
-            Self { revision: revision(&folder, &source)?, source, python: python.to_owned(), generation };
+        // A path of the caller's folder; a name is looked for in the PATH. A link stays one: it is how a virtual
+        // environment is found.
+        let python = if python.contains('/') { std::path::absolute(python)? } else { python.into() };
+        let upstream = Self { revision: revision(&folder, &source)?, source, python, generation };
         upstream.check_python()?;
         Ok(upstream)
     }
@@ -75,14 +77,14 @@ impl Upstream {
         let output = check
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .output()
-            .with_context(|| format!("--python: failed to start `{}`", self.python))?;
+            .with_context(|| format!("--python: failed to start `{}`", self.python.display()))?;
         if !output.status.success() {
             let words = String::from_utf8_lossy(&output.stderr);
             bail!(
                 "--against: `{}` cannot load the NixOS test driver: {} (make a Python 3.13 that can by `python3 \
                  -m venv V; V/bin/pip install colorama ipython junit-xml ptpython pydantic remote-pdb`, and give \
                  --python V/bin/python)",
-                self.python,
+                self.python.display(),
                 words.lines().last().unwrap_or("no reason given").trim()
             );
         }
@@ -98,7 +100,7 @@ impl Upstream {
         // Started by way of `sh -c`, which need not give its own process to the last command: QEMU has to be the
         // process that the driver ends.
         let start = format!("exec {}", start.display());
-        let mut command = process_that_ends_with_us(&self.python);
+        let mut command = process_that_ends_with_us(self.python.as_os_str());
         command.args(["-c", "import test_driver; test_driver.main()"]).args(self.arguments(job, &start)?);
         command
             .env("PYTHONPATH", &self.source)
