@@ -128,7 +128,7 @@ impl Findings {
     }
 
     fn parse(text: &str, began: f64, moments: &Moments) -> Result<Self> {
-        let file: File = serde_json::from_str(text)
+        let mut file: File = serde_json::from_str(text)
             .context("the benchmark script has left findings that make no sense")?;
         let mut late = BTreeMap::<String, Vec<f64>>::new();
         for Wait { kind, name, at } in file.waits {
