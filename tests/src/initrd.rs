@@ -20,11 +20,11 @@ mount -t devtmpfs dev /dev
 mount -t proc proc /proc
 mount -t sysfs sys /sys
 while read -r module; do insmod "/modules/$module"; done </modules/early
-/backdoor &
+setsid /backdoor &
 shell=$!
 until [ -e /continue ]; do usleep 20000; done
-# As systemd ends the service there.
-kill -HUP $shell
+# As systemd ends the service there: with all that it has started.
+kill -HUP -- -$shell
 wait $shell
 umount -l /sys
 umount -l /proc

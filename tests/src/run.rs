@@ -78,6 +78,12 @@ impl Setup {
         self
     }
 
+    /// Adds arguments of `innkeeper run`.
+    #[must_use]
+    pub fn args(self, arguments: &[&str]) -> Self {
+        arguments.iter().fold(self, |setup, argument| setup.arg(argument))
+    }
+
     /// The directory of the manifest, for further files.
     #[must_use]
     pub fn dir(&self) -> &Path {

@@ -53,12 +53,17 @@ fn listing_of_readme() -> Vec<String> {
     rest.lines().next().unwrap_or_default().split_whitespace().map(str::to_owned).collect()
 }
 
-#[test]
-fn the_python_test_passes_and_leaves_a_complete_result() {
+crate::both!(
+    the_python_test_passes_and_leaves_a_complete_result,
+    the_python_test_passes_without_the_agent_and_leaves_a_complete_result,
+    passes_and_leaves_a_complete_result
+);
+
+fn passes_and_leaves_a_complete_result(arguments: &[&str]) {
     if need_vm("guestbook").is_none() {
         return;
     }
-    let run = Setup::with_manifest(&example("guestbook.toml")).run();
+    let run = Setup::with_manifest(&example("guestbook.toml")).args(arguments).run();
     run.assert_status(0);
     assert_eq!(run.ended().outcome, Outcome::Passed);
     let passed = |name: &str| (name.to_owned(), true);

@@ -43,11 +43,16 @@ with subtest("100 MB come back whole"):
     assert output.count("x") == len(output)
 "#;
 
-#[test]
-fn large_and_odd_outputs_and_many_commands() {
+fn run(arguments: &[&str]) {
     if need_vm("base").is_none() {
         return;
     }
-    let run = Setup::new(&crate::machine("base"), SCRIPT).run();
+    let run = Setup::new(&crate::machine("base"), SCRIPT).args(arguments).run();
     run.assert_status(0);
 }
+
+crate::both!(
+    large_and_odd_outputs_and_many_commands,
+    large_and_odd_outputs_and_many_commands_without_the_agent,
+    run
+);
