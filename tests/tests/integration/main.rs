@@ -3,8 +3,10 @@
 //! A test needs a machine as a rule, and says aloud when it is skipped for want of one; `REQUIRE_VM=1`
 //! makes that a failure. Whatever ends a run, each test also looks that nothing of it is left.
 
+mod agent;
 mod boot;
 mod guestbook;
+mod initrd;
 mod input;
 mod layering;
 mod machine_dies;
@@ -13,6 +15,7 @@ mod output;
 mod pages;
 mod shell;
 mod stopped;
+mod units;
 
 use std::time::Duration;
 
@@ -23,3 +26,20 @@ const SOON: Duration = Duration::from_secs(5);
 fn machine(name: &str) -> String {
     format!("[machines.server]\nimage = \"{name}\"\n")
 }
+
+/// A test that is run twice: commands go through the agent, and through the plain shell. `$test` is given the
+/// arguments for that.
+macro_rules! both {
+    ($agent:ident, $shell:ident, $test:expr) => {
+        #[test]
+        fn $agent() {
+            $test(&[]);
+        }
+
+        #[test]
+        fn $shell() {
+            $test(&["--no-agent"]);
+        }
+    };
+}
+use both;
