@@ -16,6 +16,7 @@ mod pages;
 mod shell;
 mod stopped;
 mod units;
+mod waits;
 
 use std::time::Duration;
 
