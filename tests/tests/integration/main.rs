@@ -6,6 +6,7 @@
 mod agent;
 mod boot;
 mod guestbook;
+mod input;
 mod initrd;
 mod input;
 mod layering;

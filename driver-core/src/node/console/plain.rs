@@ -1,28 +1,32 @@
 //! What was meant to be read, in what was printed: a prompt without the kernel's message in its middle, a
 //! firmware's words without its colours.
 
+use std::ops::Range;
+
 /// The text of a line without escape sequences, control characters and, to its end, a message of the kernel.
 ///
 /// The kernel prints where the cursor is, so what a program had begun goes on in the next line.
 pub(super) fn plain(line: &str) -> String {
     let text = without_escapes(line);
-    match stamp(&text) {
-        Some(at) => text[..at].to_owned(),
+    match stamp(text.as_bytes()) {
+        Some(stamp) => text[..stamp.start].to_owned(),
         None => text,
     }
 }
 
-/// Where a message of the kernel begins.
-pub(in crate::node) fn stamp(text: &str) -> Option<usize> {
-    text.match_indices('[').map(|(at, _)| at).find(|at| is_stamp(&text[*at..]))
+/// Where a message of the kernel begins, and the time that it begins with: `[   12.345678]`.
+pub(in crate::node) fn stamp(text: &[u8]) -> Option<Range<usize>> {
+    let starts = text.iter().enumerate().filter(|(_, byte)| **byte == b'[').map(|(at, _)| at);
+    starts.filter_map(|at| Some(at..at + stamp_length(&text[at..])?)).next()
 }
 
-/// Whether `text` begins as the kernel's messages do: `[   12.345678] `.
-fn is_stamp(text: &str) -> bool {
-    let Some((time, _)) = text.strip_prefix('[').and_then(|rest| rest.split_once(']')) else { return false };
-    let Some((seconds, fraction)) = time.trim_start_matches(' ').split_once('.') else { return false };
+fn stamp_length(text: &[u8]) -> Option<usize> {
+    let end = text.iter().take(32).position(|byte| *byte == b']')?;
+    let time = std::str::from_utf8(&text[1..end]).ok()?;
+    let (seconds, fraction) = time.trim_start_matches(' ').split_once('.')?;
     let is_number = |digits: &str| digits.bytes().all(|byte| byte.is_ascii_digit());
-    !seconds.is_empty() && is_number(seconds) && fraction.len() == 6 && is_number(fraction)
+    let is_time = !seconds.is_empty() && is_number(seconds) && fraction.len() == 6 && is_number(fraction);
+    is_time.then_some(end + 1)
 }
 
 fn without_escapes(line: &str) -> String {

@@ -30,12 +30,23 @@ impl Picture {
 
     /// The rows without the messages of the kernel: the row in which one begins goes on after it.
     pub(super) fn text_without_kernel(&self) -> String {
-        without_kernel(&self.cells, self.columns, "\n")
+        self.without_kernel(self.cells.len(), "\n")
     }
 
     /// All before the cursor in one line, without the messages of the kernel.
     pub(super) fn before_cursor(&self) -> String {
-        without_kernel(&self.cells[..self.cursor], self.columns, "")
+        self.without_kernel(self.cursor, "")
+    }
+
+    /// The time of the kernel's last message.
+    pub(super) fn last_stamp(&self) -> Option<&[u8]> {
+        let mut last = None;
+        let mut at = 0;
+        while let Some(found) = stamp(&self.cells[at..]) {
+            last = Some(&self.cells[at + found.start..at + found.end]);
+            at += found.end;
+        }
+        last
     }
 
     /// What stands before the cursor in its row.
@@ -48,29 +59,32 @@ impl Picture {
     pub(super) fn half(&self) -> usize {
         self.cells.len() / 2
     }
-}
 
-fn without_kernel(cells: &[u8], columns: usize, between_rows: &str) -> String {
-    let mut text = String::new();
-    let mut rows = cells.chunks(columns);
-    while let Some(row) = rows.next() {
-        let shown = String::from_utf8_lossy(row);
-        let Some(at) = stamp(&shown) else {
-            text.push_str(&shown);
-            text.push_str(between_rows);
-            continue;
-        };
-        text.push_str(&shown[..at]);
-        // A message that fills its row goes on in the next one.
-        let mut last = row;
-        while last.len() == columns && last.last().is_some_and(|cell| !matches!(cell, b' ' | 0)) {
-            match rows.next() {
-                Some(row) => last = row,
-                None => break,
+    fn without_kernel(&self, end: usize, between_rows: &str) -> String {
+        let cells = &self.cells[..end];
+        let (mut text, mut at) = (String::new(), 0);
+        while at < end {
+            let message = stamp(&cells[at..]).map(|found| at + found.start..at + found.end);
+            let until = message.as_ref().map_or(end, |message| message.start);
+            for (cell, index) in cells[at..until].iter().zip(at..) {
+                text.push(if cell.is_ascii() { char::from(*cell) } else { char::REPLACEMENT_CHARACTER });
+                if (index + 1) % self.columns == 0 {
+                    text.push_str(between_rows);
+                }
             }
+            at = message.map_or(end, |message| self.end_of_message(message.end));
         }
+        text
     }
-    text
+
+    /// The end of the message of which `at` is a place. One that fills its row goes on in the next one.
+    fn end_of_message(&self, at: usize) -> usize {
+        let mut end = at.next_multiple_of(self.columns);
+        while end < self.cells.len() && !matches!(self.cells[end - 1], b' ' | 0) {
+            end += self.columns;
+        }
+        end
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +115,7 @@ pub(super) mod tests {
     #[test]
     fn a_message_of_the_kernel_in_the_middle_is_left_out_however_long_it_is() {
         let picture = picture(&["login: r[ 1.234567] ", "oot", "# ec[ 12.345678] a l", "ong message", "ho"]);
+        assert_eq!(picture.last_stamp(), Some(&b"[ 12.345678]"[..]));
         assert!(picture.before_cursor().ends_with("echo"), "{:?}", picture.before_cursor());
     }
 }

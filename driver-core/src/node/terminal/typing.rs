@@ -125,11 +125,14 @@ struct Echo {
     /// What stood there before, in the same row.
     prompt: String,
     typed: String,
+    /// The time of the last message that the kernel had put on the terminal before.
+    stamp: Option<Vec<u8>>,
 }
 
 impl Echo {
     fn after(picture: &Picture) -> Self {
-        Self { prompt: picture.row_before_cursor(), typed: String::new() }
+        let stamp = picture.last_stamp().map(<[u8]>::to_vec);
+        Self { prompt: picture.row_before_cursor(), typed: String::new(), stamp }
     }
 
     fn is_in(&self, picture: &Picture) -> bool {
@@ -139,12 +142,19 @@ impl Echo {
         let expected = if row.starts_with(&self.prompt) { &whole } else { &self.typed };
         // Of a long line the beginning, which was looked at before, may have scrolled away.
         let from = expected.len().saturating_sub(picture.half());
-        if expected.get(from..).is_some_and(|end| picture.before_cursor().ends_with(end)) {
+        let shown = picture.before_cursor();
+        if expected.get(from..).is_some_and(|end| shown.ends_with(end)) {
             return true;
         }
         // GNU readline on a simple terminal shows the end of a long line, after a sign.
-        let scrolled = row.strip_prefix('<').filter(|shown| shown.len() >= PIECE);
-        scrolled.is_some_and(|shown| whole.ends_with(shown))
+        let ends = shown.match_indices('<').map(|(at, sign)| &shown[at + sign.len()..]);
+        if ends.filter(|end| end.len() >= PIECE).any(|end| whole.ends_with(end)) {
+            return true;
+        }
+        // And when the kernel prints, it does not know where its cursor is and may overwrite a row: what is
+        // left to be looked at is the last one.
+        let is_interrupted = picture.last_stamp() != self.stamp.as_deref();
+        is_interrupted && !row.is_empty() && whole.ends_with(&row)
     }
 
     /// What stands there instead of what was typed.
@@ -177,6 +187,9 @@ mod tests {
             !echo(long).is_in(&picture(&["<9 abcdefghijklmnop"])),
             "less than was typed since the last look"
         );
+        let overwritten = picture(&["$ echo 012[ 1.234567", "] usb", "3 b"]);
+        assert!(echo("echo 0123456789 a 3 b").is_in(&overwritten));
+        assert!(!echo("echo 0123456789 a 3 c").is_in(&overwritten));
         assert!(!echo("ls").is_in(&picture(&["$ ls", "$ "])), "the line above is an older one");
     }
 
