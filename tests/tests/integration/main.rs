@@ -6,7 +6,6 @@
 mod agent;
 mod boot;
 mod guestbook;
-mod input;
 mod initrd;
 mod input;
 mod layering;
