@@ -30,11 +30,14 @@ use entry::Inherited;
 /// What the command line asks for. Without arguments the agent serves.
 fn run(inherited: Inherited) -> ExitCode {
     if std::env::args_os().nth(1).is_some_and(|argument| argument == "--version") {
-        let line = format!("innkeeper agent {}\n", agent_protocol::VERSION);
-        return match rustix::io::write(rustix::stdio::stdout(), line.as_bytes()) {
-            Ok(_) => ExitCode::SUCCESS,
-            Err(_) => ExitCode::FAILURE,
+        // Asked before the agent takes the shell's place: after it there is none to go back to.
+        let usable = process::supported();
+        let line = match &usable {
+            Ok(()) => format!("innkeeper agent {}\n", agent_protocol::VERSION),
+            Err(error) => format!("the kernel has no pidfd_open ({error})\n"),
         };
+        let written = rustix::io::write(rustix::stdio::stdout(), line.as_bytes());
+        return if usable.is_ok() && written.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     match serve(inherited) {
         Ok(()) => ExitCode::SUCCESS,

@@ -17,6 +17,12 @@ pub(crate) struct Process {
     lent: Option<OwnedFd>,
 }
 
+/// An error when the kernel has no files that tell the end of a process: before Linux 5.3.
+pub(crate) fn supported() -> io::Result<()> {
+    pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+    Ok(())
+}
+
 impl Process {
     pub(crate) fn new(started: Started) -> io::Result<Self> {
         let ended = pidfd_open(started.pid, PidfdFlags::empty())?;

@@ -75,7 +75,8 @@ echo "the guest has no folder to run it from"; exit 1"#;
     let try_out = format!("{unpack}{file} --version || {{ rm -f {file}; exit 1; }}");
     let tried = shell.run(&try_out, None, within).await?;
     if tried.status != 0 {
-        return Ok(Err(format!("it does not run in the guest (status {})", tried.status)));
+        let words = String::from_utf8_lossy(&tried.stdout).trim().to_owned();
+        return Ok(Err(format!("it does not run in the guest (status {}): {words}", tried.status)));
     }
     let stream = shell.hand_over(&format!("exec {file}\n"), within).await?;
     let bulk = bulk.lock().unwrap_or_else(PoisonError::into_inner).take();
