@@ -156,7 +156,8 @@ mod tests {
         #[test]
         fn any_bytes_are_taken(bytes: Vec<u8>) {
             let mut lane = Lane::new(77);
-            lane.receive(&lane.opening().to_vec());
+            let opening = lane.opening().to_vec();
+            lane.receive(&opening);
             lane.receive(&bytes);
             while let Ok(Some(_)) = lane.message() {}
         }

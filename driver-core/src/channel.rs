@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::AsyncRead;
 
 use crate::agent::{Agent, How, Witness};
 use crate::deadline::Deadline;
@@ -129,33 +129,18 @@ impl Channel {
         let words = String::from_utf8_lossy(&output.stdout);
         Err(DriverError::assertion(format!("`{target}` could not be written in the guest: {}", words.trim())))
     }
-
-    /// Reads a file of the guest; see [`Shell::download`].
-    pub(crate) async fn download(
-        &self,
-        source: &str,
-        mut target: impl AsyncWrite + Send + Unpin,
-        limit: u64,
-        within: Deadline,
-    ) -> Result<(), DriverError> {
-        let agent = match self {
-            Self::Shell(shell) => return shell.download(source, target, limit, within).await.map(drop),
-            Self::Agent(agent) => agent,
-        };
-        let how = How { timeout: None, grace: None, within, bulk: true };
-        let mut words = Words::default();
-        let script = format!("cat <{}", quote(source));
-        if agent.run(&script, how, &mut target, limit, &mut words).await? == 0 {
-            return Ok(());
-        }
-        let words = String::from_utf8_lossy(&words.0);
-        Err(DriverError::assertion(format!("`{source}` could not be read in the guest: {}", words.trim())))
-    }
 }
 
 /// Keeps the beginning of what a command says on its standard error.
-#[derive(Default)]
-struct Words(Vec<u8>);
+#[derive(Debug, Default)]
+pub(crate) struct Words(Vec<u8>);
+
+impl Words {
+    /// As text.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0).trim().to_owned()
+    }
+}
 
 impl Witness for Words {
     fn stderr(&mut self, bytes: &[u8]) {

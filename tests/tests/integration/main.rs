@@ -5,6 +5,7 @@
 
 mod agent;
 mod boot;
+mod files;
 mod guestbook;
 mod initrd;
 mod input;
