@@ -39,6 +39,9 @@ my %happen = (
 while (my $order = <$orders>) {
     my ($kind, $name, $pause, $detail) = split ' ', $order;
     select undef, undef, undef, $pause;
+    # A text is on its way while it is being written: it counts from its first letter on.
+    my $is_text = $kind =~ /^(?:console|tty)/;
+    syswrite $host, "$name\n" if $is_text;
     $happen{$kind}->($name, $detail);
-    syswrite $host, "$name\n";
+    syswrite $host, "$name\n" if !$is_text;
 }

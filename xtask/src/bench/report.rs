@@ -81,8 +81,14 @@ impl<'a> Report<'a> {
                     summaries: BTreeMap::new(),
                 });
                 let name = if row.measure.at > 0.9 { "p99" } else { "median" };
-                let times = figures.factor.map(|factor| [factor.ratio, factor.low, factor.high]);
-                written.summaries.insert(name, Summary { value: figures.value, times_better: times });
+                written.summaries.insert(
+                    name,
+                    Summary {
+                        value: figures.value,
+                        times_better: figures.factor.map(|factor| factor.ratio),
+                        interval: figures.factor.and_then(|factor| factor.interval),
+                    },
+                );
             }
         }
         Written {
@@ -90,7 +96,7 @@ impl<'a> Report<'a> {
             sources: self.sources,
             runs: self.runs,
             compared_with: self.base(),
-            units: "seconds, MiB/s, KiB; samples by run; times_better: the ratio, and its 90 % interval",
+            units: "seconds, MiB/s, KiB; samples by run; times_better with its 90 % interval",
             measures,
             failures: &self.notes,
         }
@@ -119,7 +125,8 @@ struct WrittenFigures {
 #[derive(Serialize)]
 struct Summary {
     value: f64,
-    times_better: Option<[f64; 3]>,
+    times_better: Option<f64>,
+    interval: Option<[f64; 2]>,
 }
 
 impl<'a> Row<'a> {
@@ -195,8 +202,7 @@ pub(super) mod tests {
         let drivers = [Contestant::Agent, Contestant::Upstream];
         let report = Report::new(&host, &sources, 1, &drivers, &samples, Vec::new());
         let written = serde_json::to_value(report.written()).unwrap();
-        let times =
-            |key: &str, what: &str| written["measures"][key]["agent"][what]["times_better"][0].clone();
+        let times = |key: &str, what: &str| written["measures"][key]["agent"][what]["times_better"].clone();
         assert_eq!(times("round_trip", "median"), 10.0);
         assert_eq!(times("round_trip", "p99"), 20.0);
         assert_eq!(times("copy_from_host", "median"), 5.0);

@@ -25,12 +25,15 @@ pub(super) fn quantile_of_runs(runs: &Runs, at: f64) -> Option<f64> {
     quantile(&runs.concat(), at)
 }
 
+/// Below so many samples there is no interval: it would look as if all were certain.
+const FEW: usize = 3;
+
 /// A ratio, with the interval that 90 % of such measurings would give.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Ratio {
     pub(super) ratio: f64,
-    pub(super) low: f64,
-    pub(super) high: f64,
+    /// From and to; `None` where there are too few samples to tell.
+    pub(super) interval: Option<[f64; 2]>,
 }
 
 /// The ratio of a quantile of `over` to that of `under`, with a bootstrap interval: runs are drawn with
@@ -42,16 +45,15 @@ pub(super) fn ratio(over: &Runs, under: &Runs, at: f64) -> Option<Ratio> {
         (over > 0.0 && under > 0.0).then(|| over / under)
     };
     let ratio = of(quantile_of_runs(over, at), quantile_of_runs(under, at))?;
+    if [over, under].iter().any(|runs| runs.concat().len() < FEW) {
+        return Some(Ratio { ratio, interval: None });
+    }
     let mut chance = Chance(1);
-    let mut drawn: Vec<f64> = (0..DRAWS)
+    let drawn: Vec<f64> = (0..DRAWS)
         .filter_map(|_| of(quantile(&chance.draw(over), at), quantile(&chance.draw(under), at)))
         .collect();
-    drawn.sort_by(f64::total_cmp);
-    Some(Ratio {
-        ratio,
-        low: quantile(&drawn, 0.05).unwrap_or(ratio),
-        high: quantile(&drawn, 0.95).unwrap_or(ratio),
-    })
+    let interval = quantile(&drawn, 0.05).zip(quantile(&drawn, 0.95)).map(|(low, high)| [low, high]);
+    Some(Ratio { ratio, interval })
 }
 
 /// Numbers that look random and are the same each time (splitmix64).
@@ -98,15 +100,23 @@ mod tests {
         let steady = |base: f64| vec![vec![base; 20], vec![base * 1.01; 20], vec![base * 0.99; 20]];
         let found = ratio(&steady(8.0), &steady(2.0), 0.5).unwrap();
         assert!((found.ratio - 4.0).abs() < 0.01, "{found:?}");
-        assert!(found.low <= found.ratio && found.ratio <= found.high, "{found:?}");
-        assert!(found.high - found.low < 0.4, "{found:?}");
+        let [low, high] = found.interval.unwrap();
+        assert!(low <= found.ratio && found.ratio <= high, "{found:?}");
+        assert!(high - low < 0.4, "{found:?}");
     }
 
     #[test]
     fn runs_that_differ_make_it_wide_however_many_samples_they_have() {
         let moody = vec![vec![1.0; 500], vec![3.0; 500], vec![9.0; 500]];
         let found = ratio(&moody, &[vec![1.0; 500]], 0.5).unwrap();
-        assert!(found.low <= 1.0 && found.high >= 9.0, "{found:?}");
+        let [low, high] = found.interval.unwrap();
+        assert!(low <= 1.0 && high >= 9.0, "{found:?}");
+    }
+
+    #[test]
+    fn one_sample_is_not_shown_as_certain() {
+        let found = ratio(&[vec![4.0]], &[vec![2.0]], 0.5).unwrap();
+        assert_eq!((found.ratio, found.interval), (2.0, None));
     }
 
     #[test]
