@@ -38,6 +38,11 @@ impl Picture {
         self.without_kernel(self.cursor, "")
     }
 
+    /// Whether a text is there, without the messages of the kernel, wherever the cursor is.
+    pub(super) fn shows(&self, text: &str) -> bool {
+        self.without_kernel(self.cells.len(), "").contains(text)
+    }
+
     /// The time of the kernel's last message.
     pub(super) fn last_stamp(&self) -> Option<&[u8]> {
         let mut last = None;

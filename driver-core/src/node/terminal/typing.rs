@@ -151,10 +151,11 @@ impl Echo {
         if ends.filter(|end| end.len() >= PIECE).any(|end| whole.ends_with(end)) {
             return true;
         }
-        // And when the kernel prints, it does not know where its cursor is and may overwrite a row: what is
-        // left to be looked at is the last one.
+        // When the kernel has printed, it knows no more where its cursor is, and may overwrite a row or go back
+        // to its start: the end of the text is what can be looked for.
         let is_interrupted = picture.last_stamp() != self.stamp.as_deref();
-        is_interrupted && !row.is_empty() && whole.ends_with(&row)
+        let end = whole.get(whole.len().saturating_sub(PIECE)..).unwrap_or(&whole);
+        is_interrupted && (picture.shows(end) || (!row.is_empty() && whole.ends_with(&row)))
     }
 
     /// What stands there instead of what was typed.
