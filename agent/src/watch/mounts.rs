@@ -19,7 +19,7 @@ const TELLING: &[&str] = &[
 const REMOTE: &[&str] = &["afs", "autofs", "ceph", "cifs", "coda", "fuse", "lustre", "nfs", "smb"];
 
 /// The mounted file systems.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Mounts {
     /// The kernel's table; `None` where `/proc` is not mounted.
     table: Option<File>,

@@ -102,6 +102,10 @@ impl Asked {
         let (left, bytes) = match answer {
             Answer::Stdout(bytes) | Answer::Stderr(bytes) => (&mut self.granted, bytes.len() as u64),
             Answer::Taken(bytes) => (&mut self.poured, u64::from(*bytes)),
+            // A watch keeps the latest one only; a command would keep them all.
+            Answer::Noticed(_) if matches!(self.asker, Asker::Command { .. }) => {
+                return Err("talks nonsense (it tells of a command what only a watch has)".to_owned());
+            }
             Answer::Noticed(_) | Answer::Ended(_) => return Ok(()),
         };
         if bytes == 0 || bytes > *left {

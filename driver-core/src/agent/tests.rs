@@ -124,8 +124,14 @@ async fn torment(seed: u64) {
             }
         };
         let content = vec![7; 1 << 20];
-        let (one, two, three, _) =
-            tokio::join!(run(1), run(2), run(3), agent.feed("cat", &content[..], how()));
+        let watch = async {
+            let within = Deadline::after(LIMIT);
+            if let Ok(mut notices) = agent.watch(Watch::Process { pid: 1 }, within) {
+                while let Ok(Told::Notice(_)) = notices.next().await {}
+            }
+        };
+        let feed = agent.feed("cat", &content[..], how());
+        let (one, two, three, _, ()) = tokio::join!(run(1), run(2), run(3), feed, watch);
         for error in [one, two, three].into_iter().flatten() {
             assert!(error.contains("server") && !error.contains("is no longer served"), "{error}");
         }
