@@ -46,7 +46,7 @@ with subtest("what is typed is on the terminal, over several rows, and on one th
 
 with subtest("the kernel prints in the middle"):
     server.succeed("dmesg -n 7")
-    server.succeed("(for n in $(seq 60); do echo noise $n >/dev/kmsg; sleep 0.02; done) >/dev/null 2>&1 &")
+    server.succeed("(for n in $(seq 10); do echo noise $n >/dev/kmsg; sleep 0.1; done) >/dev/null 2>&1 &")
     server.type_text("echo nothing of it is taken for an answer >/tmp/noise\n")
     server.wait_until_succeeds("grep 'taken for an answer' /tmp/noise")
 
