@@ -26,6 +26,8 @@ def fails(work, message):
 with subtest("files"):
     later("mkdir -p /tmp/a/b; ln -s b /tmp/a/c; touch /tmp/a/b/file")
     server.wait_for_file("/tmp/a/c/file", timeout=60)
+    later("mount -t tmpfs none /mnt; touch /mnt/file")
+    server.wait_for_file("/mnt/file", timeout=60)
     later("touch /root/odd")
     server.wait_for_file("~/od[d]", timeout=60)
     fails(lambda: server.wait_for_file("/tmp/never", timeout=2),
