@@ -93,7 +93,9 @@ impl Node {
 }
 
 /// Runs the command so that it goes on as the journal does, until the caller has enough of it. Says whether
-/// the pattern was found.
+/// the pattern was found. journald tells those who follow within a quarter of a second (its
+/// `POST_CHANGE_TIMER_INTERVAL_USEC`): later than other watches, and sooner than it is to ask again and again
+/// on a slow machine.
 async fn read_on(
     agent: &Agent,
     command: &str,
