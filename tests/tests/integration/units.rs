@@ -105,7 +105,8 @@ with subtest("one that has run, and failed the next time"):
     idle("runs.service")
 
 with subtest("a service that has ended is not active, whatever it did"):
-    server.succeed("systemctl start simple.service; sleep 2")
+    server.succeed("systemctl start simple.service")
+    server.wait_until_fails("systemctl is-active --quiet simple.service")
     idle("simple.service")
 "#;
 
