@@ -15,7 +15,9 @@
 //! | 22 | length | data, every byte combined with [`VEIL`] |
 //! | | 4 | CRC-32 of everything before |
 //!
-//! Numbers are little-endian. The places of magic, version, session, length and both checks are the same in
+//! Numbers are little-endian. The bytes of all but magic and data are spelt, half a byte in each, so that a shell
+//! which reads a frame in the agent's place sees a word and neither quotes nor brackets: on the line they take
+//! twice the room that the table says. The places of magic, version, session, length and both checks are the same in
 //! every version, so that a version is recognised as another one and not as noise.
 
 mod scanner;
@@ -29,13 +31,22 @@ pub(crate) const MAGIC: [u8; 2] = [0xf9, 0xf6];
 pub(crate) const FRAME_VERSION: u8 = 1;
 
 /// Bytes before the data.
-pub(crate) const HEADER: usize = 22;
+pub(crate) const HEADER: usize = 2 + 2 * 20;
 
 /// Bytes of a frame without its data.
-pub(crate) const OVERHEAD: usize = HEADER + 4;
+pub(crate) const OVERHEAD: usize = HEADER + CHECKSUM;
+
+/// Bytes after the data.
+const CHECKSUM: usize = 8;
+
+/// Bytes of the header before it is spelt.
+const PLAIN: usize = 22;
 
 /// Bytes of data in a frame, at most. With the overhead it is what a terminal hands out in one read, or less.
 pub(crate) const MAX_DATA: usize = 4096 - OVERHEAD;
+
+/// The upper half of a byte that spells half a byte.
+const SPELT: u8 = 0xa0;
 
 /// What data is combined with on the line. A frame that a shell reads in the agent's place must not hold a
 /// command line, nor a frame that was hit the greeting of a shell: with this, text is none any more.
@@ -79,7 +90,7 @@ impl Header {
     pub(crate) fn write(&self, data: &[u8], out: &mut Vec<u8>) {
         debug_assert!(data.len() <= MAX_DATA);
         let start = out.len();
-        let mut head = [0; HEADER];
+        let mut head = [0; PLAIN];
         head[..2].copy_from_slice(&MAGIC);
         head[2] = self.version;
         head[3] = self.flags;
@@ -91,16 +102,20 @@ impl Header {
         head[18..20].copy_from_slice(&(data.len() as u16).to_le_bytes());
         let check = check(&head);
         head[20..].copy_from_slice(&check);
-        out.extend_from_slice(&head);
+        out.extend_from_slice(&MAGIC);
+        spell(&head[2..], out);
         out.extend_from_slice(data);
         let crc = crc32fast::hash(&out[start..]);
-        out.extend_from_slice(&crc.to_le_bytes());
+        spell(&crc.to_le_bytes(), out);
     }
 
     /// The header and the length of the data after it, when these bytes begin with a whole and sound one.
     fn read(bytes: &[u8]) -> Option<(Header, usize)> {
-        let head: &[u8; HEADER] = bytes.first_chunk()?;
-        if head[..2] != MAGIC || head[20..] != check(head) {
+        let (magic, spelt) = bytes.get(..HEADER)?.split_at(2);
+        let mut head = [0; PLAIN];
+        head[..2].copy_from_slice(magic);
+        read_spelt(spelt, &mut head[2..])?;
+        if head[..2] != MAGIC || head[20..] != check(&head) {
             return None;
         }
         let number = |at: usize| u32::from_le_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
@@ -119,7 +134,23 @@ impl Header {
 }
 
 /// The check of a header.
-fn check(head: &[u8; HEADER]) -> [u8; 2] {
+fn check(head: &[u8; PLAIN]) -> [u8; 2] {
     let [a, b, ..] = crc32fast::hash(&head[..20]).to_le_bytes();
     [a, b]
+}
+
+/// Appends bytes, half a byte in each: none of them means anything to a shell.
+fn spell(bytes: &[u8], out: &mut Vec<u8>) {
+    out.extend(bytes.iter().flat_map(|byte| [SPELT | byte >> 4, SPELT | byte & 15]));
+}
+
+/// Reads what [`spell`] has written. `None` when it has not.
+fn read_spelt(spelt: &[u8], bytes: &mut [u8]) -> Option<()> {
+    for (byte, halves) in bytes.iter_mut().zip(spelt.chunks_exact(2)) {
+        if halves.iter().any(|half| half & 0xf0 != SPELT) {
+            return None;
+        }
+        *byte = halves[0] << 4 | halves[1] & 15;
+    }
+    Some(())
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{HEADER, Header, MAGIC, OVERHEAD};
+use super::{CHECKSUM, HEADER, Header, MAGIC, OVERHEAD, read_spelt};
 
 /// Bytes that are no frames are kept up to this many, for the log.
 const STRAY: usize = 64 << 10;
@@ -116,5 +116,8 @@ impl Scanner {
 
 /// Whether the CRC at the end of a frame is right.
 fn is_sound(frame: &[u8]) -> bool {
-    frame.split_last_chunk::<4>().is_some_and(|(body, crc)| crc32fast::hash(body).to_le_bytes() == *crc)
+    frame.split_last_chunk::<CHECKSUM>().is_some_and(|(body, spelt)| {
+        let mut crc = [0; 4];
+        read_spelt(spelt, &mut crc).is_some() && crc32fast::hash(body).to_le_bytes() == crc
+    })
 }

@@ -111,7 +111,8 @@ fn the_shell_comes_back() {
     let greeting = b"Spawning backdoor root shell...\n";
     host.until("a shell greets", |host| host.stray.ends_with(greeting));
     host.stray.clear();
-    (&host.line).write_all(b"echo $((20 + 1)) $- $SHLVL\n").unwrap();
+    // In a line of its own: the link may have said something more to the agent.
+    (&host.line).write_all(b"\necho $((20 + 1)) $- $SHLVL\n").unwrap();
     let answer = format!("21 hB {}\n", shell_level());
     host.until("the shell answers", |host| host.stray == answer.as_bytes());
     (&host.line).write_all(AGENT.as_bytes()).unwrap();

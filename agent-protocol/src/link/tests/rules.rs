@@ -1,6 +1,7 @@
 //! Single situations.
 
 use super::{line::Random, *};
+use crate::frame::HEADER;
 
 /// Lets both ends talk over a good line until neither has anything due.
 fn settle(host: &mut Link, guest: &mut Link, now: Duration) {
@@ -81,7 +82,7 @@ fn text_between_and_inside_of_frames_is_handed_out_and_costs_one_more_frame() {
     guest.send(b"first");
     let mut line = b"[ 1.0] before\r\n".to_vec();
     let mut frame = guest.outgoing(ms(100));
-    frame.splice(24..24, *b"[ 2.0] inside\r\n");
+    frame.splice(HEADER + 2..HEADER + 2, *b"[ 2.0] inside\r\n");
     line.extend(frame);
     line.extend(b"[ 3.0] after\r\n");
     host.receive(&line, ms(100));
