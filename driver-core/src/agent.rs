@@ -103,7 +103,10 @@ impl Agent {
     }
 
     /// Waits until the agent serves.
-    async fn ready(&self, within: Deadline) -> Result<(), DriverError> {
+    ///
+    /// # Errors
+    /// [`DriverError::Shell`] when it is gone, or does not answer in time.
+    pub(crate) async fn ready(&self, within: Deadline) -> Result<(), DriverError> {
         let mut state = self.state.clone();
         let up = async {
             loop {
@@ -130,6 +133,13 @@ impl Agent {
     /// Whether the agent was there and is gone.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(*self.state.borrow(), State::Gone(_))
+    }
+
+    /// Waits until the agent is known to be gone.
+    pub(crate) async fn gone(&self) {
+        let mut state = self.state.clone();
+        // Without its task it is gone, too.
+        drop(state.wait_for(|state| matches!(state, State::Gone(_))).await);
     }
 
     /// The guest has been reset: the agent is gone, and what it was asked will never be answered.

@@ -80,7 +80,5 @@ echo "the guest has no folder to run it from"; exit 1"#;
     }
     let stream = shell.hand_over(&format!("exec {file}\n"), within).await?;
     let bulk = bulk.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let agent = Agent::open(machine, Streams { shell: stream, bulk }, heard);
-    agent.ready(within).await?;
-    Ok(Ok(agent))
+    Ok(Ok(Agent::open(machine, Streams { shell: stream, bulk }, heard)))
 }

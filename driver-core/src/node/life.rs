@@ -28,6 +28,9 @@ const STILL_BOOTING: Duration = Duration::from_secs(30);
 /// console.
 const EXIT_LAG: Duration = Duration::from_secs(2);
 
+/// How long the agent may take to answer when it has been started: as its link does without a word.
+const AGENT_LIMIT: Duration = Duration::from_secs(60);
+
 /// How long the initrd may take: NixOS's default for waits.
 const SWITCH_LIMIT: Duration = Duration::from_secs(900);
 
@@ -240,7 +243,11 @@ impl Node {
         };
         let starting = agent::start(self.name(), shell, packed, &running.bulk, limit, self.shell_listener());
         match self.while_it_runs(running, || "starting the agent".to_owned(), starting).await? {
-            Ok(agent) => running.line.set(Channel::Agent(agent)),
+            // From now on the stream is its own: if it is lost before it answers, the shell can be found again.
+            Ok(agent) => {
+                running.line.set(Channel::Agent(agent));
+                self.greeted(running, limit.at_most(AGENT_LIMIT)).await?;
+            }
             Err(reason) => self.log(format!("the plain shell serves, without the agent: {reason}")),
         }
         Ok(())
@@ -248,7 +255,14 @@ impl Node {
 
     async fn greeted(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
         let channel = running.line.channel();
-        let Channel::Shell(shell) = channel.as_ref() else { return Ok(()) };
+        let shell = match channel.as_ref() {
+            Channel::Shell(shell) => shell,
+            // One that has not answered in the time of an earlier call.
+            Channel::Agent(agent) => {
+                let during = || "waiting for the agent".to_owned();
+                return self.while_it_runs(running, during, agent.ready(limit)).await;
+            }
+        };
         let shell_comes = async {
             loop {
                 let step = limit.at_most(STILL_BOOTING);
@@ -334,6 +348,10 @@ impl Node {
             Err(error) => return Err(error),
         }
         channel.reset();
+        if let Channel::Agent(agent) = channel.as_ref() {
+            // Or it would be taken for the answer to the next call.
+            agent.gone().await;
+        }
         running.connected.store(false, Ordering::SeqCst);
         self.connect().await
     }
