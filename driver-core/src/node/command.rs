@@ -53,7 +53,7 @@ impl Node {
             return Ok((-2, String::new()));
         }
         let within = match how.timeout {
-            Some(timeout) => self.context.deadline.at_most(timeout + HOST_MARGIN),
+            Some(timeout) => self.context.deadline.at_most(timeout.saturating_add(HOST_MARGIN)),
             None => self.context.deadline,
         };
         let channel = running.line.channel();

@@ -43,7 +43,7 @@ impl Node {
             }
             let judged = AtomicUsize::new(0);
             let wait = Wait::by(format!("{awaited} (`{}`)", excerpt(&command)), deadline);
-            wait.until(|_last| self.look_at_journal(&command, pattern, patterns, &judged)).await
+            wait.until(|_last| self.look_at_journal(&command, deadline, pattern, patterns, &judged)).await
         })
         .await
     }
@@ -72,11 +72,12 @@ impl Node {
     async fn look_at_journal(
         &self,
         command: &str,
+        deadline: Deadline,
         pattern: &str,
         patterns: &dyn PatternEngine,
         judged: &AtomicUsize,
     ) -> Result<Look<()>, DriverError> {
-        let (status, output) = self.execute(command, None).await?;
+        let (status, output) = self.execute(command, Some(deadline.limit())).await?;
         let lines: Vec<String> = output.lines().map(str::to_owned).collect();
         // A journal that is shorter than before is another one.
         let fresh = lines.get(judged.load(Ordering::Relaxed)..).unwrap_or(&lines);

@@ -37,7 +37,7 @@ impl Node {
         let running = self.connected().await?;
         let channel = running.line.channel();
         let Channel::Agent(agent) = &*channel else { return Ok(None) };
-        let during = format!("watching {watch:?}");
+        let during = named(&watch);
         let told = async {
             let mut notices = agent.watch(watch, deadline)?;
             let (mut latest, mut pause) = (None, Duration::MAX);
@@ -66,5 +66,19 @@ impl Node {
             }
             other => other,
         }
+    }
+}
+
+/// What is being done while it is watched, for messages.
+fn named(watch: &Watch) -> String {
+    let path = |path: &[u8]| String::from_utf8_lossy(path).into_owned();
+    match watch {
+        Watch::File { path: file } => format!("watching `{}`", path(file)),
+        Watch::Port { address, port } => format!("watching TCP port {port} on {address}"),
+        Watch::UnixSocket { path: socket, .. } => format!("watching the socket `{}`", path(socket)),
+        Watch::Process { pid } => format!("watching process {pid}"),
+        Watch::Unit { name, .. } => format!("watching unit {name}"),
+        Watch::Terminal { number: Some(number) } => format!("watching terminal {number}"),
+        Watch::Terminal { number: None } => "watching the terminal in the foreground".to_owned(),
     }
 }

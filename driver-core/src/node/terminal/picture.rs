@@ -57,7 +57,7 @@ impl Picture {
     /// What stands before the cursor in its row.
     pub(super) fn row_before_cursor(&self) -> String {
         let start = self.cursor - self.cursor % self.columns;
-        String::from_utf8_lossy(&self.cells[start..self.cursor]).into_owned()
+        self.cells[start..self.cursor].iter().copied().map(character).collect()
     }
 
     /// How much of a text the terminal can show in half of its rows.
@@ -72,7 +72,7 @@ impl Picture {
             let message = stamp(&cells[at..]).map(|found| at + found.start..at + found.end);
             let until = message.as_ref().map_or(end, |message| message.start);
             for (cell, index) in cells[at..until].iter().zip(at..) {
-                text.push(if cell.is_ascii() { char::from(*cell) } else { char::REPLACEMENT_CHARACTER });
+                text.push(character(*cell));
                 if (index + 1) % self.columns == 0 {
                     text.push_str(between_rows);
                 }
@@ -90,6 +90,11 @@ impl Picture {
         }
         end
     }
+}
+
+/// What a cell shows, where that is the same in all fonts: a cell is one character, never a part of one.
+fn character(cell: u8) -> char {
+    if cell.is_ascii() { char::from(cell) } else { char::REPLACEMENT_CHARACTER }
 }
 
 #[cfg(test)]
