@@ -35,6 +35,11 @@ impl Output {
         matches!(self.state, State::Ended | State::Rest(0))
     }
 
+    /// Whether its end is awaited, however much comes before that.
+    pub(crate) fn awaits_end(&self) -> bool {
+        self.state == State::Open
+    }
+
     /// Whether somebody may still write to it.
     pub(crate) fn is_open(&self) -> bool {
         self.state != State::Ended

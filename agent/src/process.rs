@@ -3,10 +3,17 @@
 use std::io;
 use std::os::fd::OwnedFd;
 
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions, pidfd_open, waitid};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, getpgid, kill_process, kill_process_group, pidfd_open,
+    waitid,
+};
 
 use crate::proc;
 use crate::spawn::Started;
+
+/// How long a killed process is waited for.
+const DEATH: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// A process that leads what a command has started.
 #[derive(Debug)]
@@ -25,8 +32,15 @@ pub(crate) fn supported() -> io::Result<()> {
 
 impl Process {
     pub(crate) fn new(started: Started) -> io::Result<Self> {
-        let ended = pidfd_open(started.pid, PidfdFlags::empty())?;
-        Ok(Self { started, ended, lent: None })
+        match pidfd_open(started.pid, PidfdFlags::empty()) {
+            Ok(ended) => Ok(Self { started, ended, lent: None }),
+            Err(error) => {
+                // Too many files are open. Who is told so must not find that it runs all the same.
+                proc::kill_session(started.session);
+                let _ = waitid(WaitId::Pid(started.pid), WaitIdOptions::EXITED);
+                Err(error.into())
+            }
+        }
     }
 
     pub(crate) fn pid(&self) -> Pid {
@@ -58,12 +72,25 @@ impl Process {
 
     /// Waits for the process, which has ended or will at once.
     pub(crate) fn reap(&self) {
+        // One that the kernel holds on to, on a frozen file system say, must not hold us: it stays a zombie.
+        let _ = poll(&mut [PollFd::new(&self.ended, PollFlags::IN)], Some(&DEATH));
         // It is ours, and nobody else waits for it.
-        let _ = waitid(WaitId::Pid(self.pid()), WaitIdOptions::EXITED);
+        let _ = waitid(WaitId::Pid(self.pid()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+    }
+
+    /// Sends a signal to the group that it began in, and to itself if it has left that, as `setsid` does.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // Where nobody is left, nobody has to be told.
+        let _ = kill_process_group(self.session(), signal);
+        if getpgid(Some(self.pid())) != Ok(self.session()) {
+            let _ = kill_process(self.pid(), signal);
+        }
     }
 
     /// Ends the process and all that is in its session.
     pub(crate) fn kill(&self) {
+        // It may have left its session.
+        let _ = kill_process(self.pid(), Signal::KILL);
         proc::kill_session(self.session());
         self.reap();
     }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use agent_protocol::message::{CHUNK, Command, End, Holder, INITIAL_GRANT, LANE_CHUNK, RequestId, Stream};
 use rustix::io::Errno;
-use rustix::process::{Signal, kill_process_group};
+use rustix::process::Signal;
 
 use crate::bash::Running;
 use crate::kept::Kept;
@@ -167,13 +167,19 @@ impl Request {
 
     /// When to call [`Request::tick`].
     pub(crate) fn wake_at(&self) -> Option<Instant> {
-        let (Some((_, since)), Some(grace)) = (&self.exited, self.grace) else {
-            return match self.time {
-                Time::Until(at) | Time::Over(at) if self.exited.is_none() => Some(at),
-                _ => None,
-            };
-        };
-        (!self.stdout.is_done()).then(|| *since + grace)
+        if self.exited.is_some() {
+            return self.grace_ends().filter(|_| self.stdout.awaits_end());
+        }
+        match self.time {
+            Time::Until(at) | Time::Over(at) => Some(at),
+            Time::Unlimited | Time::Killed => None,
+        }
+    }
+
+    /// When the output is waited for no longer.
+    fn grace_ends(&self) -> Option<Instant> {
+        let (_, since) = self.exited?;
+        since.checked_add(self.grace?)
     }
 
     /// The process may have ended, or a time may be over.
@@ -182,22 +188,21 @@ impl Request {
         if self.exited.is_none() {
             self.exited = self.process.status().map(|status| (status, now));
         }
-        let group = self.process.session();
         match (&self.exited, self.time) {
             (None, Time::Until(at)) if at <= now => {
-                // Nobody left in the group: then it ends by itself. A stopped process must go on to end.
-                let _ = kill_process_group(group, Signal::TERM);
-                let _ = kill_process_group(group, Signal::CONT);
+                self.process.signal(Signal::TERM);
+                // A stopped process must go on to end.
+                self.process.signal(Signal::CONT);
                 self.time = Time::Over(now + MERCY);
             }
             (None, Time::Over(at)) if at <= now => {
-                let _ = kill_process_group(group, Signal::KILL);
+                self.process.signal(Signal::KILL);
                 self.time = Time::Killed;
             }
-            (Some((_, since)), _) => {
+            (Some(_), _) => {
                 // Nobody reads any more, whoever has the other end.
-                let over = self.grace.is_some_and(|grace| *since + grace <= now);
-                if over && !self.stdout.is_done() && self.held_by.is_empty() {
+                let over = self.grace_ends().is_some_and(|end| end <= now);
+                if over && self.stdout.awaits_end() {
                     self.held_by = proc::holders(self.stdout.pipe());
                     self.stdout.finish();
                 }

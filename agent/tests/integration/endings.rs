@@ -75,8 +75,11 @@ fn a_holder_that_ends_in_time_is_waited_for() {
     let outcome = host.outcome(id);
     assert_eq!(outcome.text(), "early\nlate\n");
     assert_eq!(outcome.end, Some(End::Exited { status: 0, held_by: Vec::new() }));
-    let id = host.start(Command { grace_ms: None, ..command("(sleep 0.2; echo late) & exit 4") });
-    assert_eq!(host.outcome(id).status(), 4);
+    for grace_ms in [None, Some(u64::MAX)] {
+        let id = host.start(Command { grace_ms, ..command("(sleep 0.2; echo late) & exit 4") });
+        let outcome = host.outcome(id);
+        assert_eq!((outcome.status(), outcome.text()), (4, "late\n"));
+    }
 }
 
 #[test]
@@ -134,4 +137,22 @@ fn a_process_is_found_whatever_its_name() {
     let pid: u32 = host.so_far(id).text().trim().parse().unwrap();
     host.send(&ToGuest::Cancel { id });
     host.until("it is gone", |_| !is_alive(pid));
+}
+
+/// The last command takes bash's place, and need not fork to lead a session then.
+#[test]
+fn a_command_that_leaves_its_session_is_ended() {
+    let mut host = Host::new();
+    let script = "echo $$; exec setsid sleep 1006";
+    let id = host.start(Command { timeout_ms: Some(300), ..command(script) });
+    assert_eq!(host.outcome(id).status(), 124);
+    let id = host.start(command(script));
+    host.until("it has begun", |host| host.so_far(id).stdout.ends_with(b"\n"));
+    let pid: u32 = host.so_far(id).text().trim().parse().unwrap();
+    host.until("it has left", |_| {
+        std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"sleep\n")
+    });
+    host.send(&ToGuest::Cancel { id });
+    host.until("it is gone", |_| !is_alive(pid));
+    assert_eq!(host.run("echo next").text(), "next\n");
 }
