@@ -185,11 +185,13 @@ impl Server {
 
     /// The time until something is due.
     fn time_left(&self) -> Option<Timespec> {
-        // What the link has to say cannot be said before the port has taken what it said before.
-        let link = self.link.wake_at().filter(|_| self.unsent.is_empty()).map(|at| self.began + at);
+        // Before the port has taken what the link said, it cannot say more, and no bash is started ahead.
+        let is_said = self.unsent.is_empty();
+        let link = self.link.wake_at().filter(|_| is_said).map(|at| self.began + at);
+        let warm = self.warm.wake_at().filter(|_| is_said);
         let requests = self.requests.iter().filter_map(Request::wake_at).min();
         let watches = self.watches.wake_at().filter(|_| self.link.backlog() < BACKLOG);
-        let due = [link, requests, watches, self.warm.wake_at(), self.port.wake_at()];
+        let due = [link, requests, watches, warm, self.port.wake_at()];
         let due = due.into_iter().flatten().min()?;
         Timespec::try_from(due.saturating_duration_since(Instant::now())).ok()
     }
@@ -256,6 +258,8 @@ impl Server {
     }
 
     fn open_lane(&mut self, token: u64) {
+        // The kernel opens such a port only once at a time.
+        self.lane = None;
         let opened = Lane::open(token);
         let problem = opened.as_ref().err().map(io::Error::to_string);
         self.lane = opened.ok();

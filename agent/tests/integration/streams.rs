@@ -86,3 +86,36 @@ fn output_comes_while_the_command_runs() {
     host.run("touch go");
     assert_eq!(host.outcome(id).text(), "one\ntwo\n");
 }
+
+/// The time on a CPU that the agent has had, in hundredths of a second.
+fn spent(agent: u32) -> u64 {
+    let stat = std::fs::read_to_string(format!("/proc/{agent}/stat")).unwrap();
+    let fields = stat.rsplit_once(')').unwrap().1.split_ascii_whitespace();
+    fields.skip(11).take(2).map(|ticks| ticks.parse::<u64>().unwrap()).sum()
+}
+
+#[test]
+fn output_that_nobody_takes_is_not_waited_for_on_the_cpu() {
+    let mut host = Host::new();
+    // More than is granted at first, and less than that and a pipe.
+    let script = "head -c 300000 /dev/zero; sleep 1008 &";
+    let id = host.start(Command { grace_ms: Some(0), ..command(script) });
+    host.slow.push(id);
+    host.until("no more may be sent", |host| host.so_far(id).stdout.len() == 256 << 10);
+    let before = spent(host.pid());
+    host.run("sleep 1");
+    assert!(spent(host.pid()) - before < 30);
+    host.send(&ToGuest::Cancel { id });
+}
+
+#[test]
+fn a_port_that_takes_nothing_is_not_waited_for_on_the_cpu() {
+    let (mut host, _) = Host::on_terminal();
+    let id = host.start(command("head -c 100000 /dev/zero"));
+    host.until("it has begun", |host| !host.so_far(id).stdout.is_empty());
+    let before = spent(host.pid());
+    // The driver reads nothing meanwhile.
+    std::process::Command::new("sleep").arg("1").status().unwrap();
+    assert!(spent(host.pid()) - before < 30);
+    assert_eq!(host.outcome(id).stdout.len(), 100_000);
+}
