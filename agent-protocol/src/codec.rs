@@ -56,7 +56,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::message::{Command, End, Holder, Stream};
+    use crate::message::{Command, End, Holder, Notice, Stream, UnitState, Watch};
 
     fn requests() -> Vec<ToGuest> {
         let command =
@@ -68,6 +68,8 @@ mod tests {
             ToGuest::Grant { id: 7, bytes: 1 << 20 },
             ToGuest::Cancel { id: u32::MAX },
             ToGuest::Leave,
+            ToGuest::Watch { id: 7, watch: Watch::Unit { name: "a.service".to_owned(), user: None } },
+            ToGuest::Lane { token: u64::MAX },
         ]
     }
 
@@ -79,6 +81,9 @@ mod tests {
             ToHost::Taken { id: 7, bytes: 2 },
             ToHost::Ended { id: 7, end: End::Exited { status: -1, held_by } },
             ToHost::Ended { id: 8, end: End::Failed { reason: "no bash".to_owned() } },
+            ToHost::Noticed { id: 9, notice: Notice::Terminal(vec![0, 255]) },
+            ToHost::Noticed { id: 9, notice: Notice::Unit(UnitState::default()) },
+            ToHost::Lane { problem: Some("no port".to_owned()) },
         ]
     }
 
@@ -109,7 +114,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_a_message_or_an_error(
-            kind in 0..6u8, rest: Vec<u8>,
+            kind in 0..8u8, rest: Vec<u8>,
         ) {
             let bytes = [&[kind], &rest[..]].concat();
             let _ = from_bytes::<ToGuest>(&bytes);
