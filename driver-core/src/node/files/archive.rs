@@ -1,15 +1,22 @@
 //! Directories as a stream: `tar`, without copies on either side.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::io::{self, BufReader, BufWriter, Read, Write};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
 use std::path::{Component, Path, PathBuf};
+use std::rc::Rc;
 
 use tar::{Archive, Builder, EntryType, Header};
 
 /// Files and directories in one copy from a guest, at most.
 const MOST_ENTRIES: usize = 1 << 20;
+
+/// Bytes of names, headers and lists of holes in memory, at most: before the content of one file, and for all
+/// directories.
+const MOST_BEFORE_CONTENT: u64 = 16 << 20;
+const MOST_OF_FOLDERS: u64 = 1 << 30;
 
 /// Names of what was skipped that are kept.
 const MOST_SKIPPED: usize = 100;
@@ -97,12 +104,21 @@ pub(super) fn unpack(archive: &mut dyn Read, folder: &Path, name: Option<&str>) 
     let mut skipped = Vec::new();
     let mut folders = Vec::new();
     let mut own_mode = None;
-    let mut archive = Archive::new(BufReader::with_capacity(BUFFER, archive));
-    for (count, entry) in archive.entries()?.enumerate() {
+    let left = Rc::new(Cell::new(u64::MAX));
+    let limited = Limited { reader: BufReader::with_capacity(BUFFER, archive), left: Rc::clone(&left) };
+    let mut archive = Archive::new(limited);
+    let mut entries = archive.entries()?;
+    let (mut count, mut of_folders) = (0, 0);
+    loop {
+        // All that is read up to the content is kept.
+        left.set(MOST_BEFORE_CONTENT);
+        let Some(entry) = entries.next() else { break };
         let mut entry = entry?;
+        let before_content = MOST_BEFORE_CONTENT - left.replace(u64::MAX);
         if count >= MOST_ENTRIES {
             return Err(io::Error::other(format!("there are more than {MOST_ENTRIES} files to copy")));
         }
+        count += 1;
         let path = entry.path()?.into_owned();
         let kind = entry.header().entry_type();
         let plain = matches!(
@@ -118,11 +134,16 @@ pub(super) fn unpack(archive: &mut dyn Read, folder: &Path, name: Option<&str>) 
         if first.is_none() && kind.is_dir() && name.is_none() {
             own_mode = Some(entry.header().mode()? & 0o777);
         } else if plain && below && kind.is_dir() {
+            of_folders += before_content;
+            if of_folders > MOST_OF_FOLDERS {
+                return Err(endless());
+            }
             folders.push(entry);
         } else if !(plain && below && entry.unpack_in(folder)?) {
             skip(&mut skipped, &path);
         }
     }
+    left.set(u64::MAX);
     // Inner ones first, when all is in them: nobody but root can write into one that is read-only.
     folders.sort_by(|one, other| other.path_bytes().cmp(&one.path_bytes()));
     for mut entry in folders {
@@ -136,6 +157,29 @@ pub(super) fn unpack(archive: &mut dyn Read, folder: &Path, name: Option<&str>) 
     // Who sends it may fill its last block, and is to succeed with that.
     io::copy(&mut archive.into_inner(), &mut io::sink())?;
     Ok(skipped)
+}
+
+/// Lets only so much through.
+struct Limited<R> {
+    reader: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Limited<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let left = self.left.get();
+        if left == 0 {
+            return Err(endless());
+        }
+        let room = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        let count = self.reader.read(&mut buffer[..room])?;
+        self.left.set(left - count as u64);
+        Ok(count)
+    }
+}
+
+fn endless() -> io::Error {
+    io::Error::other("what the guest sends has names without end")
 }
 
 fn skip(skipped: &mut Vec<String>, path: &Path) {
@@ -219,6 +263,21 @@ mod tests {
             assert!(!folder.join("other").exists() && !folder.join("x/null").exists());
             fs::remove_dir_all(&folder).unwrap();
         }
+    }
+
+    #[test]
+    fn a_name_without_end_does_not_fill_the_hosts_memory() {
+        use std::io::Read as _;
+        let folder = tempfile::tempdir().unwrap();
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::GNULongName);
+        header.set_size(8 << 30);
+        header.set_cksum();
+        let mut endless = std::io::repeat(b'x').take(8 << 30);
+        let error =
+            super::unpack(&mut header.as_bytes().chain(&mut endless), folder.path(), None).unwrap_err();
+        assert_eq!(error.to_string(), "what the guest sends has names without end");
+        assert!(endless.limit() > 7 << 30, "no more of it is read");
     }
 
     #[test]
