@@ -205,7 +205,7 @@ pub struct UnitState {
     /// It is a service that does something once and is inactive afterwards: `Type=oneshot` without
     /// `RemainAfterExit`.
     pub once: bool,
-    /// Its last command has ended since the guest booted: `ExecMainExitTimestamp` is set.
+    /// Its last command has ended since the guest booted, with status 0: `ExecMainExitTimestamp` is set.
     pub has_run: bool,
     /// Its `Result`; empty for what is no service.
     pub result: String,

@@ -207,7 +207,8 @@ impl<'a> Reader<'a> {
         Some(match kind {
             b'y' => Value::Number(self.take(1)?[0].into()),
             b'b' => Value::Flag(self.number()? != 0),
-            b'u' => Value::Number(self.number()?.into()),
+            // Of a number with a sign, the bits.
+            b'u' | b'i' => Value::Number(self.number()?.into()),
             b't' => {
                 self.align(8)?;
                 Value::Number(u64::from_le_bytes(self.take(8)?.try_into().ok()?))

@@ -14,7 +14,8 @@ const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const ROOT: &str = "/org/freedesktop/systemd1";
 
 /// Properties of services that say what became of the last run.
-const OF_SERVICES: [&str; 4] = ["Type", "RemainAfterExit", "Result", "ExecMainExitTimestampMonotonic"];
+const OF_SERVICES: [&str; 5] =
+    ["Type", "RemainAfterExit", "Result", "ExecMainExitTimestampMonotonic", "ExecMainStatus"];
 
 /// What is known of a unit, over one connection to its manager.
 #[derive(Debug)]
@@ -24,6 +25,9 @@ pub(crate) struct Unit {
     state: UnitState,
     service_type: String,
     remains: bool,
+    has_ended: bool,
+    /// The exit status or signal of its last process. `systemctl reset-failed` forgets the result only.
+    status: u64,
     /// The number of its job; 0 is none.
     job: u64,
     /// Questions on their way, by the serial of the call.
@@ -55,6 +59,8 @@ impl Unit {
             state: UnitState::default(),
             service_type: String::new(),
             remains: false,
+            has_ended: false,
+            status: 0,
             job: 0,
             asked: Vec::new(),
             is_known: false,
@@ -70,7 +76,8 @@ impl Unit {
     /// How it is; `None` before that is known.
     pub(crate) fn state(&self) -> Option<UnitState> {
         let once = self.service_type == "oneshot" && !self.remains;
-        self.is_known.then(|| UnitState { has_job: self.job != 0, once, ..self.state.clone() })
+        let has_run = self.has_ended && self.status == 0;
+        self.is_known.then(|| UnitState { has_job: self.job != 0, once, has_run, ..self.state.clone() })
     }
 
     /// Takes a message of the manager's. An error, in words, when the manager cannot say how the unit is.
@@ -168,8 +175,9 @@ impl Unit {
                 (SERVICE, "RemainAfterExit", Value::Flag(remains)) => self.remains = remains,
                 (SERVICE, "Result", Value::Text(result)) => self.state.result = result,
                 (SERVICE, "ExecMainExitTimestampMonotonic", Value::Number(moment)) => {
-                    self.state.has_run = moment != 0;
+                    self.has_ended = moment != 0;
                 }
+                (SERVICE, "ExecMainStatus", Value::Number(status)) => self.status = status,
                 _ => {}
             }
         }

@@ -57,7 +57,7 @@ impl Body {
         self
     }
 
-    /// A variant: `s:text`, `u:number`, `t:number`, `b:number` or `job:number`.
+    /// A variant: `s:text`, `u:number`, `i:number`, `t:number`, `b:number` or `job:number`.
     fn variant(self, value: &str) -> Self {
         let (kind, value) = value.split_once(':').expect("as the test has it");
         let number = || value.parse::<u32>().expect("as the test has it");
@@ -135,6 +135,7 @@ impl Manager {
             ("RemainAfterExit", "b:0"),
             ("Result", "s:success"),
             ("ExecMainExitTimestampMonotonic", "t:0"),
+            ("ExecMainStatus", "i:0"),
         ];
         let unit = unit.map(|(name, value)| (name, value.to_owned())).to_vec();
         let manager =
@@ -252,6 +253,12 @@ fn a_unit_is_followed_from_its_job_to_its_end() {
     (expected.has_job, expected.jobs, expected.has_run) = (false, false, true);
     assert_eq!(unit.state(), Some(expected.clone()));
     assert!(!manager.asked.iter().any(|call| call.contains("GetAll")), "that would load it again");
+
+    // It fails, and somebody resets that: the result is a success again.
+    manager.change("Service", &[("ExecMainStatus", "i:1"), ("Result", "s:success")]);
+    talk(&mut manager, &mut connection, &mut unit).unwrap();
+    expected.has_run = false;
+    assert_eq!(unit.state(), Some(expected.clone()));
 }
 
 #[test]

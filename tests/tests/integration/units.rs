@@ -104,6 +104,12 @@ with subtest("one that has run, and failed the next time"):
     server.succeed("systemctl reset-failed runs.service")
     idle("runs.service")
 
+with subtest("one that failed, whose failure was reset, and that systemd remembers"):
+    unit("wanted.service", ONCE + "/bin/false")
+    server.succeed("systemctl daemon-reload; ! systemctl start wanted.service")
+    server.succeed("systemctl reset-failed wanted.service")
+    idle("wanted.service")
+
 with subtest("a service that has ended is not active, whatever it did"):
     server.succeed("systemctl start simple.service")
     server.wait_until_fails("systemctl is-active --quiet simple.service")

@@ -204,7 +204,8 @@ fn shown(info: &UnitInfo) -> UnitState {
         has_job: is_set("Job"),
         jobs: false,
         once: get("Type") == "oneshot" && get("RemainAfterExit") == "no",
-        has_run: is_set("ExecMainExitTimestampMonotonic"),
+        // `systemctl reset-failed` forgets the result only. The journal knows of a status that is a success.
+        has_run: is_set("ExecMainExitTimestampMonotonic") && !is_set("ExecMainStatus"),
         result: get("Result").to_owned(),
         conditions_met: get("ConditionResult") == "yes",
     }
