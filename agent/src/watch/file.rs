@@ -105,8 +105,8 @@ impl File {
                 | WatchFlags::ONLYDIR;
             let folder = inotify::add_watch(inotify, &way.folder, happens);
             let watched = folder.ok().map(|folder| Watched { folder, name: way.name.clone() });
-            if watched.is_some() && watched == self.watched {
-                let tells = self.mounts.tells_of(&way.folder);
+            if watched == self.watched {
+                let tells = watched.is_some() && self.mounts.tells_of(&way.folder);
                 return Ok((way, tells));
             }
             if let Some(old) = self.watched.take()
