@@ -70,12 +70,17 @@ pub(crate) trait Witness: Send {
     /// The command printed this on its standard output.
     fn stdout(&mut self, _bytes: &[u8]) {}
     /// The command printed this on its standard error.
-    fn stderr(&mut self, bytes: &[u8]);
+    fn stderr(&mut self, _bytes: &[u8]) {}
     /// The command has been running for [`LONG`].
     fn takes_long(&mut self) {}
     /// The command has ended, and these processes still hold its standard output.
-    fn held(&mut self, holders: &[Holder]);
+    fn held(&mut self, _holders: &[Holder]) {}
 }
+
+/// Has no use for what a command says besides its output.
+pub(crate) struct Nobody;
+
+impl Witness for Nobody {}
 
 /// How a command is run.
 #[derive(Debug, Clone, Copy)]

@@ -147,6 +147,4 @@ impl Witness for Words {
         self.0.extend_from_slice(bytes);
         self.0.truncate(4096);
     }
-
-    fn held(&mut self, _holders: &[agent_protocol::message::Holder]) {}
 }

@@ -95,13 +95,6 @@ async fn hostile(mut port: DuplexStream, mut random: Random) {
     }
 }
 
-struct Nobody;
-
-impl Witness for Nobody {
-    fn stderr(&mut self, _bytes: &[u8]) {}
-    fn held(&mut self, _holders: &[Holder]) {}
-}
-
 async fn torment(seed: u64) {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
     let guest = tokio::spawn(hostile(theirs, Random(seed)));

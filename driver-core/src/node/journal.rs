@@ -3,12 +3,11 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use agent_protocol::message::Holder;
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 use super::Node;
 use super::command::excerpt;
-use crate::agent::{Agent, How, Witness};
+use crate::agent::{Agent, How, Nobody};
 use crate::channel::Channel;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
@@ -155,13 +154,4 @@ async fn is_in_a_line(
         }
     }
     Ok(false)
-}
-
-/// Hears nothing of what the command says besides the journal: the look that follows tells.
-struct Nobody;
-
-impl Witness for Nobody {
-    fn stderr(&mut self, _bytes: &[u8]) {}
-
-    fn held(&mut self, _holders: &[Holder]) {}
 }

@@ -65,9 +65,7 @@ impl Node {
         let mut seen = None;
         while let Some(picture) = self.picture_other_than(seen.as_ref(), Some(number), deadline).await? {
             let (text, meant) = (picture.text(), picture.text_without_kernel());
-            let found = patterns.is_found(pattern, &text).await?
-                || (meant != text && patterns.is_found(pattern, &meant).await?);
-            if found {
+            if is_in_either(pattern, &text, Some(&meant), patterns).await? {
                 return Ok(true);
             }
             seen = Some(picture);
@@ -88,7 +86,8 @@ impl Node {
                 "Last chance to match /{pattern}/ on TTY{tty}, which currently contains: {text}"
             ));
         }
-        if patterns.is_found(pattern, &text).await? {
+        let meant = Picture::of_rows(&text).map(|picture| picture.text_without_kernel());
+        if is_in_either(pattern, &text, meant.as_deref(), patterns).await? {
             return Ok(Look::Done(()));
         }
         Ok(Look::NotYet(format!("`{}`", super::command::excerpt(text.trim_end()))))
@@ -116,5 +115,21 @@ impl Node {
             _ => Ok(None),
         };
         self.noticed(Watch::Terminal { number }, deadline, changed).await
+    }
+}
+
+/// Whether the pattern is found in what is shown, or in what was meant to be.
+async fn is_in_either(
+    pattern: &str,
+    text: &str,
+    meant: Option<&str>,
+    patterns: &dyn PatternEngine,
+) -> Result<bool, DriverError> {
+    if patterns.is_found(pattern, text).await? {
+        return Ok(true);
+    }
+    match meant.filter(|meant| *meant != text) {
+        Some(meant) => patterns.is_found(pattern, meant).await,
+        None => Ok(false),
     }
 }

@@ -22,6 +22,15 @@ impl Picture {
         (columns > 0 && !cells.is_empty() && cursor <= cells.len()).then_some(Self { columns, cursor, cells })
     }
 
+    /// What rows show, each on a line of its own, as `fold` gives them. `None` for no rows.
+    pub(super) fn of_rows(text: &str) -> Option<Self> {
+        let columns = text.lines().next()?.chars().count();
+        // What is no ASCII is replaced anyway.
+        let cells: Vec<u8> =
+            text.lines().flat_map(str::chars).map(|c| u8::try_from(c).unwrap_or(0xff)).collect();
+        (columns > 0).then_some(Self { columns, cursor: 0, cells })
+    }
+
     /// The rows, each on a line of its own, as `fold` gives them.
     pub(super) fn text(&self) -> String {
         let rows: Vec<_> = self.cells.chunks(self.columns).map(String::from_utf8_lossy).collect();
@@ -127,5 +136,7 @@ pub(super) mod tests {
         let picture = picture(&["login: r[ 1.234567] ", "oot", "# ec[ 12.345678] a l", "ong message", "ho"]);
         assert_eq!(picture.last_stamp(), Some(&b"[ 12.345678]"[..]));
         assert!(picture.before_cursor().ends_with("echo"), "{:?}", picture.before_cursor());
+        let rows = Picture::of_rows(&picture.text()).expect("rows");
+        assert_eq!(rows.text_without_kernel(), picture.text_without_kernel());
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use agent_protocol::message::Notice;
 
 use super::picture::Picture;
+use crate::agent::Nobody;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::keys::{parse_keys, translate};
@@ -109,14 +110,6 @@ impl Node {
             ))
         })
     }
-}
-
-/// Has no use for what a command says besides its output.
-struct Nobody;
-
-impl crate::agent::Witness for Nobody {
-    fn stderr(&mut self, _bytes: &[u8]) {}
-    fn held(&mut self, _holders: &[agent_protocol::message::Holder]) {}
 }
 
 /// What should stand before the cursor.
