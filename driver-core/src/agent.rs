@@ -23,7 +23,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::machine::GuestStream;
-use crate::shell::ShellOutput;
+use crate::shell::{ShellOutput, refuse_nul};
 
 use actor::{Actor, Answer, Asker, Order};
 pub(crate) use notices::{Notices, Told};
@@ -187,7 +187,7 @@ impl Agent {
                     received += bytes.len() as u64;
                     if received > limit {
                         let problem = format!(
-                            "was sent more than the {limit} bytes that a command may return (let it write to a \
+                            "printed more than the {limit} bytes that a command may return (let it write to a \
                              file, and copy that)"
                         );
                         return Err(self.broken(&problem, Some(script)));
@@ -270,6 +270,7 @@ impl Agent {
     }
 
     fn request(&self, script: &str, how: How, stdin: bool) -> Result<Request, DriverError> {
+        refuse_nul(script)?;
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let (answers, receiver) = mpsc::unbounded_channel();
         let command = Command {

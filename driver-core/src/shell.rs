@@ -27,6 +27,7 @@ use actor::{Actor, Answer, Job, Message};
 pub use reply::GREETING;
 use request::Request;
 pub use request::quote;
+pub(crate) use request::refuse_nul;
 #[cfg(feature = "fake")]
 pub(crate) use request::{END, PIECE};
 use state::{Phase, State};

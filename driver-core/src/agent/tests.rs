@@ -138,6 +138,14 @@ async fn torment(seed: u64) {
     }
 }
 
+#[tokio::test]
+async fn a_command_that_no_shell_can_run_is_refused_as_the_plain_shell_does_it() {
+    let (ours, _theirs) = tokio::io::duplex(64 << 10);
+    let agent = Agent::open("server", Streams { shell: Box::new(ours), bulk: None }, |_| {});
+    let error = agent.fire("echo a\0b").unwrap_err();
+    assert!(matches!(error, DriverError::Usage { .. }), "{error}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_guest_does_harm() {
     for seed in 0..30 {

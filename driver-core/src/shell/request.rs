@@ -122,7 +122,8 @@ pub(super) fn go_on(more: bool) -> &'static [u8] {
     if more { b"1\n" } else { b"\n" }
 }
 
-fn refuse_nul(text: &str) -> Result<(), DriverError> {
+/// Refuses what would end early in the guest.
+pub(crate) fn refuse_nul(text: &str) -> Result<(), DriverError> {
     if text.contains('\0') {
         return Err(DriverError::usage(format!(
             "{text:?} holds a NUL byte, which no shell command or file name can"
