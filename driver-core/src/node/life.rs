@@ -372,6 +372,13 @@ impl Node {
 
     async fn ask_for_poweroff(&self, running: &Running) -> Result<(), DriverError> {
         let during = || "powering off".to_owned();
+        // After a reboot the shell comes where the agent was, unless somebody waits for it already.
+        if let Ok(_changing) = self.changing.try_lock()
+            && self.recover_shell(running).unwrap_or(false)
+        {
+            // What is wrong with it, the order will find out.
+            drop(self.clear_line(running, self.soon()).await);
+        }
         let channel = running.line.channel();
         let order = channel.power_off(self.context.deadline);
         if running.is_connected() {
