@@ -46,12 +46,12 @@ struct Watched {
 }
 
 /// Where the way to a file ends.
-struct Way {
+pub(super) struct Way {
     /// The last folder, without links in its path.
     folder: PathBuf,
     /// What is missing there, or the file.
     name: OsString,
-    is_there: bool,
+    pub(super) is_there: bool,
 }
 
 impl File {
@@ -153,7 +153,7 @@ impl Watcher for File {
 
 /// Goes as far as there is something, through links. An error where it would have to ask a file system that
 /// may not answer.
-fn walk(path: &Path, mounts: &Mounts) -> Result<Way, String> {
+pub(super) fn walk(path: &Path, mounts: &Mounts) -> Result<Way, String> {
     let mut ahead: VecDeque<OsString> = names(path).collect();
     let mut folder = PathBuf::from("/");
     let mut links = 0;
