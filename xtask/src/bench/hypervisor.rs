@@ -27,14 +27,17 @@ struct Base {
     format: String,
 }
 
-/// What upstream's driver adds by itself, in its own form; `"$@"` stands where the first of it was.
+/// What upstream's driver adds by itself, in its own form, or has no use for; `"$@"` stands where the first of
+/// it was.
 const UPSTREAM_ADDS: &[(&str, &str)] = &[
     ("-chardev", "socket,id=innkeeper-control,"),
+    ("-chardev", "socket,id=innkeeper-bulk,"),
     ("-chardev", "socket,id=shell,"),
     ("-mon", ""),
     ("-monitor", ""),
     ("-device", "virtio-serial"),
     ("-device", "virtconsole,"),
+    ("-device", "virtserialport,chardev=innkeeper-bulk,"),
     ("-device", "virtio-rng-pci"),
     ("-serial", "stdio"),
     ("-no-reboot", ""),
@@ -156,7 +159,9 @@ mod tests {
         let line = "qemu-system-x86_64 -name guest=server -nodefaults -machine q35,accel=tcg -display none \
                     -device pvpanic -chardev socket,id=innkeeper-control,path=/r/qmp -mon chardev=innkeeper-control,mode=control \
                     -monitor none -chardev socket,id=shell,path=/r/shell -device virtio-serial \
-                    -device virtconsole,chardev=shell -device virtio-rng-pci -serial stdio -no-reboot \
+                    -device virtconsole,chardev=shell -chardev socket,id=innkeeper-bulk,path=/r/bulk \
+                    -device virtserialport,chardev=innkeeper-bulk,name=innkeeper.bulk -device virtio-rng-pci \
+                    -serial stdio -no-reboot \
                     -drive file=/r/disk0.qcow2,if=none,id=disk0 -device virtio-blk-pci,drive=disk0 \
                     -virtfs local,path=/r/x,security_model=none,multidevs=remap,mount_tag=shared \
                     -device virtserialport,chardev=bench,name=bench";
