@@ -5,7 +5,7 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use agent_protocol::message::{End, INITIAL_GRANT, KILLED, Notice, RequestId, Stream};
-use agent_protocol::{Link, Role, ToGuest, ToHost, VERSION};
+use agent_protocol::{Broken, Link, Role, ToGuest, ToHost, VERSION};
 use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
 use tokio::sync::{Notify, mpsc, watch};
@@ -80,6 +80,10 @@ pub(super) struct Actor {
     returned: Arc<Mutex<Option<Streams>>>,
     heard: Listener,
     requests: HashMap<RequestId, Asked>,
+    /// Whether it has been up.
+    has_greeted: bool,
+    /// Whether nothing has been heard of it for long.
+    is_silent: bool,
     /// The last stray bytes: where the greeting of a shell shows that the guest has rebooted.
     stray: Vec<u8>,
     /// Bytes that may still be passed on.
@@ -143,6 +147,8 @@ impl Actor {
             returned,
             heard,
             requests: HashMap::new(),
+            has_greeted: false,
+            is_silent: false,
             stray: Vec::new(),
             hearing: HEARD,
         }
@@ -158,8 +164,10 @@ impl Actor {
             if unsent.is_empty() {
                 unsent = self.link.outgoing(now);
             }
-            if let Some(broken) = self.link.broken() {
-                break broken.to_string();
+            match self.link.broken() {
+                Some(silence @ Broken::Silent(_)) => self.fall_silent(&silence.to_string()),
+                Some(broken) => break broken.to_string(),
+                None => self.speak_again(),
             }
             // What the link has to say cannot be said before the port has taken what it said before.
             let wake = self.link.wake_at().filter(|_| unsent.is_empty()).map(|at| self.began + at);
@@ -209,6 +217,40 @@ impl Actor {
         self.state.send_replace(State::Gone(problem.clone()));
         for (_, asked) in self.requests.drain() {
             asked.asker.tell(Answer::Ended(Err(problem.clone())));
+        }
+    }
+
+    /// The guest has stopped, or hangs: nobody is kept waiting. It may go on one day, and must not go on with
+    /// what nobody waits for any more.
+    fn fall_silent(&mut self, problem: &str) {
+        if self.is_silent {
+            return;
+        }
+        self.is_silent = true;
+        self.state.send_if_modified(|state| {
+            let was_up = *state == State::Up;
+            if was_up {
+                *state = State::Starting;
+            }
+            was_up
+        });
+        let ids: Vec<RequestId> = self.requests.keys().copied().collect();
+        for id in ids {
+            if let Some(asked) = self.requests.get(&id) {
+                asked.asker.tell(Answer::Ended(Err(problem.to_owned())));
+            }
+            self.take_order(Order { message: ToGuest::Cancel { id }, answers: None });
+        }
+    }
+
+    fn is_up(&mut self) {
+        self.has_greeted = true;
+        self.state.send_replace(State::Up);
+    }
+
+    fn speak_again(&mut self) {
+        if std::mem::take(&mut self.is_silent) && self.has_greeted {
+            self.state.send_replace(State::Up);
         }
     }
 
@@ -270,7 +312,7 @@ impl Actor {
             ToHost::Hello { version: VERSION } => {
                 // With a lane it is ready when that is.
                 if self.bulk.is_none() {
-                    self.state.send_replace(State::Up);
+                    self.is_up();
                 }
                 return Ok(());
             }
@@ -281,7 +323,7 @@ impl Actor {
                     (Some(problem), Some(_)) => self.lose_bulk(&format!("does not open: {problem}")),
                     (_, None) => {}
                 }
-                self.state.send_replace(State::Up);
+                self.is_up();
                 return Ok(());
             }
             ToHost::Output { id, stream: Stream::Stdout, bytes } => (id, Answer::Stdout(bytes)),

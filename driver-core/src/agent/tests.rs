@@ -146,6 +146,53 @@ async fn a_command_that_no_shell_can_run_is_refused_as_the_plain_shell_does_it()
     assert!(matches!(error, DriverError::Usage { .. }), "{error}");
 }
 
+/// An agent that answers as long as it is not stopped: it says hello, and ends each command.
+async fn polite(mut port: DuplexStream, mut stopped: watch::Receiver<bool>) {
+    let (mut link, began, mut buffer) = (Link::new(Role::Guest, 0), Instant::now(), vec![0; 64 << 10]);
+    loop {
+        drop(stopped.wait_for(|stopped| !stopped).await);
+        port.write_all(&link.outgoing(began.elapsed())).await.unwrap();
+        let pause = Duration::from_millis(10);
+        if let Ok(Ok(count)) = tokio::time::timeout(pause, port.read(&mut buffer)).await {
+            link.receive(&buffer[..count], began.elapsed());
+        }
+        while let Some(bytes) = link.message() {
+            let answer = match from_bytes::<ToGuest>(&bytes).unwrap() {
+                ToGuest::Hello { version } => ToHost::Hello { version },
+                ToGuest::Run { id, .. } => {
+                    ToHost::Ended { id, end: End::Exited { status: 0, held_by: Vec::new() } }
+                }
+                _ => continue,
+            };
+            link.send(&to_bytes(&answer).unwrap());
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_was_stopped_for_long_ends_calls_and_serves_again_when_it_goes_on() {
+    let (ours, theirs) = tokio::io::duplex(64 << 10);
+    let (stop, stopped) = watch::channel(false);
+    let guest = tokio::spawn(polite(theirs, stopped));
+    let agent = Agent::open("server", Streams { shell: Box::new(ours), bulk: None }, |_| {});
+    let far = || Deadline::after(Duration::from_secs(3600));
+    let how = || How { timeout: None, grace: None, within: far(), bulk: false };
+    agent.ready(far()).await.unwrap();
+    agent.run("true", how(), &mut Vec::new(), 0, &mut Nobody).await.unwrap();
+
+    stop.send_replace(true);
+    let began = Instant::now();
+    let error = agent.run("true", how(), &mut Vec::new(), 0, &mut Nobody).await.unwrap_err();
+    assert!(error.to_string().contains("not answered"), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(120), "{:?}", began.elapsed());
+    assert!(!agent.is_up() && !agent.is_gone());
+
+    stop.send_replace(false);
+    agent.ready(far()).await.unwrap();
+    agent.run("true", how(), &mut Vec::new(), 0, &mut Nobody).await.unwrap();
+    guest.abort();
+}
+
 #[tokio::test(start_paused = true)]
 async fn no_guest_does_harm() {
     for seed in 0..30 {

@@ -63,9 +63,16 @@ impl Node {
             );
             self.pour(running, &script, None, move |out| pack_tree(out, &real)).await?
         } else if has_holes(&metadata) {
-            // The archive holds the file's name in the guest, which depends on what is there.
-            let look = format!("if [ -d {target} ]; then echo inside; fi", target = quote(target));
-            let is_inside = !self.succeed(&[look], None).await?.is_empty();
+            // The archive holds the file's name in the guest, which depends on what is there; what is written to
+            // a link goes to its end.
+            let look = format!(
+                "if [ -d {target} ]; then echo inside; elif [ -L {target} ]; then readlink -f -- {target}; fi",
+                target = quote(target)
+            );
+            let found = self.succeed(&[look], None).await?;
+            let (is_inside, end) = (found == "inside\n", found.strip_suffix('\n').unwrap_or_default());
+            let target = if is_inside || end.is_empty() { target } else { end };
+            let begin = format!("exec 2>&1; t={}; {NORMAL}", quote(target));
             let path = if is_inside { Path::new(target).join(&name) } else { PathBuf::from(target) };
             let (name, length) = (PathBuf::from(file_name(&path)?), metadata.blocks() * 512);
             let script = format!(
