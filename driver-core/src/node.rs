@@ -2,6 +2,7 @@
 //! launches. Its verbs are spread over the modules by what they are about.
 
 mod command;
+mod connect;
 mod console;
 mod files;
 mod input;

@@ -1,38 +1,28 @@
 //! Starting and ending a machine, and noticing at once when it ends by itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
 use super::console::Typist;
 use super::{Node, NodeLog};
-use crate::agent;
-use crate::channel::{Channel, Line};
+use crate::channel::Line;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
-use crate::event::{BootPhase, Event, Level, MachineState};
-use crate::journal::{Journal, current_scope, in_scope};
+use crate::event::{Event, Level, MachineState};
+use crate::journal::{current_scope, in_scope};
 use crate::machine::{Exit, ExitReason, GuestPort, GuestStream, Machine};
 use crate::shell::Shell;
-use crate::text::python_bytes_repr;
 use crate::wait::within;
 
 /// How long a hypervisor may take from its start to an answering control channel. Start scripts may build
 /// disk images first.
 const LAUNCH_LIMIT: Duration = Duration::from_secs(300);
-/// How often a boot that takes long is mentioned in the log.
-const STILL_BOOTING: Duration = Duration::from_secs(30);
 /// How long the end of a machine may lag behind its first sign: a shell that closes, a panic on the
 /// console.
 const EXIT_LAG: Duration = Duration::from_secs(2);
-
-/// How long the agent may take to answer when it has been started: as its link does without a word.
-const AGENT_LIMIT: Duration = Duration::from_secs(60);
-
-/// How long the initrd may take: NixOS's default for waits.
-const SWITCH_LIMIT: Duration = Duration::from_secs(900);
 
 /// One launch of a machine.
 #[derive(Debug)]
@@ -41,10 +31,10 @@ pub(super) struct Running {
     /// What commands go through; another one after the guest has rebooted.
     pub(super) line: Arc<Line>,
     /// The port for what is large, while no agent has it.
-    bulk: Mutex<Option<Box<dyn GuestStream>>>,
+    pub(super) bulk: Mutex<Option<Box<dyn GuestStream>>>,
     pub(super) typist: Typist,
     /// Whether the shell has greeted since it was last expected to.
-    connected: AtomicBool,
+    pub(super) connected: AtomicBool,
     /// Whether somebody has asked for the machine's end.
     ending: Arc<AtomicBool>,
     exit: watch::Receiver<Option<Exit>>,
@@ -66,7 +56,7 @@ impl Node {
         self.start_unless_on(allow_reboot).await
     }
 
-    async fn start_unless_on(&self, allow_reboot: Option<bool>) -> Result<(), DriverError> {
+    pub(super) async fn start_unless_on(&self, allow_reboot: Option<bool>) -> Result<(), DriverError> {
         if self.is_on() {
             return Ok(());
         }
@@ -153,144 +143,6 @@ impl Node {
         receiver
     }
 
-    fn shell_listener(&self) -> impl Fn(&[u8]) + Send + use<> {
-        let journal: Journal = self.context.journal.clone();
-        let name = self.name().to_owned();
-        move |bytes| {
-            let text = format!("Guest shell says: {}", python_bytes_repr(bytes));
-            journal.log(Level::Info, Some(&name), text);
-        }
-    }
-
-    /// Waits until the guest's root shell answers; starts the machine if it is off.
-    ///
-    /// # Errors
-    /// [`DriverError::NeverBooted`] when the shell does not come within the machine's boot timeout;
-    /// [`DriverError::Exited`] when the machine ends instead.
-    pub async fn connect(&self) -> Result<(), DriverError> {
-        self.connected().await.map(drop)
-    }
-
-    /// The present launch with a shell that answers.
-    pub(super) async fn connected(&self) -> Result<Arc<Running>, DriverError> {
-        if let Some(running) = self.running().filter(|running| running.is_connected()) {
-            return Ok(running);
-        }
-        let _changing = self.changing.lock().await;
-        // What ended by itself stays ended until somebody has taken note of it with wait_for_shutdown()
-        // or start(): booting it again behind a test's back would hide the crash.
-        if let Some(running) = self.running() {
-            if let Some(exit) = running.exit() {
-                return Err(self.exited(exit, None));
-            }
-            if running.is_connected() {
-                return Ok(running);
-            }
-        }
-        // Boxed, or the future of every verb would have to hold all of a boot.
-        Box::pin(self.step("waiting for the VM to finish booting", async {
-            self.start_unless_on(None).await?;
-            let running = self.must_run("be connected to")?;
-            let began = Deadline::after(self.config.boot_timeout);
-            let is_back = self.recover_shell(&running)?;
-            self.greeted(&running, began).await?;
-            if is_back {
-                self.clear_line(&running, began).await?;
-            }
-            self.start_agent(&running, began).await?;
-            running.connected.store(true, Ordering::SeqCst);
-            self.console.reached(BootPhase::Shell);
-            self.entered(MachineState::Connected);
-            self.log("connected to guest root shell");
-            self.log(format!("(connecting took {:.2} seconds)", began.elapsed().as_secs_f64()));
-            Ok(running)
-        }))
-        .await
-    }
-
-    /// After a reboot the guest has its shell again, where the agent was. Says whether it is so.
-    fn recover_shell(&self, running: &Running) -> Result<bool, DriverError> {
-        let channel = running.line.channel();
-        let Channel::Agent(agent) = channel.as_ref() else { return Ok(false) };
-        if !agent.is_gone() {
-            return Ok(false);
-        }
-        let lost = || DriverError::Shell {
-            machine: self.name().to_owned(),
-            problem: "was lost with the agent in its place".to_owned(),
-            during: None,
-        };
-        let streams = agent.take_streams().ok_or_else(lost)?;
-        *running.bulk.lock().unwrap_or_else(PoisonError::into_inner) = streams.bulk;
-        let shell = Shell::open(self.name(), streams.shell, self.shell_listener());
-        running.line.set(Channel::Shell(shell));
-        Ok(true)
-    }
-
-    /// Ends the line that the shell may be reading: what the agent was sent when it was gone already.
-    async fn clear_line(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
-        match running.line.channel().as_ref() {
-            Channel::Shell(shell) => shell.send_raw("\n", limit).await,
-            Channel::Agent(_) => Ok(()),
-        }
-    }
-
-    /// Puts the agent into the shell's place, if this run has one for the guest.
-    async fn start_agent(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
-        let channel = running.line.channel();
-        let (Channel::Shell(shell), Some(packed)) = (channel.as_ref(), self.context.agent) else {
-            return Ok(());
-        };
-        let starting = agent::start(self.name(), shell, packed, &running.bulk, limit, self.shell_listener());
-        match self.while_it_runs(running, || "starting the agent".to_owned(), starting).await? {
-            // From now on the stream is its own: if it is lost before it answers, the shell can be found again.
-            Ok(agent) => {
-                running.line.set(Channel::Agent(agent));
-                self.greeted(running, limit.at_most(AGENT_LIMIT)).await?;
-            }
-            Err(reason) => self.log(format!("the plain shell serves, without the agent: {reason}")),
-        }
-        Ok(())
-    }
-
-    async fn greeted(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
-        let channel = running.line.channel();
-        let shell = match channel.as_ref() {
-            Channel::Shell(shell) => shell,
-            // One that has not answered in the time of an earlier call.
-            Channel::Agent(agent) => {
-                let during = || "waiting for the agent".to_owned();
-                return self.while_it_runs(running, during, agent.ready(limit)).await;
-            }
-        };
-        let shell_comes = async {
-            loop {
-                let step = limit.at_most(STILL_BOOTING);
-                if let Some(result) = within(step, shell.ready(limit)).await {
-                    return result;
-                }
-                if limit.is_over() {
-                    return Ok(());
-                }
-                self.log(format!(
-                    "Guest root shell did not produce any data yet... ({})",
-                    self.console.progress()
-                ));
-            }
-        };
-        let came = self.while_it_runs(running, || "waiting for its shell".to_owned(), shell_comes).await;
-        let timed_out =
-            matches!(&came, Err(DriverError::Timeout { .. })) || (came.is_ok() && limit.is_over());
-        if !timed_out {
-            return came;
-        }
-        Err(DriverError::NeverBooted {
-            machine: self.name().to_owned(),
-            limit: self.config.boot_timeout,
-            progress: self.console.progress(),
-        })
-    }
-
     /// Runs `work` for as long as the machine runs: a machine that ends, or a kernel that panics, ends
     /// the work at once, and is a better answer than a shell that has fallen silent.
     pub(super) async fn while_it_runs<T>(
@@ -328,32 +180,8 @@ impl Node {
         }
     }
 
-    fn exited(&self, exit: Exit, during: Option<String>) -> DriverError {
+    pub(super) fn exited(&self, exit: Exit, during: Option<String>) -> DriverError {
         DriverError::Exited { machine: self.name().to_owned(), exit, during }
-    }
-
-    /// Leaves the initrd for the guest's real system, and waits for the shell there. For guests whose shell
-    /// answers in the initrd, such as NixOS's with `testing.initrdBackdoor`.
-    ///
-    /// # Errors
-    /// As [`Node::wait_for_unit`], for `initrd.target`, and [`Node::connect`].
-    pub async fn switch_root(&self) -> Result<(), DriverError> {
-        self.wait_for_unit("initrd.target", None, SWITCH_LIMIT).await?;
-        let running = self.connected().await?;
-        let channel = running.line.channel();
-        let order = channel.leave_initrd(self.context.deadline);
-        match self.while_it_runs(&running, || "leaving the initrd".to_owned(), order).await {
-            // It may be gone before it can say that it has obeyed.
-            Ok(()) | Err(DriverError::Shell { .. }) => {}
-            Err(error) => return Err(error),
-        }
-        channel.reset();
-        if let Channel::Agent(agent) = channel.as_ref() {
-            // Or it would be taken for the answer to the next call.
-            agent.gone().await;
-        }
-        running.connected.store(false, Ordering::SeqCst);
-        self.connect().await
     }
 
     /// Powers the guest off from inside, and waits until it is off. Does nothing when it is off.
@@ -469,7 +297,7 @@ impl Running {
         self.exit.borrow().clone()
     }
 
-    fn is_connected(&self) -> bool {
+    pub(super) fn is_connected(&self) -> bool {
         // A guest that reboots has to greet again.
         self.connected.load(Ordering::SeqCst)
             && self.exit.borrow().is_none()
