@@ -65,7 +65,13 @@ impl Host {
             date: date.context("`date` does not know the day")?.trim().to_owned(),
             cpu: cpu.unwrap_or_else(|| std::env::consts::ARCH.to_owned()),
             cores: std::thread::available_parallelism()?.get(),
-            kernel: read("/proc/sys/kernel/osrelease").trim().to_owned(),
+            // Without what its builder calls it.
+            kernel: read("/proc/sys/kernel/osrelease")
+                .trim()
+                .split('-')
+                .next()
+                .unwrap_or_default()
+                .to_owned(),
             qemu: qemu.as_deref().and_then(version).context("QEMU does not tell its version")?.to_owned(),
             accelerator: machine.accelerator().to_owned(),
             guest_kernel: guest_kernel.to_owned(),
