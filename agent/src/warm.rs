@@ -9,9 +9,10 @@
 //!
 //! What differs: the process is older than its command, its arguments are followed by unused room, `ps` shows
 //! one idle bash, `BASH_EXECUTION_STRING` tells the blanks, `BASH_ARGC` has an element, and `declare -p` has a
-//! value for `SECONDS`, where all of them have none. What bash reads when it starts and might have changed since,
-//! the name of the host, is compared; if it differs, a new bash is started instead. Whether all this works
-//! with the guest's bash is tried out once, with a command that does nothing.
+//! value for `SECONDS`, where all of them have none. What bash reads when it starts and might have changed since
+//! is, above all, the name of the host: it is compared, and if it differs, a new bash is started instead. (The
+//! folder's name and the locale's files are taken to stay as they are.) Whether all this works with the guest's
+//! bash is tried out once, with a command that does nothing.
 
 use std::fs::File;
 use std::io::{self, Write as _};

@@ -88,18 +88,11 @@ with subtest("what cannot be is told in the guest's words"):
     server.succeed("test -z \"$(ls -d /tmp/innkeeper.* 2>/dev/null)\"")
 "##;
 
-fn setup() -> Option<Setup> {
-    need_vm("base").map(|_| Setup::new(&crate::machine("base"), SCRIPT))
-}
+crate::both!(trees_and_files_with_the_agent, trees_and_files_through_the_plain_shell, trees_and_files);
 
-#[test]
-fn trees_and_files_with_the_agent() {
-    let Some(setup) = setup() else { return };
-    setup.run().assert_status(0);
-}
-
-#[test]
-fn trees_and_files_through_the_plain_shell() {
-    let Some(setup) = setup() else { return };
-    setup.arg("--no-agent").run().assert_status(0);
+fn trees_and_files(arguments: &[&str]) {
+    if need_vm("base").is_none() {
+        return;
+    }
+    Setup::new(&crate::machine("base"), SCRIPT).args(arguments).run().assert_status(0);
 }

@@ -149,36 +149,18 @@ fn run(script: &str, arguments: &[&str]) {
     if need_vm("base").is_none() {
         return;
     }
-    let setup = Setup::new(&crate::machine("base"), &format!("{HELPERS}{script}"));
-    arguments.iter().fold(setup, |setup, argument| setup.arg(argument)).run().assert_status(0);
+    let script = format!("{HELPERS}{script}");
+    Setup::new(&crate::machine("base"), &script).args(arguments).run().assert_status(0);
 }
 
-#[test]
-fn states_of_units() {
-    run(STATES, &[]);
-}
-
-#[test]
-fn states_of_units_without_the_agent() {
-    run(STATES, &["--no-agent"]);
-}
-
-#[test]
-fn oneshots_are_done_when_they_have_run() {
-    run(ONESHOTS, &[]);
-}
-
-#[test]
-fn oneshots_are_done_when_they_have_run_without_the_agent() {
-    run(ONESHOTS, &["--no-agent"]);
-}
-
-#[test]
-fn managers_that_start_anew_and_managers_of_users() {
-    run(MANAGERS, &[]);
-}
-
-#[test]
-fn managers_that_start_anew_and_managers_of_users_without_the_agent() {
-    run(MANAGERS, &["--no-agent"]);
-}
+crate::both!(states_of_units, states_of_units_without_the_agent, |arguments: &[&str]| run(STATES, arguments));
+crate::both!(
+    oneshots_are_done_when_they_have_run,
+    oneshots_are_done_when_they_have_run_without_the_agent,
+    |arguments: &[&str]| run(ONESHOTS, arguments)
+);
+crate::both!(
+    managers_that_start_anew_and_managers_of_users,
+    managers_that_start_anew_and_managers_of_users_without_the_agent,
+    |arguments: &[&str]| run(MANAGERS, arguments)
+);
