@@ -176,6 +176,7 @@ mod tests {
             state_dir: "/run/a,b".into(),
             shared_dir: "/run/shared".into(),
             shares: Vec::new(),
+            nics: Vec::new(),
             allow_reboot: false,
             options: Value::Null,
         }

@@ -114,7 +114,7 @@ impl Backend for Qemu {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { screen: true, keyboard: true, monitor: true, power: true }
+        Capabilities { screen: true, keyboard: true, monitor: true, power: true, network: false }
     }
 
     async fn probe(&self) -> Result<(), DriverError> {

@@ -26,6 +26,7 @@ mod shell;
 mod spec;
 mod text;
 pub mod verbs;
+pub mod vlan;
 mod wait;
 
 pub use deadline::Deadline;
@@ -37,7 +38,7 @@ pub use journal::{Journal, Reporter, Scope, current_scope, in_scope};
 pub use keys::{Key, parse_keys};
 pub use machine::{
     BULK_PORT, Backend, Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine,
-    MachineLog, Monitor, Power, Screen,
+    MachineLog, Monitor, Network, Power, Screen,
 };
 pub use node::{Node, UnitInfo};
 pub use pattern::{PatternEngine, RustPatterns};

@@ -97,6 +97,10 @@ pub trait Machine: fmt::Debug + Send + Sync {
     fn power(&self) -> Option<&dyn Power> {
         None
     }
+    /// Network cards unplugged and plugged in, ports of the host forwarded.
+    fn network(&self) -> Option<&dyn Network> {
+        None
+    }
 }
 
 /// A byte stream into the guest.
@@ -153,6 +157,18 @@ pub trait Power: Send + Sync {
     async fn reset(&self, within: Deadline) -> Result<(), DriverError>;
 }
 
+/// Facet: network cards unplugged and plugged in, ports of the host forwarded.
+#[async_trait]
+pub trait Network: Send + Sync {
+    /// Pulls the cables of all cards on VLANs, or plugs them in again: the guest sees its carrier go and come.
+    /// Of a start script's machine it is the second virtio card, as the NixOS driver has it (compat.md 1.4).
+    async fn set_link(&self, up: bool, within: Deadline) -> Result<(), DriverError>;
+
+    /// Lets connections to a TCP port of the host's loopback through to a port of the guest, by the card that
+    /// leads outside.
+    async fn forward_port(&self, host: u16, guest: u16, within: Deadline) -> Result<(), DriverError>;
+}
+
 /// Which facets the machines of a backend have. One field per facet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "one bit per facet is what this type is")]
@@ -165,6 +181,8 @@ pub struct Capabilities {
     pub monitor: bool,
     /// [`Machine::power`].
     pub power: bool,
+    /// [`Machine::network`].
+    pub network: bool,
 }
 
 /// How a machine ended.

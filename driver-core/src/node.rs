@@ -111,6 +111,7 @@ impl Node {
             state_dir: self.state_dir.clone(),
             shared_dir: self.shared_dir.clone(),
             shares: self.config.shares.clone(),
+            nics: Vec::new(),
             allow_reboot,
             options: self.config.options.clone(),
         }

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::vlan::Nic;
+
 /// The description of one machine, complete enough to launch it.
 #[derive(Debug, Clone)]
 pub struct MachineSpec {
@@ -22,6 +24,8 @@ pub struct MachineSpec {
     pub shared_dir: PathBuf,
     /// Further directories of the host that the guest can mount.
     pub shares: Vec<Share>,
+    /// Network cards on VLANs, in order. A card beside them that leads outside is the backend's own affair.
+    pub nics: Vec<Nic>,
     /// Whether a reboot of the guest restarts it (otherwise it ends the machine).
     pub allow_reboot: bool,
     /// Settings of the backend's own: the table under the backend's name, or null.

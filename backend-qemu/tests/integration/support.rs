@@ -131,6 +131,7 @@ impl Place {
             state_dir: self.state_dir(),
             shared_dir: self.shared_dir(),
             shares: Vec::new(),
+            nics: Vec::new(),
             allow_reboot: false,
             options: json!({}),
         }

@@ -33,7 +33,8 @@ impl FakeBackend {
     /// [`FakeBackend::with_play`] says what they do.
     #[must_use]
     pub fn new() -> Self {
-        let capabilities = Capabilities { screen: true, keyboard: true, monitor: true, power: true };
+        let capabilities =
+            Capabilities { screen: true, keyboard: true, monitor: true, power: true, network: false };
         Self { capabilities, host_problem: None, slots: Arc::default() }
     }
 

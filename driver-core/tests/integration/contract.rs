@@ -20,6 +20,7 @@ fn spec(state_dir: &Path) -> MachineSpec {
         state_dir: state_dir.to_owned(),
         shared_dir: state_dir.to_owned(),
         shares: Vec::new(),
+        nics: Vec::new(),
         allow_reboot: false,
         options: serde_json::Value::Null,
     }

@@ -40,6 +40,7 @@ async fn try_launch(
         state_dir: state_dir.to_owned(),
         shared_dir: state_dir.to_owned(),
         shares: Vec::new(),
+        nics: Vec::new(),
         allow_reboot,
         options: serde_json::Value::Null,
     };

@@ -1,0 +1,1 @@
+//! What goes wrong on a segment: which frames are lost, late, doubled or out of order.

@@ -1,0 +1,1 @@
+//! Which frames somebody looks out for, and one line on what a frame is.

@@ -1,0 +1,1 @@
+//! Ports that share memory with the guest: the vhost-user protocol as a network device.
