@@ -5,6 +5,7 @@
 //! of the machine holds for both.
 
 use std::fmt;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +34,19 @@ pub struct SwitchSetup {
     pub dir: PathBuf,
     /// Where the randomness of faults starts that have no seed of their own.
     pub seed: u64,
+    /// Who gives the stations their addresses, if the switch is to do so.
+    pub dhcp: Option<DhcpSetup>,
     /// Where it says what happens to it.
     pub log: Arc<dyn SwitchLog>,
+}
+
+/// A DHCP server inside a switch. It gives the stations their addresses, and answers nobody else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DhcpSetup {
+    /// The server's own address on the segment, which no machine has.
+    pub server: Ipv4Addr,
+    /// The server's network card, which no machine has.
+    pub mac: MacAddress,
 }
 
 /// Where a switch says what happens to it.
