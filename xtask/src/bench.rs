@@ -19,6 +19,7 @@ mod contestant;
 mod hypervisor;
 mod measures;
 mod moments;
+mod network;
 mod page;
 mod process;
 mod report;
@@ -29,7 +30,10 @@ mod versions;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
+    #[command(subcommand)]
+    part: Option<Part>,
     /// Measure the NixOS test driver too: `nixos/lib/test-driver` of a nixpkgs checkout
     ///
     /// Nothing of it is kept. It needs Python 3.13 with its modules (see --python), and netpbm.
@@ -52,13 +56,23 @@ pub(crate) struct Args {
     keep: Option<PathBuf>,
 }
 
+/// What else can be measured.
+#[derive(Debug, clap::Subcommand)]
+enum Part {
+    /// Measure the network between two guests, beside vde_switch and a bare pair of sockets
+    Network(network::Args),
+}
+
 /// Measures, prints a table, and keeps it in bench/results and docs/performance.md.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    if let Some(Part::Network(args)) = &args.part {
+        return network::run(args);
+    }
     let upstream = args.against.as_deref().map(|folder| Upstream::find(folder, &args.python)).transpose()?;
     setup::run()?;
     guests::run(&guests::Args::only("base"))?;
     guests::run(&guests::Args::only("guestbook"))?;
-    let program = program(args)?;
+    let program = program(args.innkeeper.as_deref())?;
     let work = work_folder()?;
     let versions = versions::Sources::find(args.innkeeper.is_none(), upstream.as_ref())?;
     let mut drivers = vec![Contestant::Agent, Contestant::Shell];
@@ -102,7 +116,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
 
     drivers.sort();
-    let host = versions::Host::find(&bench.machines, &bench.guest_kernel)?;
+    let machine = bench.machines.get(&Test::Bench).context("no machine was seen running")?;
+    let host = versions::Host::find(machine, &bench.guest_kernel)?;
     bench.notes.sort();
     bench.notes.dedup();
     let report = report::Report::new(&host, &versions, runs, &drivers, &samples, bench.notes);
@@ -141,8 +156,8 @@ fn work_folder() -> Result<TempDir> {
 }
 
 /// The program to measure: a fresh release build, unless one is named.
-fn program(args: &Args) -> Result<PathBuf> {
-    if let Some(program) = &args.innkeeper {
+fn program(named: Option<&Path>) -> Result<PathBuf> {
+    if let Some(program) = named {
         return fs::canonicalize(program).with_context(|| format!("cannot measure `{}`", program.display()));
     }
     command::run(&mut command::cargo(&["build", "--release", "--bin", "innkeeper"]))?;

@@ -12,23 +12,32 @@ use crate::command;
 
 const PAGE: &str = "docs/performance.md";
 const BEGIN: &str = "<!-- cargo xtask bench writes from here -->";
+const BEGIN_NETWORK: &str = "<!-- cargo xtask bench network writes from here -->";
 const END: &str = "<!-- to here -->";
 
 /// Puts the table into the page.
 pub(super) fn update(report: &Report<'_>) -> Result<()> {
+    write(BEGIN, &format!("{}{}", about(report), table(report)))
+}
+
+/// Puts the network's table into the page.
+pub(super) fn update_network(text: &str) -> Result<()> {
+    write(BEGIN_NETWORK, text)
+}
+
+fn write(begin: &str, text: &str) -> Result<()> {
     let path = command::root().join(PAGE);
     let page = fs::read_to_string(&path).with_context(|| format!("failed to read {PAGE}"))?;
-    let text = format!("{}{}", about(report), table(report));
-    let new =
-        replace(&page, &text).with_context(|| format!("{PAGE} has no place for the table (`{BEGIN}`)"))?;
+    let new = replace(&page, begin, text)
+        .with_context(|| format!("{PAGE} has no place for the table (`{begin}`)"))?;
     fs::write(&path, new).with_context(|| format!("failed to write {PAGE}"))
 }
 
-/// The page with another text between the marks.
-fn replace(page: &str, text: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
+/// The page with another text between a mark and the next end.
+fn replace(page: &str, begin: &str, text: &str) -> Option<String> {
+    let (before, rest) = page.split_once(begin)?;
     let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n\n{}\n\n{END}{after}", text.trim()))
+    Some(format!("{before}{begin}\n\n{}\n\n{END}{after}", text.trim()))
 }
 
 /// Where the figures are from.
@@ -81,7 +90,7 @@ pub(super) fn table(report: &Report<'_>) -> String {
     aligned(&lines)
 }
 
-fn aligned(lines: &[Vec<String>]) -> String {
+pub(super) fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.first().map_or(0, Vec::len);
     let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..columns).map(width).collect();
@@ -113,13 +122,13 @@ fn figure(row: &Row<'_>, figures: &Figures<'_>) -> String {
     format!("{value} {unit} ({} to {})", show(figures.p10), show(figures.p90))
 }
 
-fn factor(Ratio { ratio, interval }: Ratio) -> String {
+pub(super) fn factor(Ratio { ratio, interval }: Ratio) -> String {
     let interval = interval.map(|[low, high]| format!(" ({} to {})", number(low), number(high)));
     number(ratio) + &interval.unwrap_or_default()
 }
 
 /// Three digits that count.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 100.0 => format!("{value:.0}"),
         size if size >= 10.0 => format!("{value:.1}"),
@@ -136,7 +145,7 @@ mod tests {
     use super::super::contestant::Contestant;
     use super::super::report::Report;
     use super::super::report::tests::{host, samples, sources};
-    use super::{BEGIN, END, PAGE, about, replace, table};
+    use super::{BEGIN, BEGIN_NETWORK, END, PAGE, about, replace, table};
     use crate::command;
 
     const DRIVERS: [Contestant; 2] = [Contestant::Agent, Contestant::Upstream];
@@ -173,13 +182,16 @@ mod tests {
     #[test]
     fn only_what_is_between_the_marks_is_replaced() {
         let page = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
-        assert_eq!(replace(&page, "new\n").unwrap(), format!("before\n{BEGIN}\n\nnew\n\n{END}\nafter\n"));
-        assert_eq!(replace("no marks", "new"), None);
+        assert_eq!(
+            replace(&page, BEGIN, "new\n").unwrap(),
+            format!("before\n{BEGIN}\n\nnew\n\n{END}\nafter\n")
+        );
+        assert_eq!(replace("no marks", BEGIN, "new"), None);
     }
 
     #[test]
     fn the_page_has_the_marks() {
         let page = std::fs::read_to_string(command::root().join(PAGE)).unwrap();
-        assert!(replace(&page, "").is_some());
+        assert!([BEGIN, BEGIN_NETWORK].iter().all(|begin| replace(&page, begin, "").is_some()));
     }
 }

@@ -1,12 +1,10 @@
 //! Where and of what the figures are: enough to compare them with others, and nothing that names the machine.
 
-use std::collections::BTreeMap;
 use std::fs;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::contestant::Test;
 use super::hypervisor::CommandLine;
 use super::upstream::Upstream;
 use crate::command;
@@ -52,8 +50,7 @@ impl Sources {
 
 impl Host {
     /// Looks at the host, and at the hypervisor that was running.
-    pub(super) fn find(machines: &BTreeMap<Test, CommandLine>, guest_kernel: &str) -> Result<Self> {
-        let machine = machines.get(&Test::Bench).context("no machine was seen running")?;
+    pub(super) fn find(machine: &CommandLine, guest_kernel: &str) -> Result<Self> {
         let date = command::output(&mut command::command("date", &["-u", "+%Y-%m-%d"]));
         let qemu = command::output(&mut command::command(machine.program(), &["--version"]));
         let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
