@@ -118,7 +118,7 @@ fn set_up(
 ) -> Result<Arc<Driver>, DriverError> {
     let (agent, grace) = (plan.agent, plan.grace);
     let machines = plan.machines()?;
-    Driver::new(DriverConfig { journal, out_dir, deadline, machines, agent, grace })
+    Driver::new(DriverConfig { deadline, machines, agent, grace, ..DriverConfig::new(out_dir, journal) })
 }
 
 /// Runs the test until it is over, or its time is, or somebody stops it.

@@ -19,6 +19,7 @@ use crate::journal::Journal;
 use crate::machine::Backend;
 use crate::node::Node;
 use crate::spec::{Boot, Share};
+use crate::vlan::{Setup, Station, SwitchMaker, Vlan};
 
 mod test;
 pub use test::TestResult;
@@ -30,6 +31,8 @@ const RUN_LIMIT: Duration = Duration::from_secs(60 * 60);
 const BOOT_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// The memory of a machine of which nobody says any, in MiB.
 const MEMORY_MIB: u64 = 1024;
+/// The size of a capture's file unless the user says otherwise, in bytes.
+const CAPTURE_LIMIT: u64 = 256 << 20;
 
 /// What a run is made of.
 #[derive(Debug)]
@@ -47,6 +50,38 @@ pub struct DriverConfig {
     /// How long a child of a command may hold its standard output after the command itself has ended; the
     /// call then returns with a warning. `None` waits for ever, and so does the plain shell.
     pub grace: Option<Duration>,
+    /// Who makes the switches of VLANs; needed only if there are any.
+    pub switches: Option<Arc<dyn SwitchMaker>>,
+    /// More about VLANs. Those that only machines name need nothing more.
+    pub vlans: Vec<VlanConfig>,
+    /// Where the randomness of networks starts; `None` takes a new seed for each run.
+    pub seed: Option<u64>,
+}
+
+/// What a VLAN is made of.
+#[derive(Debug, Clone)]
+pub struct VlanConfig {
+    /// Its number, from one.
+    pub number: u32,
+    /// Whether all that passes is recorded from the start.
+    pub capture: bool,
+    /// The size in bytes that the file of a capture may reach.
+    pub capture_limit: u64,
+    /// A tap device of the host to connect, by its name.
+    pub tap: Option<String>,
+    /// Whether machines get their addresses by DHCP.
+    pub dhcp: bool,
+    /// Where the randomness of its faults starts; `None` takes one from the run's seed.
+    pub seed: Option<u64>,
+}
+
+impl VlanConfig {
+    /// A VLAN without anything on it but machines; 256 MiB for a capture.
+    #[must_use]
+    pub fn new(number: u32) -> Self {
+        let capture_limit = CAPTURE_LIMIT;
+        Self { number, capture: false, capture_limit, tap: None, dhcp: false, seed: None }
+    }
 }
 
 /// What a machine is made of, before the run has given it directories.
@@ -64,6 +99,8 @@ pub struct MachineConfig {
     pub cores: u32,
     /// Directories of the host that the guest can mount.
     pub shares: Vec<Share>,
+    /// The VLANs that it has a network card on, in order.
+    pub vlans: Vec<u32>,
     /// How long it may take from the launch to a shell that answers.
     pub boot_timeout: Duration,
     /// Whether a reboot of the guest restarts the machine even when the script does not say so.
@@ -84,6 +121,9 @@ impl DriverConfig {
             machines: Vec::new(),
             agent: None,
             grace: Some(GRACE),
+            switches: None,
+            vlans: Vec::new(),
+            seed: None,
         }
     }
 }
@@ -99,6 +139,7 @@ impl MachineConfig {
             memory_mib: image.memory_mib.unwrap_or(MEMORY_MIB),
             cores: 1,
             shares: Vec::new(),
+            vlans: Vec::new(),
             boot_timeout: BOOT_LIMIT,
             allow_reboot: false,
             options: serde_json::Value::Null,
@@ -110,6 +151,7 @@ impl MachineConfig {
 #[derive(Debug)]
 pub struct Driver {
     nodes: Vec<Arc<Node>>,
+    vlans: Vec<Arc<Vlan>>,
     context: Arc<Context>,
 }
 
@@ -122,6 +164,8 @@ pub(crate) struct Context {
     pub(crate) deadline: Deadline,
     pub(crate) agent: Option<&'static [u8]>,
     pub(crate) grace: Option<Duration>,
+    /// All machines on all VLANs.
+    pub(crate) stations: Vec<Station>,
     run_dir: PathBuf,
     cancelled: watch::Sender<Option<String>>,
 }
@@ -130,8 +174,11 @@ impl Driver {
     /// Sets a run up: a fresh directory for it, and its machines, all of them off.
     ///
     /// # Errors
-    /// [`DriverError::File`] when the directory cannot be made, or the guard cannot be started.
-    pub fn new(config: DriverConfig) -> Result<Arc<Self>, DriverError> {
+    /// [`DriverError::File`] when the directory cannot be made, or the guard cannot be started;
+    /// [`DriverError::Usage`] for VLANs that cannot be; what the switches return.
+    pub fn new(mut config: DriverConfig) -> Result<Arc<Self>, DriverError> {
+        config.machines.sort_by(|one, other| one.name.cmp(&other.name));
+        let network = Setup::new(&config)?;
         let parent = std::env::temp_dir();
         let failed = |operation, path: &Path| {
             let path = path.display().to_string();
@@ -153,18 +200,21 @@ impl Driver {
             deadline: config.deadline,
             agent: config.agent,
             grace: config.grace,
+            stations: network.stations().to_vec(),
             // From here on the guard removes it.
             run_dir: TempDir::keep(run_dir),
             cancelled: watch::Sender::new(None),
         });
+        let vlans = network.start(&context.journal, &context.run_dir, &context.out_dir)?;
         let mut nodes = Vec::new();
         for machine in config.machines {
+            let nics = network.plug(&machine.name, &vlans)?;
             let state_dir = context.run_dir.join(format!("vm-state-{}", machine.name));
             std::fs::create_dir(&state_dir).map_err(failed("make", &state_dir))?;
-            nodes.push(Arc::new(Node::new(machine, state_dir, shared_dir.clone(), Arc::clone(&context))));
+            let context = Arc::clone(&context);
+            nodes.push(Arc::new(Node::new(machine, state_dir, shared_dir.clone(), nics, context)));
         }
-        nodes.sort_by(|one, other| one.name().cmp(other.name()));
-        Ok(Arc::new(Self { nodes, context }))
+        Ok(Arc::new(Self { nodes, vlans, context }))
     }
 
     /// The machines, sorted by name.
@@ -177,6 +227,24 @@ impl Driver {
     #[must_use]
     pub fn node(&self, name: &str) -> Option<Arc<Node>> {
         self.nodes.iter().find(|node| node.name() == name).cloned()
+    }
+
+    /// The VLANs, by number.
+    #[must_use]
+    pub fn vlans(&self) -> &[Arc<Vlan>] {
+        &self.vlans
+    }
+
+    /// The VLAN of that number.
+    #[must_use]
+    pub fn vlan(&self, number: u32) -> Option<Arc<Vlan>> {
+        self.vlans.iter().find(|vlan| vlan.number() == number).cloned()
+    }
+
+    /// All machines on all VLANs with their addresses: by name, then in the order of their cards.
+    #[must_use]
+    pub fn stations(&self) -> &[Station] {
+        &self.context.stations
     }
 
     /// Where all events of the run go.
@@ -284,6 +352,7 @@ impl Driver {
         self.cancel("the run is over");
         let cleanup = self.journal().step(None, "cleanup", None, async {
             join_all(self.nodes.iter().map(|node| node.release())).await;
+            join_all(self.vlans.iter().map(|vlan| vlan.close())).await;
             Ok(())
         });
         if let Err(error) = cleanup.await {

@@ -24,6 +24,7 @@ use crate::error::DriverError;
 use crate::event::{Event, Level, MachineState};
 use crate::machine::MachineLog;
 use crate::spec::{Boot, MachineSpec};
+use crate::vlan::Nic;
 
 pub(crate) use command::Execute;
 use console::ConsoleLog;
@@ -35,6 +36,7 @@ pub struct Node {
     config: MachineConfig,
     state_dir: PathBuf,
     shared_dir: PathBuf,
+    nics: Vec<Nic>,
     context: Arc<Context>,
     console: Arc<ConsoleLog>,
     /// The present launch, if there is one.
@@ -48,6 +50,7 @@ impl Node {
         config: MachineConfig,
         state_dir: PathBuf,
         shared_dir: PathBuf,
+        nics: Vec<Nic>,
         context: Arc<Context>,
     ) -> Self {
         let console = Arc::new(ConsoleLog::new(&config.name, context.journal.clone()));
@@ -55,6 +58,7 @@ impl Node {
             config,
             state_dir,
             shared_dir,
+            nics,
             context,
             console,
             running: Mutex::new(None),
@@ -111,7 +115,7 @@ impl Node {
             state_dir: self.state_dir.clone(),
             shared_dir: self.shared_dir.clone(),
             shares: self.config.shares.clone(),
-            nics: Vec::new(),
+            nics: self.nics.clone(),
             allow_reboot,
             options: self.config.options.clone(),
         }

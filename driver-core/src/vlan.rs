@@ -16,6 +16,14 @@ use serde::{Deserialize, Serialize};
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 
+mod address;
+mod segment;
+mod setup;
+
+pub use address::Station;
+pub use segment::Vlan;
+pub(crate) use setup::Setup;
+
 /// Makes the switches of a run. Implemented once, and handed to the driver by whoever assembles it.
 pub trait SwitchMaker: fmt::Debug + Send + Sync {
     /// Starts a switch without ports.
@@ -32,6 +40,8 @@ pub struct SwitchSetup {
     pub vlan: u32,
     /// A directory that exists, of mode 0700, for its sockets. The driver removes it.
     pub dir: PathBuf,
+    /// The machines that it is made for: whom filters can name.
+    pub stations: Vec<Station>,
     /// Where the randomness of faults starts that have no seed of their own.
     pub seed: u64,
     /// Who gives the stations their addresses, if the switch is to do so.

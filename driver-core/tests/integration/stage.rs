@@ -40,6 +40,7 @@ impl Stage {
             memory_mib: 512,
             cores: 1,
             shares: Vec::new(),
+            vlans: Vec::new(),
             boot_timeout: Duration::from_secs(60),
             allow_reboot: false,
             options: Value::Null,
@@ -51,6 +52,9 @@ impl Stage {
             machines: vec![server],
             agent: None,
             grace: None,
+            switches: None,
+            vlans: Vec::new(),
+            seed: None,
         })
         .expect("a run");
         let server = driver.node("server").expect("the machine");

@@ -103,6 +103,9 @@ impl Bench {
             machines: machines.iter().map(|name| machine(name, programs.clone())).collect(),
             agent: None,
             grace: None,
+            switches: None,
+            vlans: Vec::new(),
+            seed: None,
         };
         Self { driver: Driver::new(config).expect("a driver"), records, folder }
     }
@@ -148,6 +151,7 @@ fn machine(name: &str, programs: Option<PathBuf>) -> MachineConfig {
         memory_mib: 1,
         cores: 1,
         shares: Vec::new(),
+        vlans: Vec::new(),
         boot_timeout: Duration::from_secs(30),
         allow_reboot: false,
         options: serde_json::Value::Null,
