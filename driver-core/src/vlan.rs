@@ -132,6 +132,11 @@ pub trait Switch: fmt::Debug + Send + Sync {
 pub trait PacketWatch: fmt::Debug + Send {
     /// Waits for the frame; `None` when it did not come in time. To be called once.
     async fn seen(&mut self, within: Deadline) -> Option<Packet>;
+
+    /// The last frame so far that did not fit; for the message when none did.
+    fn missed(&self) -> Option<Packet> {
+        None
+    }
 }
 
 /// Where a network card can be plugged in. A hypervisor takes the one that it understands; the others stay
