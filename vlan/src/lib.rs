@@ -3,4 +3,7 @@
 mod capture;
 mod fault;
 mod filter;
+mod port;
+mod segment;
+mod table;
 mod vhost_user;
