@@ -1,1 +1,168 @@
-//! Recording what passes, as pcapng.
+//! Recording what passes, as pcapng: each port an interface with its name, faults and lost frames as comments.
+//!
+//! Writes whole blocks only, so that what is in the file can be read whatever becomes of us.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use driver_core::vlan::CaptureEnd;
+
+mod pcapng;
+
+/// How much waits to be written at most; [`Capture::flush`] writes what is less.
+const BUFFER: usize = 64 << 10;
+
+/// A file that is being written.
+#[derive(Debug)]
+pub(crate) struct Capture {
+    file: File,
+    limit: u64,
+    /// Which interface a port is, and the names of those that are not in the file yet.
+    ports: HashMap<usize, Port>,
+    interfaces: u32,
+    /// Whole blocks that are not in the file yet.
+    buffer: Vec<u8>,
+    /// Frames in the buffer.
+    buffered: u64,
+    /// What is in the file.
+    end: CaptureEnd,
+    /// What happened since the last frame: said with the next one.
+    notes: Vec<String>,
+    state: State,
+}
+
+#[derive(Debug)]
+enum Port {
+    Named(String),
+    Interface(u32),
+}
+
+#[derive(Debug)]
+enum State {
+    Writing,
+    Full,
+    Failed(Option<io::Error>),
+}
+
+impl Capture {
+    /// Begins a file; one of that name is overwritten.
+    ///
+    /// # Errors
+    /// Why it cannot be made.
+    pub(crate) fn create(file: &Path, limit: u64, ports: &[(usize, String)]) -> io::Result<Self> {
+        let mut capture = Self {
+            file: File::create(file)?,
+            limit,
+            ports: ports.iter().map(|(port, name)| (*port, Port::Named(name.clone()))).collect(),
+            interfaces: 0,
+            buffer: Vec::with_capacity(BUFFER),
+            buffered: 0,
+            end: CaptureEnd { frames: 0, left_out: 0, bytes: 0 },
+            notes: Vec::new(),
+            state: State::Writing,
+        };
+        pcapng::section(&mut capture.buffer);
+        // All ports that there are, in their order, even those that stay silent.
+        for (port, _) in ports {
+            capture.interface(*port);
+        }
+        capture.flush();
+        match capture.take_error() {
+            Some(error) => Err(error),
+            None => Ok(capture),
+        }
+    }
+
+    /// Says the name of a port that came later.
+    pub(crate) fn add_port(&mut self, port: usize, name: &str) {
+        self.ports.entry(port).or_insert_with(|| Port::Named(name.to_owned()));
+    }
+
+    /// Writes a frame that came from a port, and perhaps what became of it.
+    pub(crate) fn frame(&mut self, port: usize, time: SystemTime, frame: &[u8], comment: Option<&str>) {
+        if matches!(self.state, State::Failed(_)) {
+            return;
+        }
+        let interface = self.interface(port);
+        let start = self.buffer.len();
+        if let Some(interface) = interface {
+            let comments = self.notes.iter().map(String::as_str).chain(comment);
+            pcapng::packet(&mut self.buffer, interface, time, frame, comments);
+        }
+        if interface.is_none() || !self.fits() {
+            // What has been left out once is never gone on with: the file is the beginning of what passed.
+            self.buffer.truncate(start);
+            self.state = State::Full;
+            self.end.left_out += 1;
+            return;
+        }
+        self.notes.clear();
+        self.buffered += 1;
+        if self.buffer.len() >= BUFFER {
+            self.flush();
+        }
+    }
+
+    /// Says something that happened between two frames.
+    pub(crate) fn note(&mut self, text: &str) {
+        if matches!(self.state, State::Writing) {
+            self.notes.push(text.to_owned());
+        }
+    }
+
+    /// Writes what waits to be written. To be called about once a second.
+    pub(crate) fn flush(&mut self) {
+        if matches!(self.state, State::Failed(_)) || self.buffer.is_empty() {
+            return;
+        }
+        match self.file.write_all(&self.buffer) {
+            Ok(()) => {
+                self.end.bytes += self.buffer.len() as u64;
+                self.end.frames += self.buffered;
+            }
+            Err(error) => self.state = State::Failed(Some(error)),
+        }
+        self.buffer.clear();
+        self.buffered = 0;
+    }
+
+    /// Why the file could not be written any more: told once.
+    pub(crate) fn take_error(&mut self) -> Option<io::Error> {
+        match &mut self.state {
+            State::Failed(error) => error.take(),
+            State::Writing | State::Full => None,
+        }
+    }
+
+    /// Writes the rest, and says what it has come to.
+    pub(crate) fn end(&mut self) -> CaptureEnd {
+        self.flush();
+        self.end
+    }
+
+    fn fits(&self) -> bool {
+        matches!(self.state, State::Writing) && self.end.bytes + self.buffer.len() as u64 <= self.limit
+    }
+
+    /// The interface that a port is; `None` when there is no room to say so.
+    fn interface(&mut self, port: usize) -> Option<u32> {
+        let name = match self.ports.get(&port) {
+            Some(Port::Interface(interface)) => return Some(*interface),
+            Some(Port::Named(name)) => name.clone(),
+            None => format!("port {port}"),
+        };
+        let start = self.buffer.len();
+        pcapng::interface(&mut self.buffer, &name);
+        if !self.fits() {
+            self.buffer.truncate(start);
+            return None;
+        }
+        let interface = self.interfaces;
+        self.interfaces += 1;
+        self.ports.insert(port, Port::Interface(interface));
+        Some(interface)
+    }
+}

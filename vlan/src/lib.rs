@@ -1,6 +1,8 @@
 //! A userspace Ethernet switch that machines of any hypervisor plug into.
 
 mod capture;
+mod delay;
+mod dhcp;
 mod fault;
 mod filter;
 mod port;
