@@ -1,10 +1,12 @@
 //! The messages. Encoded with postcard; a variant or a field is only ever added at the end, and
 //! [`VERSION`] counts what old agents cannot understand.
 
+use std::net::IpAddr;
+
 use serde::{Deserialize, Serialize};
 
 /// The version of the protocol. Both sides must have the same: the driver brings the agent with it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// Names a request among those under way. The driver chooses it and uses none twice in a session.
 pub type RequestId = u32;
@@ -76,6 +78,26 @@ pub enum ToGuest {
         /// What the lane is opened with.
         token: u64,
     },
+    /// Gives a network card its name and its addresses, and switches it on. Ends with status 0, or with
+    /// [`End::Failed`] when there is no such card (yet), or the kernel does not obey.
+    Card {
+        /// The request.
+        id: RequestId,
+        /// The card.
+        card: Card,
+    },
+}
+
+/// A network card of the guest as it is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Card {
+    /// The hardware address that it is found by.
+    pub mac: [u8; 6],
+    /// Its name.
+    pub name: String,
+    /// Its addresses, each with the length of its network's prefix in bits. One of a family that the guest
+    /// does without is left out.
+    pub addresses: Vec<(IpAddr, u8)>,
 }
 
 /// A command for bash.
@@ -225,7 +247,7 @@ pub enum Stream {
 /// How a request ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum End {
-    /// The command ended by itself or by its timeout.
+    /// The command ended by itself or by its timeout; what is no command was done.
     Exited {
         /// Its status, as bash tells it: 128 + n for signal n, 124 for the timeout.
         status: i32,

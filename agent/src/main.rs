@@ -8,6 +8,7 @@
 #![no_main]
 
 mod bash;
+mod card;
 mod console;
 mod entry;
 mod kept;

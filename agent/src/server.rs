@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::bash::Bash;
+use crate::card;
 use crate::console::Console;
 use crate::entry::Inherited;
 use crate::kept::Kept;
@@ -307,6 +308,13 @@ impl Server {
             ToGuest::Leave => self.leaves = true,
             ToGuest::Watch { id, watch } => self.watch(id, &watch),
             ToGuest::Lane { token } => self.open_lane(token),
+            ToGuest::Card { id, card } => {
+                let end = match card::set_up(&card) {
+                    Ok(()) => End::Exited { status: 0, held_by: Vec::new() },
+                    Err(reason) => End::Failed { reason },
+                };
+                self.send(&ToHost::Ended { id, end });
+            }
         }
     }
 

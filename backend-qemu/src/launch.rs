@@ -114,7 +114,7 @@ impl Backend for Qemu {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { screen: true, keyboard: true, monitor: true, power: true, network: false }
+        Capabilities { screen: true, keyboard: true, monitor: true, power: true, network: false, nics: true }
     }
 
     async fn probe(&self) -> Result<(), DriverError> {

@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use agent_protocol::ToGuest;
-use agent_protocol::message::{CHUNK, Command, End, Holder, INITIAL_GRANT, LANE_CHUNK, RequestId, Watch};
+use agent_protocol::message::{
+    CHUNK, Card, Command, End, Holder, INITIAL_GRANT, LANE_CHUNK, RequestId, Watch,
+};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_util::task::AbortOnDropHandle;
@@ -269,24 +271,49 @@ impl Agent {
         Ok(Notices::new(self.machine.clone(), id, within, self.orders.clone(), answers))
     }
 
+    /// Has the guest set up a network card. What keeps it from that is returned in words.
+    pub(crate) async fn set_up_card(
+        &self,
+        card: Card,
+        within: Deadline,
+    ) -> Result<Result<(), String>, DriverError> {
+        let how = How { timeout: None, grace: None, within, bulk: false };
+        let what = format!("set up {}", card.name);
+        let mut request = self.ask(&what, how, |id| ToGuest::Card { id, card })?;
+        loop {
+            match request.next().await? {
+                Answer::Ended(Ok(End::Failed { reason })) => return Ok(Err(reason)),
+                Answer::Ended(_) => return Ok(Ok(())),
+                Answer::Stdout(_) | Answer::Stderr(_) | Answer::Taken(_) | Answer::Noticed(_) => {}
+            }
+        }
+    }
+
     fn request(&self, script: &str, how: How, stdin: bool) -> Result<Request, DriverError> {
         refuse_nul(script)?;
-        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
-        let (answers, receiver) = mpsc::unbounded_channel();
         let command = Command {
             script: script.as_bytes().to_vec(),
             timeout_ms: how.timeout.map(millis),
             stdin,
             grace_ms: how.grace.map(millis),
         };
-        let order = Order {
-            message: ToGuest::Run { id, command },
-            answers: Some(Asker::Command { answers, bulk: how.bulk }),
-        };
-        self.orders.send(order).map_err(|_| self.broken("is gone", Some(script)))?;
+        self.ask(script, how, |id| ToGuest::Run { id, command })
+    }
+
+    /// Sends a message that begins a request; `what` is for messages.
+    fn ask(
+        &self,
+        what: &str,
+        how: How,
+        message: impl FnOnce(RequestId) -> ToGuest,
+    ) -> Result<Request, DriverError> {
+        let id = self.next_id.fetch_add(1, Ordering::Relaxed);
+        let (answers, receiver) = mpsc::unbounded_channel();
+        let order = Order { message: message(id), answers: Some(Asker::Command { answers, bulk: how.bulk }) };
+        self.orders.send(order).map_err(|_| self.broken("is gone", Some(what)))?;
         Ok(Request {
             machine: self.machine.clone(),
-            script: script.to_owned(),
+            script: what.to_owned(),
             id,
             within: how.within,
             orders: self.orders.clone(),

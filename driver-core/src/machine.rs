@@ -169,9 +169,9 @@ pub trait Network: Send + Sync {
     async fn forward_port(&self, host: u16, guest: u16, within: Deadline) -> Result<(), DriverError>;
 }
 
-/// Which facets the machines of a backend have. One field per facet.
+/// Which facets the machines of a backend have. One field per facet, and one for what has no methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[expect(clippy::struct_excessive_bools, reason = "one bit per facet is what this type is")]
+#[expect(clippy::struct_excessive_bools, reason = "bits are what this type is")]
 pub struct Capabilities {
     /// [`Machine::screen`].
     pub screen: bool,
@@ -183,6 +183,9 @@ pub struct Capabilities {
     pub power: bool,
     /// [`Machine::network`].
     pub network: bool,
+    /// Machines have the cards of [`MachineSpec::nics`], and their guests are given addresses for them. (A start
+    /// script decides about both by itself.)
+    pub nics: bool,
 }
 
 /// How a machine ended.

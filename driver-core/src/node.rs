@@ -1,6 +1,8 @@
 //! A machine as a script sees it: on or off, with one name, one set of disks and one log over all its
 //! launches. Its verbs are spread over the modules by what they are about.
 
+mod addresses;
+mod cables;
 mod command;
 mod connect;
 mod console;
@@ -109,7 +111,7 @@ impl Node {
     fn spec(&self, allow_reboot: bool) -> MachineSpec {
         MachineSpec {
             name: self.config.name.clone(),
-            boot: self.config.boot.clone(),
+            boot: self.boot(),
             memory_mib: self.config.memory_mib,
             cores: self.config.cores,
             state_dir: self.state_dir.clone(),
@@ -119,6 +121,19 @@ impl Node {
             allow_reboot,
             options: self.config.options.clone(),
         }
+    }
+
+    /// How the machine boots: as it was described, with its name where the kernel can hand that on.
+    fn boot(&self) -> Boot {
+        let mut boot = self.config.boot.clone();
+        if let Boot::Kernel { cmdline, .. } = &mut boot
+            && self.gives_addresses()
+        {
+            // For what starts before the shell. Others than systemd do not mind.
+            cmdline.push_str(" systemd.hostname=");
+            cmdline.push_str(self.name());
+        }
+        boot
     }
 
     fn running(&self) -> Option<Arc<Running>> {

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::process::{Child, Command as Program, Stdio};
 use std::time::{Duration, Instant};
 
-use agent_protocol::message::{Command, End, Notice, RequestId, Stream, Watch};
+use agent_protocol::message::{Card, Command, End, Notice, RequestId, Stream, Watch};
 use agent_protocol::{Link, Role, ToGuest, ToHost, VERSION, from_bytes, to_bytes};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -70,7 +70,13 @@ impl Host {
     /// Over a pair of sockets.
     pub(crate) fn new() -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        Self::over(OwnedFd::from(ours), OwnedFd::from(theirs), &[])
+        Self::over(OwnedFd::from(ours), OwnedFd::from(theirs), &[], AGENT)
+    }
+
+    /// With a shell's script of its own that ends in the agent.
+    pub(crate) fn starting(script: &str) -> Self {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        Self::over(OwnedFd::from(ours), OwnedFd::from(theirs), &[], script)
     }
 
     /// Over a terminal, whose name is returned, too.
@@ -84,18 +90,18 @@ impl Host {
         let mut settings = tcgetattr(&theirs).unwrap();
         settings.make_raw();
         tcsetattr(&theirs, OptionalActions::Now, &settings).unwrap();
-        (Self::over(ours, theirs, &[]), name)
+        (Self::over(ours, theirs, &[], AGENT), name)
     }
 
     /// With variables in the agent's environment.
     pub(crate) fn with(variables: &[(&str, &str)]) -> Self {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        Self::over(OwnedFd::from(ours), OwnedFd::from(theirs), variables)
+        Self::over(OwnedFd::from(ours), OwnedFd::from(theirs), variables, AGENT)
     }
 
-    fn over(ours: OwnedFd, theirs: OwnedFd, variables: &[(&str, &str)]) -> Self {
+    fn over(ours: OwnedFd, theirs: OwnedFd, variables: &[(&str, &str)], script: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let agent = shell(folder.path(), AGENT)
+        let agent = shell(folder.path(), script)
             .envs(variables.iter().copied())
             .stdin(theirs.try_clone().unwrap())
             .stdout(theirs)
@@ -158,6 +164,14 @@ impl Host {
         self.next += 1;
         self.outcomes.insert(self.next, Outcome::default());
         self.send(&ToGuest::Watch { id: self.next, watch });
+        self.next
+    }
+
+    /// Asks for a network card to be set up, and returns the request's number.
+    pub(crate) fn card(&mut self, card: Card) -> RequestId {
+        self.next += 1;
+        self.outcomes.insert(self.next, Outcome::default());
+        self.send(&ToGuest::Card { id: self.next, card });
         self.next
     }
 

@@ -1,5 +1,6 @@
 //! The real agent, with the real link as the driver's side, over a socket or a terminal of this machine.
 
+mod card;
 mod commands;
 mod endings;
 mod fuzz;

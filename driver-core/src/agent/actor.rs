@@ -256,7 +256,7 @@ impl Actor {
 
     fn take_order(&mut self, order: Order) {
         let by_lane = match (&order.message, order.answers) {
-            (ToGuest::Run { id, .. } | ToGuest::Watch { id, .. }, Some(asker)) => {
+            (ToGuest::Run { id, .. } | ToGuest::Watch { id, .. } | ToGuest::Card { id, .. }, Some(asker)) => {
                 let by_lane = matches!(asker, Asker::Command { bulk: true, .. })
                     && self.bulk.as_ref().is_some_and(Bulk::is_open);
                 let asked = Asked { asker, granted: INITIAL_GRANT.into(), poured: 0, by_lane };

@@ -33,8 +33,13 @@ impl FakeBackend {
     /// [`FakeBackend::with_play`] says what they do.
     #[must_use]
     pub fn new() -> Self {
-        let capabilities =
-            Capabilities { screen: true, keyboard: true, monitor: true, power: true, network: false };
+        let capabilities = Capabilities {
+            screen: true,
+            keyboard: true,
+            monitor: true,
+            power: true,
+            ..Capabilities::default()
+        };
         Self { capabilities, host_problem: None, slots: Arc::default() }
     }
 

@@ -70,6 +70,7 @@ impl Node {
                 self.clear_line(&running, began).await?;
             }
             self.start_agent(&running, began).await?;
+            self.give_addresses(&running, began).await?;
             running.connected.store(true, Ordering::SeqCst);
             self.console.reached(BootPhase::Shell);
             self.entered(MachineState::Connected);

@@ -1,7 +1,7 @@
 //! Starting and ending a machine, and noticing at once when it ends by itself.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -35,6 +35,8 @@ pub(super) struct Running {
     pub(super) typist: Typist,
     /// Whether the shell has greeted since it was last expected to.
     pub(super) connected: AtomicBool,
+    /// The boot in which the guest was given its addresses.
+    addressed: Mutex<String>,
     /// Whether somebody has asked for the machine's end.
     ending: Arc<AtomicBool>,
     exit: watch::Receiver<Option<Exit>>,
@@ -103,6 +105,7 @@ impl Node {
             bulk,
             typist,
             connected: AtomicBool::new(false),
+            addressed: Mutex::default(),
             ending,
             exit,
         }));
@@ -295,6 +298,15 @@ impl Running {
     /// How the machine ended, if it has.
     pub(super) fn exit(&self) -> Option<Exit> {
         self.exit.borrow().clone()
+    }
+
+    /// The id of the boot in which the guest was given its addresses; empty before.
+    pub(super) fn boot_id(&self) -> String {
+        self.addressed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_boot_id(&self, id: &str) {
+        id.clone_into(&mut self.addressed.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     pub(super) fn is_connected(&self) -> bool {

@@ -174,6 +174,17 @@ pub(super) static TABLE: &[Verb] = &[
     verb!(Machine send_monitor_command(command: Text) -> Text,
         "Runs a line on the hypervisor's own command line and returns what it printed.",
         |call, args| call.node()?.send_monitor_command(&args.command)),
+    // Network
+    verb!(Machine block() -> Nothing,
+        "Pulls the cables of the machine's network cards on VLANs.",
+        |call, _args| call.node()?.block()),
+    verb!(Machine unblock() -> Nothing,
+        "Plugs the cables of the machine's network cards on VLANs in again.",
+        |call, _args| call.node()?.unblock()),
+    verb!(Machine forward_port(host_port: Integer = "8080", guest_port: Integer = "80") -> Nothing,
+    "Lets connections to a TCP port of the host's loopback through to a port of the guest, by the card that \
+     leads outside.",
+    |call, args| call.node()?.forward_port(port(args.host_port)?, port(args.guest_port)?)),
     verb!(Machine log(msg: Text) -> Nothing,
         "Adds a line to the log.",
         |call, args| { call.node()?.log(args.msg); ready(()) }),
