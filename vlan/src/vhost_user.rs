@@ -1,1 +1,287 @@
 //! Ports that share memory with the guest: the vhost-user protocol as a network device.
+//!
+//! Each port has a thread that listens, answers the hypervisor's messages and brings in what the guest sends.
+//! What goes to the guest is written straight into its memory by whoever brings it.
+
+mod card;
+mod guard;
+mod lane;
+mod memory;
+mod ring;
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rustix::event::{EventfdFlags, epoll, eventfd};
+use vhost::vhost_user::{BackendReqHandler, Error};
+
+use self::card::{Card, FROM_GUEST, TO_GUEST};
+use self::lane::{Lane, Trouble, lock};
+use self::ring::Sent;
+use crate::port::{Batch, Gone, Kind, LONGEST, Link, Malformed, Outlet, PortHandle};
+
+/// What the port's thread is woken by, beside the lanes' own numbers.
+const WOKEN: u64 = 2;
+const CALLER: u64 = 3;
+const MESSAGE: u64 = 4;
+
+/// Frames that are brought in at a time: enough to make the segment's lock cheap, few enough to stay in the cache
+/// and to let others in between.
+const BATCH: usize = 64;
+
+/// A socket that hypervisors connect to. Its thread ends with it.
+#[derive(Debug)]
+pub(crate) struct VhostUser {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread and others need.
+#[derive(Debug)]
+struct Shared {
+    /// Wakes the thread.
+    wake: OwnedFd,
+    ending: AtomicBool,
+    /// The connection, so that the thread can be torn from a message that does not go on.
+    caller: Mutex<Option<UnixStream>>,
+}
+
+impl Shared {
+    fn wake(&self) {
+        // It is full only when it has been woken for ages.
+        drop(rustix::io::write(&self.wake, &1_u64.to_ne_bytes()));
+    }
+}
+
+impl VhostUser {
+    /// Listens on `path` for whoever is to be plugged into `port`.
+    ///
+    /// # Errors
+    /// The socket or the thread cannot be made.
+    pub(crate) fn listen(path: &Path, port: PortHandle) -> io::Result<Self> {
+        let listener = UnixListener::bind(path)?;
+        listener.set_nonblocking(true)?;
+        let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
+        let shared = Arc::new(Shared { wake, ending: AtomicBool::new(false), caller: Mutex::new(None) });
+        let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        watch(&epoll, &shared.wake, WOKEN)?;
+        watch(&epoll, &listener, CALLER)?;
+        let worker = Worker { shared: shared.clone(), epoll, listener, port, call: None };
+        let thread =
+            std::thread::Builder::new().name("vhost-user".to_owned()).spawn(move || worker.run())?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+}
+
+impl Drop for VhostUser {
+    fn drop(&mut self) {
+        self.shared.ending.store(true, Ordering::Release);
+        self.shared.wake();
+        if let Some(caller) = &*self.shared.caller.lock().unwrap_or_else(PoisonError::into_inner) {
+            drop(caller.shutdown(std::net::Shutdown::Both));
+        }
+        if let Some(thread) = self.thread.take() {
+            drop(thread.join());
+        }
+    }
+}
+
+fn watch(epoll: &OwnedFd, file: impl std::os::fd::AsFd, token: u64) -> rustix::io::Result<()> {
+    epoll::add(epoll, file, epoll::EventData::new_u64(token), epoll::EventFlags::IN)
+}
+
+/// The port's thread.
+struct Worker {
+    shared: Arc<Shared>,
+    epoll: Arc<OwnedFd>,
+    listener: UnixListener,
+    port: PortHandle,
+    call: Option<Call>,
+}
+
+/// A hypervisor that is connected.
+struct Call {
+    messages: BackendReqHandler<Mutex<Card>>,
+    from_guest: Arc<Mutex<Lane>>,
+    to_guest: Arc<Mutex<Lane>>,
+    link: Link,
+    frames: Frames,
+    /// What was told of each lane, so that it is told once.
+    told: [Option<Trouble>; 2],
+}
+
+/// Frames on their way from the guest to the segment.
+struct Frames {
+    bytes: Vec<u8>,
+    /// Where they end in `bytes`, and what was no frame.
+    ends: Vec<Result<usize, Malformed>>,
+}
+
+impl Worker {
+    fn run(mut self) {
+        let mut events = Vec::with_capacity(8);
+        let mut more = false;
+        while !self.shared.ending.load(Ordering::Acquire) {
+            events.clear();
+            let patience = more.then(rustix::event::Timespec::default);
+            match epoll::wait(&self.epoll, rustix::buffer::spare_capacity(&mut events), patience.as_ref()) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(_) => return,
+            }
+            for event in &events {
+                match event.data.u64() {
+                    WOKEN => drop(rustix::io::read(&self.shared.wake, &mut [0; 8])),
+                    CALLER => self.answer(),
+                    MESSAGE => self.message(),
+                    lane if lane == TO_GUEST as u64 => self.serve_waiting(),
+                    // Frames are looked for below.
+                    _ => {}
+                }
+            }
+            more = self.bring_in();
+            self.tell_trouble();
+        }
+    }
+
+    /// A hypervisor calls. It takes the place of the one before: a machine that was started anew.
+    fn answer(&mut self) {
+        let Ok((caller, _)) = self.listener.accept() else { return };
+        self.hang_up();
+        let Ok(same) = caller.try_clone() else { return };
+        if caller.set_nonblocking(false).is_err() || watch(&self.epoll, &caller, MESSAGE).is_err() {
+            return;
+        }
+        let card = Card::new(self.epoll.clone());
+        let (from_guest, to_guest) = (card.lane(FROM_GUEST), card.lane(TO_GUEST));
+        let outlet = ToGuest { lane: to_guest.clone(), shared: self.shared.clone() };
+        self.call = Some(Call {
+            link: self.port.connect(Kind::VhostUser, Box::new(outlet)),
+            messages: BackendReqHandler::from_stream(caller, Arc::new(Mutex::new(card))),
+            from_guest,
+            to_guest,
+            frames: Frames { bytes: Vec::new(), ends: Vec::with_capacity(BATCH) },
+            told: [None; 2],
+        });
+        *self.shared.caller.lock().unwrap_or_else(PoisonError::into_inner) = Some(same);
+    }
+
+    fn hang_up(&mut self) {
+        let before = self.shared.caller.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(caller) = before {
+            drop(epoll::delete(&self.epoll, &caller));
+        }
+        self.call = None;
+    }
+
+    fn message(&mut self) {
+        let Some(call) = &mut self.call else { return };
+        match call.messages.handle_request() {
+            Ok(()) => {}
+            Err(Error::Disconnected | Error::SocketBroken(_) | Error::PartialMessage) => self.hang_up(),
+            Err(_) => {
+                self.port.malformed(Malformed::Protocol);
+                self.hang_up();
+            }
+        }
+    }
+
+    /// The guest has buffers again.
+    fn serve_waiting(&mut self) {
+        if let Some(call) = &self.call {
+            let mut lane = lock(&call.to_guest);
+            lane.deliver_waiting();
+            lane.wake();
+        }
+    }
+
+    /// Brings in a batch of frames; `true` when there may be more.
+    fn bring_in(&mut self) -> bool {
+        let Some(call) = &mut self.call else { return false };
+        let more = call.frames.collect(&mut lock(&call.from_guest));
+        if call.frames.ends.is_empty() {
+            return false;
+        }
+        if let Some(mut batch) = call.link.enter() {
+            call.frames.hand_over(&mut batch);
+            return more;
+        }
+        // Somebody plugged in by other means.
+        self.hang_up();
+        false
+    }
+
+    fn tell_trouble(&mut self) {
+        let Some(call) = &mut self.call else { return };
+        for (lane, told) in [&call.from_guest, &call.to_guest].into_iter().zip(&mut call.told) {
+            let trouble = lock(lane).trouble();
+            if trouble.is_some() && trouble != *told {
+                self.port.malformed(Malformed::Protocol);
+            }
+            *told = trouble;
+        }
+    }
+}
+
+impl Frames {
+    /// Copies frames out of the guest's memory, where they could change while somebody looks at them; `true` when
+    /// there may be more.
+    fn collect(&mut self, lane: &mut Lane) -> bool {
+        self.ends.clear();
+        let mut end = 0;
+        while self.ends.len() < BATCH {
+            if self.bytes.len() < end + LONGEST {
+                self.bytes.resize(end + LONGEST, 0);
+            }
+            match lane.take(&mut self.bytes[end..end + LONGEST]) {
+                Sent::Nothing => break,
+                Sent::Frame(length) => {
+                    end += length;
+                    self.ends.push(Ok(end));
+                }
+                Sent::TooLong => self.ends.push(Err(Malformed::Long)),
+                Sent::Unreadable => self.ends.push(Err(Malformed::Protocol)),
+            }
+        }
+        lane.wake();
+        self.ends.len() == BATCH
+    }
+
+    fn hand_over(&self, batch: &mut Batch<'_>) {
+        let mut start = 0;
+        for end in &self.ends {
+            match *end {
+                Ok(end) => {
+                    batch.frame(&self.bytes[start..end]);
+                    start = end;
+                }
+                Err(malformed) => batch.malformed(malformed),
+            }
+        }
+    }
+}
+
+/// The way to the guest, as the segment knows it.
+struct ToGuest {
+    lane: Arc<Mutex<Lane>>,
+    shared: Arc<Shared>,
+}
+
+impl Outlet for ToGuest {
+    fn deliver(&mut self, frame: &[u8]) -> bool {
+        lock(&self.lane).deliver(frame)
+    }
+
+    fn flush(&mut self) -> Result<(), Gone> {
+        let mut lane = lock(&self.lane);
+        lane.wake();
+        if lane.trouble().is_some() {
+            self.shared.wake();
+        }
+        Ok(())
+    }
+}
