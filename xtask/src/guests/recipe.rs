@@ -25,6 +25,9 @@ struct File {
     enable: Vec<String>,
     #[serde(default)]
     mask: Vec<String>,
+    /// Kernel modules beside those of the kernel that is extended.
+    #[serde(default)]
+    modules: Vec<String>,
     kernel: Option<Kernel>,
     #[serde(default)]
     image: Image,
@@ -93,6 +96,9 @@ impl Recipe {
         let joined = |list: fn(&File) -> &Vec<String>| files.iter().flat_map(list).cloned().collect();
         let last = files.iter().rev();
         let missing = |what: &str| format!("recipe `{name}` and those that it extends have no {what}");
+        let mut kernel: Kernel =
+            last.clone().find_map(|file| file.kernel.clone()).with_context(|| missing("[kernel]"))?;
+        kernel.modules.extend(joined(|file| &file.modules));
         Ok(Recipe {
             name: name.to_owned(),
             layers,
@@ -100,7 +106,7 @@ impl Recipe {
             enable: joined(|file| &file.enable),
             mask: joined(|file| &file.mask),
             suite: last.clone().find_map(|file| file.suite.clone()).with_context(|| missing("suite"))?,
-            kernel: last.clone().find_map(|file| file.kernel.clone()).with_context(|| missing("[kernel]"))?,
+            kernel,
             memory: last
                 .clone()
                 .find_map(|file| file.image.memory.clone())
