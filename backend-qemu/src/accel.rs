@@ -1,7 +1,7 @@
 //! Which accelerator a machine gets, and why.
 
 use crate::config::Accel;
-use crate::kvm_probe::KvmProbe;
+use backend_kit::KvmProbe;
 
 /// What executes the guest's code, decided.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,7 +50,7 @@ mod tests {
 
     use super::{Accelerator, choose};
     use crate::config::Accel;
-    use crate::kvm_probe::{KvmProbe, KvmVerdict};
+    use backend_kit::{KvmProbe, KvmVerdict};
 
     fn found(verdict: KvmVerdict, speed: Option<f64>) -> KvmProbe {
         KvmProbe { verdict, million_instructions_per_second: speed }

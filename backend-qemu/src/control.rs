@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, trace, warn};
 
-use crate::lines::Lines;
+use backend_kit::lines::Lines;
 
 /// The longest message that is taken from QEMU, in bytes; a longer one is skipped.
 const LINE_LIMIT: usize = 16 << 20;

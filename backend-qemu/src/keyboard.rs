@@ -9,7 +9,7 @@ use driver_core::{Deadline, DriverError, Key, Keyboard};
 use qapi_qmp::{InputEvent, InputKeyEvent, KeyValue, QKeyCode, input_send_event};
 use qapi_spec::Enum as _;
 
-use crate::config::suggest;
+use backend_kit::settings::suggest;
 use crate::machine::QemuMachine;
 
 pub(crate) use intake::Intake;

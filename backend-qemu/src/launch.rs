@@ -1,6 +1,8 @@
 //! The backend: checks descriptions, and starts QEMU until its control channel answers.
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -8,20 +10,23 @@ use driver_core::{
     Backend, Boot, Capabilities, Deadline, DriverError, Exit, Machine, MachineLog, MachineSpec,
 };
 use tokio::net::UnixStream;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
 
 use crate::accel::{self, Accelerator};
 use crate::command::{self, Sockets};
 use crate::config::{Accel, Options};
-use crate::console::Console;
 use crate::control::{Control, ControlError};
 use crate::exit::{self, Farewell};
-use crate::kvm_probe::{KvmProbe, KvmVerdict, probe_kvm};
 use crate::machine::{GRACE, Parts, QemuMachine};
-use crate::port::Port;
-use crate::process::Process;
-use crate::{NAME, disk, programs, qemu_version};
+use crate::{NAME, programs, qemu_version};
+use backend_kit::console::{Console, relay_errors};
+use backend_kit::disk;
+use backend_kit::last_words::LastWords;
+use backend_kit::port::Port;
+use backend_kit::process::Process;
+use backend_kit::{KvmProbe, KvmVerdict, probe_kvm};
 
 /// The QEMU backend.
 #[derive(Debug, Default)]
@@ -175,13 +180,30 @@ impl Backend for Qemu {
         };
         let (control, shell, bulk) = (listen("qmp")?, listen("shell")?, listen("bulk")?);
         let sockets = Sockets { control: control.path(), shell: shell.path(), bulk: bulk.path() };
-        let command = self.command(spec, &options, sockets, log.as_ref()).await?;
+        let mut command = self.command(spec, &options, sockets, log.as_ref()).await?;
         let program = PathBuf::from(command.as_std().get_program());
-        let (process, console) = Process::spawn(command, &log)
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let attach = |child: &mut Child, words: &_, readers: &_| attach(child, words, readers, &log);
+        let (process, console) = Process::spawn(command, &log, attach)
             .map_err(|error| cannot(format!("`{}` cannot be started: {error}", program.display())))?;
         let launch = Launch { spec, start_script, process, console, log };
         Ok(Arc::new(launch.finish([control, shell, bulk], within).await?))
     }
+}
+
+/// Takes the streams of a QEMU that has just been started: the serial console is its standard input and output.
+fn attach(
+    child: &mut Child,
+    words: &Arc<LastWords>,
+    readers: &TaskTracker,
+    log: &Arc<dyn MachineLog>,
+) -> io::Result<Console> {
+    let missing = || io::Error::other("the process has no pipes");
+    let input = child.stdin.take().ok_or_else(missing)?;
+    let output = child.stdout.take().ok_or_else(missing)?;
+    let errors = child.stderr.take().ok_or_else(missing)?;
+    readers.spawn(relay_errors(errors, "QEMU", Arc::clone(log), Arc::clone(words)));
+    Ok(Console::new(output, input, words, readers))
 }
 
 /// A machine on its way: the process runs, the control channel does not answer yet.

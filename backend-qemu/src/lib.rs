@@ -1,29 +1,20 @@
 //! QEMU as a backend of innkeeper.
 //!
-//! [`Qemu`] starts machines from a description or from a NixOS start script (`launch`, `command`, `disk`),
-//! speaks QMP with them (`control`), and carries their streams (`console`, `port`). [`probe_kvm`] finds
-//! out whether KVM is worth using on this host.
+//! [`Qemu`] starts machines from a description or from a NixOS start script (`launch`, `command`), and speaks QMP
+//! with them (`control`). Processes, consoles, disks and the KVM probe are those of the crate `backend-kit`.
 
 mod accel;
 mod command;
 mod config;
-mod console;
 mod control;
-mod disk;
 mod exit;
 mod keyboard;
-mod kvm_probe;
-mod last_words;
 mod launch;
-mod lines;
 mod machine;
-mod port;
-mod process;
 mod programs;
 mod screen;
 
 pub use config::{Accel, Network, Options};
-pub use kvm_probe::{KvmProbe, KvmVerdict, probe_kvm};
 pub use launch::Qemu;
 pub use programs::qemu_version;
 

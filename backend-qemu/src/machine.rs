@@ -15,11 +15,11 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use crate::console::Console;
 use crate::control::{Control, ControlError, Event};
 use crate::exit::{self, Farewell};
 use crate::keyboard::Intake;
-use crate::process::{Group, Process};
+use backend_kit::console::Console;
+use backend_kit::process::{Group, Process};
 
 /// How long QEMU, and a start script around it, may take to end after it was told to.
 pub(crate) const GRACE: Duration = Duration::from_secs(2);
@@ -263,7 +263,7 @@ impl Watcher {
         let state = self.control.execute(qapi_qmp::query_status {}, Deadline::after(GRACE)).await;
         if state.is_ok_and(|state| state.status == qapi_qmp::RunState::internal_error) {
             self.group.words().add(
-                crate::last_words::Source::Errors,
+                backend_kit::last_words::Source::Errors,
                 "QEMU halted the machine with an internal error: KVM failed (try accel = \"tcg\")".to_owned(),
             );
             self.group.kill();

@@ -2,24 +2,16 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
-use std::time::Duration;
 
+use backend_kit::programs;
 use driver_core::DriverError;
 use tokio::process::Command;
 
 use crate::NAME;
 
-/// How long a program that only says its version, or only makes a file, may take.
-const TIME_LIMIT: Duration = Duration::from_secs(30);
-
 /// Finds a program by its name on the `PATH`, or by its path.
 pub(crate) fn find(program: &Path) -> Result<PathBuf, DriverError> {
-    which::which(program).map_err(|error| DriverError::Host {
-        backend: NAME.to_owned(),
-        problem: format!("the program `{}` cannot be run: {error}", program.display()),
-        way_out: way_out(program),
-    })
+    programs::find(NAME, program, || way_out(program))
 }
 
 /// The Debian package that has a program.
@@ -34,18 +26,6 @@ fn way_out(program: &Path) -> String {
     format!("on Debian: `apt install {package}`; or say where it is with `{setting}` in the table `{NAME}`")
 }
 
-/// Runs a program to its end. It dies with the future.
-pub(crate) async fn output(command: &mut Command) -> std::io::Result<Output> {
-    let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
-    match tokio::time::timeout(TIME_LIMIT, running).await {
-        Ok(result) => result,
-        Err(_) => Err(std::io::Error::new(
-            std::io::ErrorKind::TimedOut,
-            format!("it did not end within {TIME_LIMIT:?}"),
-        )),
-    }
-}
-
 /// The version of a QEMU program, such as `10.0.2`.
 ///
 /// # Errors
@@ -57,8 +37,9 @@ pub async fn qemu_version(binary: &Path) -> Result<String, DriverError> {
         problem: format!("`{}` does not say which QEMU it is: {why}", program.display()),
         way_out: way_out(binary),
     };
-    let said =
-        output(Command::new(&program).arg("--version")).await.map_err(|error| not_qemu(error.to_string()))?;
+    let said = programs::output(Command::new(&program).arg("--version"))
+        .await
+        .map_err(|error| not_qemu(error.to_string()))?;
     let text = String::from_utf8_lossy(&said.stdout);
     let version = text.split_once("emulator version ").and_then(|(_, rest)| rest.split_whitespace().next());
     version.map(str::to_owned).ok_or_else(|| {

@@ -72,8 +72,7 @@ impl VhostUser {
         watch(&epoll, &shared.wake, WOKEN)?;
         watch(&epoll, &listener, CALLER)?;
         let worker = Worker { shared: shared.clone(), epoll, listener, port, call: None };
-        let thread =
-            std::thread::Builder::new().name("vhost-user".to_owned()).spawn(move || worker.run())?;
+        let thread = std::thread::Builder::new().name("vhost-user".to_owned()).spawn(move || worker.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 }

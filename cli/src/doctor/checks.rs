@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use backend_qemu::probe_kvm;
+use backend_kit::probe_kvm;
 use driver_core::image::{cache_dir, image_dirs, images_in};
 
 use super::Finding;

@@ -13,7 +13,7 @@ use crate::programs;
 const QCOW2_MAGIC: [u8; 4] = *b"QFI\xfb";
 
 /// Says what is wrong with a file that a machine is to be made of.
-pub(crate) fn check_readable(path: &Path) -> Result<File, String> {
+pub fn check_readable(path: &Path) -> Result<File, String> {
     let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
     let about = file.metadata().map_err(|error| format!("cannot be read: {error}"))?;
     if about.is_dir() {
@@ -26,7 +26,7 @@ pub(crate) fn check_readable(path: &Path) -> Result<File, String> {
 }
 
 /// Says what is wrong with a base image.
-pub(crate) fn check(disk: &Disk) -> Result<(), String> {
+pub fn check(disk: &Disk) -> Result<(), String> {
     let mut file = check_readable(&disk.path)?;
     let mut start = [0; 4];
     let is_qcow2 = match file.read_exact(&mut start) {
@@ -43,7 +43,7 @@ pub(crate) fn check(disk: &Disk) -> Result<(), String> {
 
 /// Makes the overlay of the disk at `index` in `directory`. One that an earlier launch made is kept: the
 /// machine finds its disk as it left it.
-pub(crate) async fn overlay(
+pub async fn overlay(
     disk: &Disk,
     index: usize,
     directory: &Path,

@@ -1,13 +1,12 @@
-//! The serial console, which is QEMU's standard input and output, and what QEMU says on standard error.
+//! The serial console of a guest, read whether anybody listens or not, and what the hypervisor says on standard error.
 
-use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use driver_core::{GuestStream, MachineLog};
 use futures_util::FutureExt as _;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
-use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio_util::task::TaskTracker;
 
 use crate::last_words::{LastWords, Source};
@@ -19,54 +18,55 @@ const BUFFER: usize = 1 << 20;
 /// The longest line that is shown or remembered, in bytes.
 const LINE_LIMIT: usize = 4096;
 
-/// Lines of standard error that are shown; a QEMU that says more has lost its way.
+/// Lines of standard error that are shown; a hypervisor that says more has lost its way.
 const SHOWN: usize = 1000;
 
 /// The serial console, until somebody opens it.
-#[derive(Debug)]
-pub(crate) struct Console {
+pub struct Console {
     output: DuplexStream,
-    input: ChildStdin,
+    input: Pin<Box<dyn AsyncWrite + Send + Sync>>,
     opened: Arc<AtomicBool>,
 }
 
+impl std::fmt::Debug for Console {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Console")
+    }
+}
+
 impl Console {
+    /// A console of which `output` gives what the guest prints, and `input` takes what is typed. Its lines are
+    /// among the last words while the guest does not speak yet.
+    pub fn new(
+        output: impl AsyncRead + Send + Unpin + 'static,
+        input: impl AsyncWrite + Send + Sync + 'static,
+        words: &Arc<LastWords>,
+        readers: &TaskTracker,
+    ) -> Self {
+        let (near, far) = tokio::io::duplex(BUFFER);
+        let opened = Arc::new(AtomicBool::new(false));
+        readers.spawn(relay_output(output, far, Arc::clone(&opened), Arc::clone(words)));
+        Self { output: near, input: Box::pin(input), opened }
+    }
+
     /// The console as a stream: reading gives what the guest prints, writing types.
-    pub(crate) fn open(self) -> Box<dyn GuestStream> {
+    #[must_use]
+    pub fn open(self) -> Box<dyn GuestStream> {
         self.opened.store(true, Ordering::Relaxed);
         Box::new(tokio::io::join(self.output, self.input))
     }
 }
 
-/// Takes the streams of a process that has just been started.
-pub(crate) fn attach(
-    child: &mut Child,
-    words: &Arc<LastWords>,
-    log: &Arc<dyn MachineLog>,
-    readers: &TaskTracker,
-) -> io::Result<Console> {
-    let missing = || io::Error::other("the process has no pipes");
-    let input = child.stdin.take().ok_or_else(missing)?;
-    let stdout = child.stdout.take().ok_or_else(missing)?;
-    let stderr = child.stderr.take().ok_or_else(missing)?;
-    let (output, sink) = tokio::io::duplex(BUFFER);
-    let opened = Arc::new(AtomicBool::new(false));
-    readers.spawn(relay_output(stdout, sink, Arc::clone(&opened), Arc::clone(words)));
-    readers.spawn(relay_errors(stderr, Arc::clone(log), Arc::clone(words)));
-    Ok(Console { output, input, opened })
-}
-
-/// Reads standard output whether anybody listens or not: a guest must not stall because its console is of
-/// no interest.
+/// Reads the output whether anybody listens or not: a guest must not stall because its console is of no interest.
 async fn relay_output(
-    mut stdout: ChildStdout,
+    mut output: impl AsyncRead + Unpin,
     mut sink: DuplexStream,
     opened: Arc<AtomicBool>,
     words: Arc<LastWords>,
 ) {
     let mut buffer = vec![0; 16 * 1024];
     let mut lines = Lines::of_at_most(LINE_LIMIT);
-    while let Ok(length @ 1..) = stdout.read(&mut buffer).await {
+    while let Ok(length @ 1..) = output.read(&mut buffer).await {
         let chunk = &buffer[..length];
         for line in lines.push(chunk) {
             words.add(Source::Output, line);
@@ -83,7 +83,13 @@ async fn relay_output(
     }
 }
 
-async fn relay_errors(mut stderr: ChildStderr, log: Arc<dyn MachineLog>, words: Arc<LastWords>) {
+/// Shows and remembers what a hypervisor says on standard error.
+pub async fn relay_errors(
+    mut stderr: impl AsyncRead + Unpin,
+    hypervisor: &'static str,
+    log: Arc<dyn MachineLog>,
+    words: Arc<LastWords>,
+) {
     let mut buffer = vec![0; 4096];
     let mut lines = Lines::of_at_most(LINE_LIMIT);
     let mut shown = 0;
@@ -91,7 +97,7 @@ async fn relay_errors(mut stderr: ChildStderr, log: Arc<dyn MachineLog>, words: 
         shown += 1;
         match shown {
             ..=SHOWN => log.info(&line),
-            n if n == SHOWN + 1 => log.warning("QEMU says more than is shown here"),
+            n if n == SHOWN + 1 => log.warning(&format!("{hypervisor} says more than is shown here")),
             _ => {}
         }
         words.add(Source::Errors, line);

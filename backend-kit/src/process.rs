@@ -1,8 +1,8 @@
-//! The processes of one machine: QEMU, or a start script with whatever it starts. They form a process
+//! The processes of one machine: a hypervisor, or a start script with whatever it starts. They form a process
 //! group, and end as one.
 
 use std::io;
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,7 +14,6 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 use tokio_util::task::TaskTracker;
 
-use crate::console::{self, Console};
 use crate::last_words::LastWords;
 
 /// How long to wait for what follows a death: the other processes of the group, the rest in the pipes.
@@ -22,13 +21,13 @@ const AFTERMATH: Duration = Duration::from_millis(500);
 
 /// A running process group. Dropping it kills the group without waiting.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     group: Arc<Group>,
 }
 
 /// What the tasks around a process share.
 #[derive(Debug)]
-pub(crate) struct Group {
+pub struct Group {
     pgid: Pid,
     /// Whether the number is still ours. Locked while a signal is sent, so that none goes to a stranger.
     alive: Mutex<bool>,
@@ -39,14 +38,17 @@ pub(crate) struct Group {
 }
 
 impl Process {
-    /// Starts `command` in a group of its own and takes its three streams.
-    pub(crate) fn spawn(mut command: Command, log: &Arc<dyn MachineLog>) -> io::Result<(Self, Console)> {
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()?;
+    /// Starts `command` in a group of its own. `attach` takes its streams, as the command has set them up; what it
+    /// spawns on the tracker is waited for before the last words are told.
+    ///
+    /// # Errors
+    /// Those of the start, and those of `attach`.
+    pub fn spawn<T>(
+        mut command: Command,
+        log: &Arc<dyn MachineLog>,
+        attach: impl FnOnce(&mut Child, &Arc<LastWords>, &TaskTracker) -> io::Result<T>,
+    ) -> io::Result<(Self, T)> {
+        let mut child = command.process_group(0).spawn()?;
         let pgid = child
             .id()
             .and_then(|id| Pid::from_raw(id.cast_signed()))
@@ -55,16 +57,16 @@ impl Process {
 
         let words = Arc::new(LastWords::default());
         let readers = TaskTracker::new();
-        let console = console::attach(&mut child, &words, log, &readers)?;
+        let attached = attach(&mut child, &words, &readers)?;
         readers.close();
         let (publish, status) = watch::channel(None);
         let group = Arc::new(Group { pgid, alive: Mutex::new(true), status, words, readers });
         tokio::spawn(reap(child, Arc::clone(&group), Arc::clone(log), publish));
-        Ok((Self { group }, console))
+        Ok((Self { group }, attached))
     }
 
     /// The handle for tasks that outlive the machine.
-    pub(crate) fn group(&self) -> &Arc<Group> {
+    pub fn group(&self) -> &Arc<Group> {
         &self.group
     }
 }
@@ -77,17 +79,17 @@ impl Drop for Process {
 
 impl Group {
     /// The number of the first process, and of the group.
-    pub(crate) fn id(&self) -> u32 {
+    pub fn id(&self) -> u32 {
         self.pgid.as_raw_pid().cast_unsigned()
     }
 
     /// What the processes said.
-    pub(crate) fn words(&self) -> &LastWords {
+    pub fn words(&self) -> &LastWords {
         &self.words
     }
 
     /// Kills all processes of the group.
-    pub(crate) fn kill(&self) {
+    pub fn kill(&self) {
         let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         if *alive
             && let Err(error) = kill_process_group(self.pgid, Signal::KILL)
@@ -98,7 +100,7 @@ impl Group {
     }
 
     /// Waits until the group has ended, and returns how its first process did.
-    pub(crate) async fn ended(&self) -> ExitStatus {
+    pub async fn ended(&self) -> ExitStatus {
         let mut status = self.status.clone();
         match status.wait_for(Option::is_some).await.map(|status| *status) {
             Ok(Some(status)) => status,
@@ -108,7 +110,7 @@ impl Group {
     }
 
     /// Waits until the group has ended by itself, and kills it when that takes longer than `grace`.
-    pub(crate) async fn end_within(&self, grace: Duration) -> ExitStatus {
+    pub async fn end_within(&self, grace: Duration) -> ExitStatus {
         if let Ok(status) = timeout(grace, self.ended()).await {
             return status;
         }
@@ -117,7 +119,7 @@ impl Group {
     }
 
     /// The last words, once the pipes are empty.
-    pub(crate) async fn final_words(&self) -> Vec<String> {
+    pub async fn final_words(&self) -> Vec<String> {
         // Who has left the group may hold a pipe open for ever.
         let _ = timeout(AFTERMATH, self.readers.wait()).await;
         self.words.lines()

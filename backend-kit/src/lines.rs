@@ -2,19 +2,19 @@
 
 /// Cuts bytes into lines. What goes beyond the limit of a line is dropped.
 #[derive(Debug)]
-pub(crate) struct Lines {
+pub struct Lines {
     limit: usize,
     partial: Vec<u8>,
 }
 
 impl Lines {
     /// For lines of at most `limit` bytes.
-    pub(crate) fn of_at_most(limit: usize) -> Self {
+    pub fn of_at_most(limit: usize) -> Self {
         Self { limit, partial: Vec::new() }
     }
 
     /// Takes some bytes and returns the lines that they complete, empty ones left out.
-    pub(crate) fn push(&mut self, bytes: &[u8]) -> Vec<String> {
+    pub fn push(&mut self, bytes: &[u8]) -> Vec<String> {
         let mut lines = Vec::new();
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let text = piece.strip_suffix(b"\n").unwrap_or(piece);
@@ -28,7 +28,7 @@ impl Lines {
     }
 
     /// Returns the line that has no end yet.
-    pub(crate) fn finish(&mut self) -> Option<String> {
+    pub fn finish(&mut self) -> Option<String> {
         let line = String::from_utf8_lossy(&std::mem::take(&mut self.partial)).trim_end().to_owned();
         (!line.is_empty()).then_some(line)
     }

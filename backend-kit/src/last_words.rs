@@ -8,7 +8,7 @@ const LINES: usize = 20;
 
 /// Where a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Source {
+pub enum Source {
     /// Standard output: the start script's, until the guest has it as its serial console.
     Output,
     /// Standard error.
@@ -17,7 +17,7 @@ pub(crate) enum Source {
 
 /// The last lines, in the order in which they came.
 #[derive(Debug, Default)]
-pub(crate) struct LastWords {
+pub struct LastWords {
     state: Mutex<State>,
 }
 
@@ -29,7 +29,7 @@ struct State {
 
 impl LastWords {
     /// Adds a line.
-    pub(crate) fn add(&self, source: Source, line: String) {
+    pub fn add(&self, source: Source, line: String) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if line.is_empty() || (state.guest_speaks && source == Source::Output) {
             return;
@@ -41,14 +41,14 @@ impl LastWords {
     }
 
     /// From now on standard output is what the guest says, not the hypervisor.
-    pub(crate) fn leave_output_to_the_guest(&self) {
+    pub fn leave_output_to_the_guest(&self) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.guest_speaks = true;
         state.lines.retain(|(source, _)| *source != Source::Output);
     }
 
     /// The lines, oldest first.
-    pub(crate) fn lines(&self) -> Vec<String> {
+    pub fn lines(&self) -> Vec<String> {
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.lines.iter().map(|(_, line)| line.clone()).collect()
     }

@@ -1,4 +1,4 @@
-//! Unix sockets that we listen on before QEMU starts and that QEMU connects to: nothing is polled for, and
+//! Unix sockets that we listen on before the hypervisor starts and that it connects to: nothing is polled for, and
 //! a socket that is there answers.
 
 use std::io;
@@ -9,16 +9,16 @@ use tokio::net::{UnixListener, UnixStream};
 /// The longest path that a Unix socket can have: `sun_path` without its final zero.
 const PATH_LIMIT: usize = 107;
 
-/// A socket that waits for QEMU. The file is gone when this is.
+/// A socket that waits for the hypervisor. The file is gone when this is.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     listener: UnixListener,
     path: PathBuf,
 }
 
 impl Port {
     /// Listens on `directory/name`; one left by an earlier launch is replaced.
-    pub(crate) fn listen(directory: &Path, name: &str) -> io::Result<Self> {
+    pub fn listen(directory: &Path, name: &str) -> io::Result<Self> {
         let path = directory.join(name);
         let length = path.as_os_str().len();
         if length > PATH_LIMIT {
@@ -37,13 +37,13 @@ impl Port {
         Ok(Self { listener: UnixListener::bind(&path)?, path })
     }
 
-    /// Where QEMU has to connect.
-    pub(crate) fn path(&self) -> &Path {
+    /// Where the hypervisor has to connect.
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Waits for QEMU. There is one connection, so the socket's file goes away.
-    pub(crate) async fn accept(self) -> io::Result<UnixStream> {
+    /// Waits for the hypervisor. There is one connection, so the socket's file goes away.
+    pub async fn accept(self) -> io::Result<UnixStream> {
         Ok(self.listener.accept().await?.0)
     }
 }
