@@ -1,7 +1,8 @@
 //! QEMU as a backend of innkeeper.
 //!
 //! [`Qemu`] starts machines from a description or from a NixOS start script (`launch`, `command`, `disk`),
-//! speaks QMP with them (`control`), and carries their streams (`console`, `port`). [`probe_kvm`] finds
+//! speaks QMP with them (`control`), and carries their streams (`console`, `port`) and plugs
+//! them into VLANs (`network`). [`probe_kvm`] finds
 //! out whether KVM is worth using on this host.
 
 mod accel;
@@ -17,12 +18,13 @@ mod last_words;
 mod launch;
 mod lines;
 mod machine;
+mod network;
 mod port;
 mod process;
 mod programs;
 mod screen;
 
-pub use config::{Accel, Network, Options};
+pub use config::{Accel, Network, Options, VlanPort};
 pub use kvm_probe::{KvmProbe, KvmVerdict, probe_kvm};
 pub use launch::Qemu;
 pub use programs::qemu_version;
