@@ -103,6 +103,7 @@ impl Language {
                 "innkeeper/runner.py",
                 "innkeeper/symbols.py",
                 "innkeeper/verbs.py",
+                "innkeeper/vlan.py",
             ),
             Self::Perl => files!("perl":
                 "run.pl",
@@ -111,6 +112,7 @@ impl Language {
                 "Innkeeper/Error.pm",
                 "Innkeeper/Script.pm",
                 "Innkeeper/Verbs.pm",
+                "Innkeeper/Vlan.pm",
             ),
         }
     }
