@@ -100,6 +100,7 @@ impl Language {
                 "innkeeper/errors.py",
                 "innkeeper/failure.py",
                 "innkeeper/machine.py",
+                "innkeeper/objects.py",
                 "innkeeper/runner.py",
                 "innkeeper/symbols.py",
                 "innkeeper/verbs.py",

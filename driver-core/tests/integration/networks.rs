@@ -75,7 +75,7 @@ impl Net {
 }
 
 fn message<T: std::fmt::Debug>(result: Result<T, DriverError>) -> String {
-    result.unwrap_err().to_string()
+    result.expect_err("a refusal").to_string()
 }
 
 fn faults_of(records: &[Record]) -> Vec<String> {

@@ -6,6 +6,8 @@ import json
 import os
 import re
 
+from . import objects
+
 
 def duration(value):
     """Seconds, of a number or a ``datetime.timedelta``; ``None`` stays."""
@@ -88,52 +90,11 @@ _CONVERT = {
 _REPEATED = ("texts", "groups")
 
 
-class Packet:
-    """A packet that passed on a VLAN."""
-
-    def __init__(self, answer):
-        self.summary, self.port = answer["summary"], answer["port"]
-        self.length, self.after = answer["length"], answer["after_s"]
-        self.bytes = bytes.fromhex(answer["bytes"])
-
-    def __repr__(self):
-        return "<Packet from %s: %s>" % (self.port, self.summary)
-
-
-class Handle:
-    """Something that goes on until it is ended: by ``end()``, or at the end of a ``with`` block."""
-
-    def __init__(self, subject, answer):
-        self._subject, self._end, self._cancel = subject, answer["end"], answer["cancel"]
-        self.id = answer["id"]
-        self.__dict__.update(answer["fields"])
-
-    def end(self):
-        """Ends it, and returns what the verb for that returns."""
-        result = getattr(self._subject, self._end)(self)
-        if isinstance(result, (dict, Packet)):
-            self.__dict__.update(result if isinstance(result, dict) else vars(result))
-        return result
-
-    def lift(self):
-        """Ends it: the word for faults."""
-        return self.end()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, kind, _error, _traceback):
-        if kind is None:
-            self.end()
-        else:
-            getattr(self._subject, self._cancel)(self)
-
-
 # What a verb returns, by its shape, of the answer and what the verb was called on.
 _RESULT = {
     "status_and_text": lambda answer, _subject: tuple(answer),
-    "handle": lambda answer, subject: Handle(subject, answer),
-    "packet": lambda answer, _subject: Packet(answer),
+    "handle": lambda answer, subject: objects.Handle(subject, answer),
+    "packet": lambda answer, _subject: objects.Packet(answer),
 }
 
 # What verbs are called on: the name of the class, and how a call names the object.
