@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use driver_core::{BULK_PORT, Boot, MachineSpec};
 
 use crate::accel::Accelerator;
-use crate::config::{Accel, Network, Options};
+use crate::config::{Accel, Network, Options, VlanPort};
+use crate::network;
 
 /// The sockets that QEMU connects to.
 #[derive(Debug, Clone, Copy)]
@@ -18,7 +19,7 @@ pub(crate) struct Sockets<'a> {
 
 /// A list of arguments that is being written.
 #[derive(Debug, Default)]
-struct Arguments(Vec<OsString>);
+pub(crate) struct Arguments(Vec<OsString>);
 
 impl Arguments {
     fn add(&mut self, argument: impl Into<OsString>) -> &mut Self {
@@ -27,21 +28,27 @@ impl Arguments {
     }
 
     /// Adds an option with a value, such as `-m 512`.
-    fn option(&mut self, name: &str, value: impl Into<OsString>) -> &mut Self {
+    pub(crate) fn option(&mut self, name: &str, value: impl Into<OsString>) -> &mut Self {
         self.add(name).add(value)
     }
 
     /// Adds an option whose value begins with a path, such as `-drive file=PATH,if=none`.
-    fn path(&mut self, name: &str, before: &str, path: &Path, after: &str) -> &mut Self {
+    pub(crate) fn path(
+        &mut self,
+        name: &str,
+        before: &str,
+        path: &Path,
+        after: impl AsRef<OsStr>,
+    ) -> &mut Self {
         let mut value = OsString::from(before);
         value.push(escape(path.as_os_str()));
-        value.push(after);
+        value.push(after.as_ref());
         self.option(name, value)
     }
 }
 
 /// In QEMU's lists of properties a comma in a value is doubled.
-fn escape(value: &OsStr) -> OsString {
+pub(crate) fn escape(value: &OsStr) -> OsString {
     use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
     let mut bytes = Vec::with_capacity(value.len());
     for byte in value.as_bytes() {
@@ -75,18 +82,27 @@ pub(crate) fn for_start_script(spec: &MachineSpec, options: &Options, sockets: S
     arguments.0
 }
 
-/// The arguments for a machine that is described directly; `overlays` stand in for its disks.
+/// The arguments for a machine that is described directly; `overlays` stand in for its disks, and `port` is how it
+/// is plugged into VLANs.
 pub(crate) fn for_description(
     spec: &MachineSpec,
     options: &Options,
     accelerator: Accelerator,
     overlays: &[PathBuf],
+    port: VlanPort,
     sockets: Sockets<'_>,
 ) -> Vec<OsString> {
     let mut arguments = Arguments::default();
     arguments.path("-name", "guest=", Path::new(&spec.name), "").add("-no-user-config").add("-nodefaults");
+    // The switch reads and writes the guest's memory itself.
+    let is_shared = port == VlanPort::VhostUser && !spec.nics.is_empty();
+    if is_shared {
+        arguments
+            .option("-object", format!("memory-backend-memfd,id=memory,size={}M,share=on", spec.memory_mib));
+    }
+    let memory = if is_shared { ",memory-backend=memory" } else { "" };
     arguments
-        .option("-machine", format!("{},accel={}", options.machine, accelerator.qemu_name()))
+        .option("-machine", format!("{},accel={}{memory}", options.machine, accelerator.qemu_name()))
         .option("-cpu", options.cpu.as_deref().unwrap_or(accelerator.default_cpu()))
         .option("-m", spec.memory_mib.to_string())
         .option("-smp", spec.cores.to_string())
@@ -99,6 +115,7 @@ pub(crate) fn for_description(
         // Without its boot ROM, which nothing boots from and which takes its time under TCG.
         arguments.option("-netdev", "user,id=eth0").option("-device", "virtio-net-pci,netdev=eth0,romfile=");
     }
+    network::add_cards(&mut arguments, &spec.nics, port);
     for (number, overlay) in overlays.iter().enumerate() {
         // An overlay lives as long as the run: that it is safe on the host's disk is worth nothing.
         let rest = format!(",if=none,id=disk{number},format=qcow2,cache=unsafe,werror=report");
@@ -154,12 +171,13 @@ fn has_desktop() -> bool {
 mod tests {
     use std::path::{Path, PathBuf};
 
+    use driver_core::vlan::{MacAddress, Nic, Plug};
     use driver_core::{Boot, Disk, DiskFormat, MachineSpec};
     use serde_json::{Value, json};
 
     use super::{Sockets, for_description, for_start_script};
     use crate::accel::Accelerator;
-    use crate::config::Options;
+    use crate::config::{Options, VlanPort};
 
     fn spec() -> MachineSpec {
         let disk = Disk { path: "/images/base.ext4".into(), format: DiskFormat::Raw };
@@ -221,11 +239,44 @@ mod tests {
         assert!(!line.contains("-no-reboot"), "{line}");
     }
 
+    fn described(spec: &MachineSpec, overlays: &[PathBuf], port: VlanPort) -> String {
+        text(&for_description(spec, &Options::default(), Accelerator::Tcg, overlays, port, sockets()))
+    }
+
+    #[test]
+    fn cards_on_vlans_come_after_the_one_that_leads_outside() {
+        let plug = Plug {
+            stream: "/run/v1/0.stream".into(),
+            dgram: "/run/v1/0.dgram".into(),
+            dgram_peer: "/run/v1/0.peer".into(),
+            vde: "/run/v1/0.vde".into(),
+            vhost_user: "/run/v1/0.vhost".into(),
+        };
+        let mac = MacAddress([0x52, 0x54, 0, 0x12, 1, 2]);
+        let spec = MachineSpec { nics: vec![Nic { vlan: 1, mac, plug }], ..spec() };
+        let device = "-device virtio-net-pci,netdev=vlan1,mac=52:54:00:12:01:02,romfile=";
+        for (port, netdev) in [
+            (VlanPort::Stream, "stream,id=vlan1,server=off,addr.type=unix,addr.path=/run/v1/0.stream"),
+            (
+                VlanPort::Dgram,
+                "dgram,id=vlan1,local.type=unix,remote.type=unix,local.path=/run/v1/0.peer,\
+                 remote.path=/run/v1/0.dgram",
+            ),
+            (VlanPort::Vde, "vde,id=vlan1,sock=/run/v1/0.vde"),
+            (VlanPort::VhostUser, "vhost-user,id=vlan1,chardev=vlan1-port"),
+        ] {
+            let line = described(&spec, &[], port);
+            let (_, after) = line.split_once("netdev=eth0").expect("the card that leads outside");
+            assert!(after.contains(&format!("-netdev {netdev} {device}")), "{line}");
+            let shares = line.contains("memory-backend=memory") && line.contains("size=1024M,share=on");
+            assert_eq!(shares, port == VlanPort::VhostUser, "{line}");
+        }
+    }
+
     #[test]
     fn a_description_becomes_a_machine_that_writes_to_its_overlays_only() {
         let overlays = [PathBuf::from("/run/a,b/disk0.qcow2")];
-        let line =
-            text(&for_description(&spec(), &Options::default(), Accelerator::Tcg, &overlays, sockets()));
+        let line = described(&spec(), &overlays, VlanPort::Auto);
         for part in [
             "accel=tcg -cpu max -m 1024 -smp 2 ",
             "file=/run/a,,b/disk0.qcow2,if=none,id=disk0,format=qcow2,cache=unsafe",

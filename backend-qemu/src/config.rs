@@ -8,11 +8,21 @@ use serde::Deserialize;
 use serde_json::Value;
 
 /// The keys that [`Options`] knows; `options_and_keys_agree` holds the two together.
-const KEYS: &[&str] =
-    &["accel", "binary", "cpu", "display", "extra_args", "img_binary", "machine", "network", "vga"];
+const KEYS: &[&str] = &[
+    "accel",
+    "binary",
+    "cpu",
+    "display",
+    "extra_args",
+    "img_binary",
+    "machine",
+    "network",
+    "vga",
+    "vlan_port",
+];
 
 /// Keys that describe what a start script decides by itself.
-const DIRECT_ONLY: &[&str] = &["binary", "cpu", "img_binary", "machine", "network", "vga"];
+const DIRECT_ONLY: &[&str] = &["binary", "cpu", "img_binary", "machine", "network", "vga", "vlan_port"];
 
 /// What a test may set for its QEMU machines.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -37,6 +47,8 @@ pub struct Options {
     pub network: Network,
     /// QEMU's `-vga`; `none` for a machine without a screen.
     pub vga: String,
+    /// How the machine is plugged into VLANs.
+    pub vlan_port: VlanPort,
 }
 
 /// What executes the guest's code.
@@ -63,6 +75,23 @@ pub enum Network {
     None,
 }
 
+/// How a machine is plugged into VLANs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum VlanPort {
+    /// A stream where QEMU has it (7.2 and later), VDE elsewhere.
+    #[default]
+    Auto,
+    /// QEMU's `-netdev stream`.
+    Stream,
+    /// QEMU's `-netdev dgram`.
+    Dgram,
+    /// QEMU's `-netdev vde`.
+    Vde,
+    /// QEMU's `-netdev vhost-user`: the switch reads and writes the guest's memory, and QEMU has no part in it.
+    VhostUser,
+}
+
 impl Default for Options {
     fn default() -> Self {
         let architecture = std::env::consts::ARCH;
@@ -76,6 +105,7 @@ impl Default for Options {
             machine: if architecture == "x86_64" { "q35" } else { "virt" }.to_owned(),
             network: Network::default(),
             vga: if architecture == "x86_64" { "std" } else { "none" }.to_owned(),
+            vlan_port: VlanPort::default(),
         }
     }
 }

@@ -9,8 +9,8 @@ use driver_core::{Deadline, DriverError, Key, Keyboard};
 use qapi_qmp::{InputEvent, InputKeyEvent, KeyValue, QKeyCode, input_send_event};
 use qapi_spec::Enum as _;
 
-use backend_kit::settings::suggest;
 use crate::machine::QemuMachine;
+use backend_kit::settings::suggest;
 
 pub(crate) use intake::Intake;
 

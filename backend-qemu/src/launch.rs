@@ -16,10 +16,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::accel::{self, Accelerator};
 use crate::command::{self, Sockets};
-use crate::config::{Accel, Options};
+use crate::config::{Accel, Options, VlanPort};
 use crate::control::{Control, ControlError};
 use crate::exit::{self, Farewell};
 use crate::machine::{GRACE, Parts, QemuMachine};
+use crate::network::{self, Ports, START_SCRIPT_CARD};
 use crate::{NAME, programs, qemu_version};
 use backend_kit::console::{Console, relay_errors};
 use backend_kit::disk;
@@ -33,6 +34,7 @@ use backend_kit::{KvmProbe, KvmVerdict, probe_kvm};
 pub struct Qemu {
     /// The host does not change during a run: probed once, by the first machine that wants to know.
     kvm: OnceCell<KvmProbe>,
+    ports: Ports,
 }
 
 impl Qemu {
@@ -55,6 +57,10 @@ impl Qemu {
         let (accelerator, why) = accel::choose(options.accel, self.kvm()).await;
         log.info(&why);
         accelerator
+    }
+
+    async fn vlan_port(&self, spec: &MachineSpec, options: &Options) -> Result<VlanPort, DriverError> {
+        if spec.nics.is_empty() { Ok(options.vlan_port) } else { self.ports.choose(options).await }
     }
 
     /// A start script decides about KVM by itself, and only by whether it is there.
@@ -91,7 +97,8 @@ impl Qemu {
                     .env("TMPDIR", &spec.state_dir)
                     .env("USE_TMPDIR", "1")
                     .env("SHARED_DIR", &spec.shared_dir)
-                    .env("NIX_EFI_VARS", spec.state_dir.join(format!("{}-efi-vars.fd", spec.name)));
+                    .env("NIX_EFI_VARS", spec.state_dir.join(format!("{}-efi-vars.fd", spec.name)))
+                    .envs(network::variables(&spec.nics));
                 command
             }
             Boot::Kernel { disks, .. } | Boot::Firmware { disks } => {
@@ -104,8 +111,9 @@ impl Qemu {
                         overlays.push(made?);
                     }
                 }
+                let port = self.vlan_port(spec, options).await?;
                 let mut command = Command::new(programs::find(&options.binary)?);
-                command.args(command::for_description(spec, options, accelerator, &overlays, sockets));
+                command.args(command::for_description(spec, options, accelerator, &overlays, port, sockets));
                 command
             }
         })
@@ -119,7 +127,7 @@ impl Backend for Qemu {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { screen: true, keyboard: true, monitor: true, power: true, network: false, nics: true }
+        Capabilities { screen: true, keyboard: true, monitor: true, power: true, network: true, nics: true }
     }
 
     async fn probe(&self) -> Result<(), DriverError> {
@@ -141,6 +149,7 @@ impl Backend for Qemu {
             way_out: String::new(),
         };
         programs::find(&options.binary)?;
+        self.vlan_port(spec, &options).await?;
         if !spec.boot.disks().is_empty() {
             programs::find(&options.img_binary)?;
         }
@@ -254,9 +263,15 @@ impl Launch<'_> {
         }
         let Self { spec, start_script, process, console, log } = self;
         let (name, state_dir) = (spec.name.clone(), spec.state_dir.clone());
+        let cards = if start_script {
+            vec![START_SCRIPT_CARD.to_owned()]
+        } else {
+            (1..=spec.nics.len()).map(network::name).collect()
+        };
         Ok(QemuMachine::new(Parts {
             name,
             state_dir,
+            cards,
             start_script,
             process,
             console,

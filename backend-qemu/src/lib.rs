@@ -1,7 +1,8 @@
 //! QEMU as a backend of innkeeper.
 //!
-//! [`Qemu`] starts machines from a description or from a NixOS start script (`launch`, `command`), and speaks QMP
-//! with them (`control`). Processes, consoles, disks and the KVM probe are those of the crate `backend-kit`.
+//! [`Qemu`] starts machines from a description or from a NixOS start script (`launch`, `command`), speaks QMP with
+//! them (`control`), and plugs them into VLANs (`network`). Processes, consoles, disks and the KVM probe are those of
+//! the crate `backend-kit`.
 
 mod accel;
 mod command;
@@ -11,10 +12,11 @@ mod exit;
 mod keyboard;
 mod launch;
 mod machine;
+mod network;
 mod programs;
 mod screen;
 
-pub use config::{Accel, Network, Options};
+pub use config::{Accel, Network, Options, VlanPort};
 pub use launch::Qemu;
 pub use programs::qemu_version;
 

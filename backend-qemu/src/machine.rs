@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use driver_core::{
-    Deadline, DriverError, Exit, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor, Power,
-    Screen,
+    Deadline, DriverError, Exit, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor, Network,
+    Power, Screen,
 };
 use qapi_spec::Command;
 use tokio::net::UnixStream;
@@ -29,6 +29,8 @@ pub(crate) const GRACE: Duration = Duration::from_secs(2);
 pub(crate) struct QemuMachine {
     name: String,
     state_dir: PathBuf,
+    /// Its cards on VLANs, as QEMU calls them.
+    cards: Vec<String>,
     control: Control,
     process: Process,
     console: Mutex<Option<Console>>,
@@ -43,6 +45,7 @@ pub(crate) struct QemuMachine {
 pub(crate) struct Parts {
     pub(crate) name: String,
     pub(crate) state_dir: PathBuf,
+    pub(crate) cards: Vec<String>,
     pub(crate) start_script: bool,
     pub(crate) process: Process,
     pub(crate) console: Console,
@@ -55,8 +58,19 @@ pub(crate) struct Parts {
 
 impl QemuMachine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { name, state_dir, start_script, process, console, shell, bulk, control, events, log } =
-            parts;
+        let Parts {
+            name,
+            state_dir,
+            cards,
+            start_script,
+            process,
+            console,
+            shell,
+            bulk,
+            control,
+            events,
+            log,
+        } = parts;
         process.group().words().leave_output_to_the_guest();
         let (publish, exit) = watch::channel(None);
         let ours = Arc::new(AtomicBool::new(false));
@@ -72,12 +86,17 @@ impl QemuMachine {
         let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
         let intake = Intake::new(log);
         let bulk = Mutex::new(Some(bulk));
-        Self { name, state_dir, control, process, console, shell, bulk, intake, exit, ours }
+        Self { name, state_dir, cards, control, process, console, shell, bulk, intake, exit, ours }
     }
 
     /// The machine's own directory.
     pub(crate) fn state_dir(&self) -> &Path {
         &self.state_dir
+    }
+
+    /// Its cards on VLANs, as QEMU calls them.
+    pub(crate) fn cards(&self) -> &[String] {
+        &self.cards
     }
 
     /// What the guest has taken of the keys.
@@ -203,6 +222,10 @@ impl Machine for QemuMachine {
     }
 
     fn power(&self) -> Option<&dyn Power> {
+        Some(self)
+    }
+
+    fn network(&self) -> Option<&dyn Network> {
         Some(self)
     }
 }

@@ -19,6 +19,7 @@ use crate::journal::Journal;
 use crate::machine::Backend;
 use crate::node::Node;
 use crate::spec::{Boot, Share};
+use crate::verbs::Expected;
 use crate::vlan::{Setup, Station, SwitchMaker, Vlan};
 
 mod test;
@@ -152,6 +153,8 @@ impl MachineConfig {
 pub struct Driver {
     nodes: Vec<Arc<Node>>,
     vlans: Vec<Arc<Vlan>>,
+    /// The packets that the script looks out for.
+    pub(crate) expected: Expected,
     context: Arc<Context>,
 }
 
@@ -214,7 +217,7 @@ impl Driver {
             let context = Arc::clone(&context);
             nodes.push(Arc::new(Node::new(machine, state_dir, shared_dir.clone(), nics, context)));
         }
-        Ok(Arc::new(Self { nodes, vlans, context }))
+        Ok(Arc::new(Self { nodes, vlans, expected: Expected::default(), context }))
     }
 
     /// The machines, sorted by name.

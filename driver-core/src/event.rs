@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::machine::Exit;
+use crate::vlan::{Fault, FaultId};
 
 /// The version of the record format.
 pub const FORMAT: u32 = 1;
@@ -105,6 +106,24 @@ pub enum Event {
         exit: Exit,
         /// Whether anybody had asked for it.
         expected: bool,
+    },
+    /// A fault was put on a VLAN.
+    FaultImposed {
+        /// The VLAN's number.
+        vlan: u32,
+        /// Which of the VLAN's faults it is.
+        id: FaultId,
+        /// What it is, with the seed that it uses.
+        fault: Fault,
+    },
+    /// A fault of a VLAN is over.
+    FaultLifted {
+        /// The VLAN's number.
+        vlan: u32,
+        /// Which of the VLAN's faults it was.
+        id: FaultId,
+        /// What it was.
+        fault: Fault,
     },
     /// A file was written into the result directory.
     FileSaved {
@@ -244,4 +263,6 @@ pub enum FileKind {
     Screenshot,
     /// A file that was copied from a guest.
     Copied,
+    /// What passed on a VLAN, as pcapng.
+    Capture,
 }

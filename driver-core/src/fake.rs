@@ -20,8 +20,10 @@ mod machine;
 mod play;
 mod process;
 mod request;
+mod switch;
 
 pub use backend::FakeBackend;
 pub use bash::LocalBash;
 pub use handle::{FakeHandle, Record};
 pub use play::{Play, Reply};
+pub use switch::{FakeSwitch, FakeSwitches};

@@ -45,3 +45,8 @@ pub use pattern::{PatternEngine, RustPatterns};
 pub use shell::{GREETING, OUTPUT_LIMIT, Shell, ShellOutput, quote};
 pub use spec::{Boot, Disk, DiskFormat, MachineSpec, Share};
 pub use wait::{Look, Wait};
+
+/// The page's example in Rust compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/networks.md")]
+struct NetworksPage;

@@ -4,6 +4,7 @@
 mod machine;
 mod run;
 mod table;
+mod vlan;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,10 +17,13 @@ use crate::driver::Driver;
 use crate::error::DriverError;
 use crate::node::Node;
 use crate::pattern::PatternEngine;
+use crate::vlan::Vlan;
 
-/// All verbs: those of machines, then those of the run.
+pub(crate) use vlan::Expected;
+
+/// All verbs: those of machines, then those of the run, then those of VLANs.
 pub fn table() -> impl Iterator<Item = &'static Verb> {
-    machine::TABLE.iter().chain(run::TABLE)
+    machine::TABLE.iter().chain(run::TABLE).chain(vlan::TABLE)
 }
 
 /// A verb: what a script can call.
@@ -47,6 +51,19 @@ pub enum Target {
     Machine,
     /// The run: `start_all()`.
     Run,
+    /// A VLAN: `vlan1.heal()`.
+    Vlan,
+}
+
+/// What a call of a verb is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subject<'a> {
+    /// The run.
+    Run,
+    /// The machine of that name.
+    Machine(&'a str),
+    /// The VLAN of that number.
+    Vlan(u32),
 }
 
 /// A parameter of a verb.
@@ -73,6 +90,11 @@ pub enum Kind {
     Texts,
     /// A whole number.
     Integer,
+    /// A whole number that is not negative, or null.
+    #[serde(rename = "integer")]
+    MaybeCount,
+    /// A number.
+    Number,
     /// Truth.
     Bool,
     /// Seconds, as a number.
@@ -84,6 +106,12 @@ pub enum Kind {
     Pattern,
     /// A path on the host; clients make it absolute.
     Path,
+    /// Groups of machines: an array of arrays of names. Scripts give one group after the other.
+    Groups,
+    /// One or two groups of machines, or null.
+    Between,
+    /// What a verb has returned as [`Returns::Handle`]: its number.
+    Handle,
 }
 
 /// The shape of an answer.
@@ -100,6 +128,26 @@ pub enum Returns {
     Map,
     /// Truth.
     Flag,
+    /// Anything: what it holds is in the verb's description.
+    Json,
+    /// A [`Handle`]: something that goes on until it is ended.
+    Handle,
+    /// A packet: an object with `summary`, `port`, `length`, `after_s`, and its first `bytes` as hexadecimal digits.
+    Packet,
+}
+
+/// Something that goes on until it is ended: a fault, a capture. In a script it is an object that can be put
+/// around a block of code.
+#[derive(Debug, Serialize)]
+pub struct Handle {
+    /// What the verbs that end it are given.
+    pub id: u64,
+    /// The verb that ends it, of the same VLAN.
+    pub end: &'static str,
+    /// The verb that ends it when the code inside has failed.
+    pub cancel: &'static str,
+    /// What is known about it, by name.
+    pub fields: Value,
 }
 
 /// What a verb gets besides its arguments.
@@ -107,6 +155,7 @@ pub enum Returns {
 pub(crate) struct Call {
     pub(crate) driver: Arc<Driver>,
     node: Option<Arc<Node>>,
+    vlan: Option<Arc<Vlan>>,
     pub(crate) patterns: Arc<dyn PatternEngine>,
 }
 
@@ -114,6 +163,11 @@ impl Call {
     /// The machine that the verb was called on. [`Driver::call`] has seen to it that there is one.
     fn node(&self) -> Result<&Node, DriverError> {
         self.node.as_deref().ok_or_else(|| DriverError::usage("this verb needs a machine"))
+    }
+
+    /// The VLAN, likewise.
+    fn vlan(&self) -> Result<&Arc<Vlan>, DriverError> {
+        self.vlan.as_ref().ok_or_else(|| DriverError::usage("this verb needs a VLAN"))
     }
 }
 
@@ -124,26 +178,34 @@ impl Driver {
     /// default.
     ///
     /// # Errors
-    /// [`DriverError::Usage`] for a verb, a machine or a parameter that does not exist; whatever the verb
+    /// [`DriverError::Usage`] for a verb, a subject or a parameter that does not exist; whatever the verb
     /// returns; [`DriverError::Cancelled`] as soon as the run has to end.
     pub async fn call(
         self: &Arc<Self>,
         verb: &str,
-        machine: Option<&str>,
+        subject: Subject<'_>,
         params: Value,
         patterns: Arc<dyn PatternEngine>,
     ) -> Result<Value, DriverError> {
-        let target = if machine.is_some() { Target::Machine } else { Target::Run };
+        let (target, node, vlan) = match subject {
+            Subject::Run => (Target::Run, None, None),
+            Subject::Machine(name) => (Target::Machine, self.node(name), None),
+            Subject::Vlan(number) => (Target::Vlan, None, self.vlan(number)),
+        };
         let entry = table()
             .find(|entry| entry.name == verb && entry.target == target)
             .ok_or_else(|| DriverError::usage(format!("there is no verb `{verb}`")))?;
-        let node = machine
-            .map(|name| {
-                self.node(name).ok_or_else(|| DriverError::usage(format!("there is no machine `{name}`")))
-            })
-            .transpose()?;
+        match subject {
+            Subject::Machine(name) if node.is_none() => {
+                return Err(DriverError::usage(format!("there is no machine `{name}`")));
+            }
+            Subject::Vlan(number) if vlan.is_none() => {
+                return Err(DriverError::usage(format!("there is no VLAN {number}")));
+            }
+            _ => {}
+        }
         let params = table::with_defaults(entry, params)?;
-        let call = Call { driver: Arc::clone(self), node, patterns };
+        let call = Call { driver: Arc::clone(self), node, vlan, patterns };
         self.unless_cancelled((entry.run)(call, params)).await
     }
 }

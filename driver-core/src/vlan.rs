@@ -17,12 +17,17 @@ use crate::deadline::Deadline;
 use crate::error::DriverError;
 
 mod address;
+mod fault;
+mod recording;
 mod segment;
 mod setup;
+mod watch;
 
 pub use address::Station;
-pub use segment::Vlan;
+pub use recording::Recording;
+pub use segment::{Imposed, Vlan};
 pub(crate) use setup::Setup;
+pub use watch::ExpectedPacket;
 
 /// Makes the switches of a run. Implemented once, and handed to the driver by whoever assembles it.
 pub trait SwitchMaker: fmt::Debug + Send + Sync {
@@ -223,8 +228,10 @@ pub enum FaultKind {
     /// Frames come later.
     Delay {
         /// By how much.
+        #[serde(rename = "by_s", with = "fault::seconds")]
         by: Duration,
         /// And up to so much more or less, evenly spread. The order stays.
+        #[serde(rename = "jitter_s", with = "fault::seconds")]
         jitter: Duration,
     },
     /// Frames are lost.
@@ -248,6 +255,7 @@ pub enum FaultKind {
         /// How many of a hundred.
         percent: f64,
         /// How long each of them is held back.
+        #[serde(rename = "by_s", with = "fault::seconds")]
         by: Duration,
     },
 }

@@ -87,6 +87,8 @@ impl Transcript {
                 }
                 (Kind::Error, text)
             }
+            Event::FaultImposed { vlan, fault, .. } => (Kind::Plain, format!("vlan {vlan}: {fault}")),
+            Event::FaultLifted { vlan, fault, .. } => (Kind::Plain, format!("vlan {vlan}: lifted: {fault}")),
             _ => return None,
         };
         Some(Entry { kind, machine: record.machine.clone(), text })

@@ -100,9 +100,11 @@ impl Language {
                 "innkeeper/errors.py",
                 "innkeeper/failure.py",
                 "innkeeper/machine.py",
+                "innkeeper/objects.py",
                 "innkeeper/runner.py",
                 "innkeeper/symbols.py",
                 "innkeeper/verbs.py",
+                "innkeeper/vlan.py",
             ),
             Self::Perl => files!("perl":
                 "run.pl",
@@ -111,6 +113,7 @@ impl Language {
                 "Innkeeper/Error.pm",
                 "Innkeeper/Script.pm",
                 "Innkeeper/Verbs.pm",
+                "Innkeeper/Vlan.pm",
             ),
         }
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
-use driver_core::Guard;
+use driver_core::{Driver, Guard};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
@@ -41,12 +41,19 @@ impl Process {
         script: &Script,
         client: &Path,
         socket: &Path,
-        guard: &Arc<Guard>,
+        driver: &Driver,
     ) -> io::Result<(Self, Output)> {
         let mut child = Command::new(script.language().program())
             .arg(client.join(script.language().entry()))
             .arg(script.path())
             .env("INNKEEPER_SOCKET", socket)
+            // As the NixOS driver has it: what a script starts by itself can plug in.
+            .envs(
+                driver
+                    .vlans()
+                    .iter()
+                    .map(|vlan| (format!("QEMU_VDE_SOCKET_{}", vlan.number()), vlan.socket_dir().to_owned())),
+            )
             // Out of the terminal's group: what Ctrl-C means is for the driver to decide.
             .process_group(0)
             .stdin(Stdio::null())
@@ -56,6 +63,7 @@ impl Process {
             .spawn()?;
         let gone = || io::Error::other("the interpreter ended at once");
         let number = child.id().ok_or_else(gone)?;
+        let guard = driver.guard();
         guard.group(number);
         let group = i32::try_from(number).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
         let output = Output {

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver_core::event::{Event, OutputStream, ScopeId};
-use driver_core::{Driver, Scope, in_scope, verbs};
+use driver_core::verbs::{self, Subject};
+use driver_core::{Driver, Scope, in_scope};
 use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -242,10 +243,24 @@ impl<'a> Session<'a> {
             .iter()
             .map(|node| json!({ "name": node.name(), "state_dir": node.state_dir(), "out_dir": out_dir }))
             .collect();
+        let vlans: Vec<Value> = self
+            .driver
+            .vlans()
+            .iter()
+            .map(|vlan| {
+                json!({
+                    "nr": vlan.number(),
+                    "socket_dir": vlan.socket_dir(),
+                    "tap_name": vlan.tap_name(),
+                    "pid": std::process::id(),
+                })
+            })
+            .collect();
         Ok(json!({
             "protocol": PROTOCOL,
             "verbs": verbs::table().collect::<Vec<_>>(),
             "machines": machines,
+            "vlans": vlans,
             "scope": self.root,
             "max_message": MAX_MESSAGE,
         }))
@@ -256,12 +271,19 @@ impl<'a> Session<'a> {
         let scope = self.known(call.scope);
         self.calls.spawn(async move {
             let patterns = Arc::new(ScriptPatterns::new(Arc::clone(&peer), id));
-            let work = driver.call(&call.verb, call.machine.as_deref(), call.args, patterns);
-            // A verb that panics must not leave its caller waiting.
-            let result = match AssertUnwindSafe(in_scope(scope, work)).catch_unwind().await {
-                Ok(result) => result.map_err(Refusal::from),
-                Err(_) => Err(Refusal::bug(&call.verb)),
+            let Call { verb, machine, vlan, args, .. } = call;
+            let work = async {
+                let subject = match (&machine, vlan) {
+                    (None, None) => Subject::Run,
+                    (Some(machine), None) => Subject::Machine(machine),
+                    (None, Some(vlan)) => Subject::Vlan(vlan),
+                    (Some(_), Some(_)) => return Err(Refusal::usage("a call is about a machine or a VLAN")),
+                };
+                Ok(driver.call(&verb, subject, args, patterns).await?)
             };
+            // A verb that panics must not leave its caller waiting.
+            let caught = AssertUnwindSafe(in_scope(scope, work)).catch_unwind().await;
+            let result = caught.unwrap_or_else(|_| Err(Refusal::bug(&verb)));
             peer.answer(Some(id), result).await;
         });
     }

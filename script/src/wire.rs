@@ -50,6 +50,7 @@ pub(crate) struct Hello {
 pub(crate) struct Call {
     pub(crate) verb: String,
     pub(crate) machine: Option<String>,
+    pub(crate) vlan: Option<u32>,
     pub(crate) args: Value,
     pub(crate) scope: ScopeId,
 }

@@ -5,11 +5,15 @@
 //! out are handed to its [`Outlet`].
 
 use std::fmt;
+use std::io;
 use std::sync::{Arc, MutexGuard};
 
 use driver_core::vlan::PortStats;
 
-use crate::segment::{Route, Segment, Shared};
+use crate::engine::{After, writable_token};
+use crate::outlet::Doorbell;
+use crate::segment::{Route, Segment};
+use crate::shared::Shared;
 
 /// The shortest frame: two addresses and a type.
 pub(crate) const SHORTEST: usize = 14;
@@ -93,9 +97,9 @@ impl Malformed {
 
     fn tell(self) -> String {
         match self {
-            Self::Short => format!("sends frames of less than {SHORTEST} bytes"),
-            Self::Long => format!("sends frames of more than {LONGEST} bytes"),
-            Self::Protocol => "breaks the protocol of its socket".to_owned(),
+            Self::Short => format!("sends frames of less than {SHORTEST} bytes (dropped and counted)"),
+            Self::Long => format!("sends frames of more than {LONGEST} bytes (dropped and counted)"),
+            Self::Protocol => "breaks the protocol of its socket (the connection is ended)".to_owned(),
         }
     }
 }
@@ -158,7 +162,7 @@ impl Port {
         self.counts.malformed += 1;
         let first = self.warned & what.bit() == 0;
         self.warned |= what.bit();
-        first.then(|| format!("`{}` {} (they are dropped and counted)", self.name, what.tell()))
+        first.then(|| format!("`{}` {}", self.name, what.tell()))
     }
 }
 
@@ -186,9 +190,14 @@ impl PortHandle {
         Link { port: self.clone(), generation }
     }
 
-    /// Whether nobody is plugged in.
-    pub(crate) fn is_free(&self) -> bool {
-        self.shared.lock().port(self.number).plugged.is_none()
+    /// By what the port's outlet asks the engine to be told.
+    pub(crate) fn doorbell(&self) -> Doorbell {
+        Doorbell::new(Arc::clone(self.shared.epoll()), writable_token(self.number))
+    }
+
+    /// What becomes of the port's listening socket that has failed to accept a connection.
+    pub(crate) fn not_accepted(&self, error: &io::Error) -> After {
+        self.shared.not_accepted(error)
     }
 
     /// Counts something that came to the port's sockets and was no frame, and warns of the first of its kind.

@@ -1,28 +1,17 @@
 //! The segment itself: its ports, and where each frame goes. It does no I/O of its own.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
 
-use driver_core::vlan::SwitchLog;
+use driver_core::vlan::{Fault, FaultId, SwitchLog};
 
+use crate::delay::DelayLine;
+use crate::dhcp::Dhcp;
+use crate::fault::{Fate, Faults};
+use crate::observer::{Lookout, Recorder};
 use crate::port::{Kind, Malformed, Outlet, Plugged, Port};
+use crate::shared::Alarm;
 use crate::table::MacTable;
-
-/// A segment that several threads bring frames to.
-pub(crate) struct Shared {
-    segment: Mutex<Segment>,
-}
-
-impl Shared {
-    pub(crate) fn new(segment: Segment) -> Self {
-        Self { segment: Mutex::new(segment) }
-    }
-
-    pub(crate) fn lock(&self) -> MutexGuard<'_, Segment> {
-        // Somebody's panic leaves counters that may be off by one frame: no reason to stop the others.
-        self.segment.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// Where a frame goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,10 +22,19 @@ pub(crate) enum Route {
     All,
 }
 
+/// How many ports there can be that belong to no machine.
+const HOST_PORTS: usize = 64;
+
+/// A frame that a fault holds back.
+#[derive(Debug)]
+struct Held {
+    to: usize,
+    frame: Arc<[u8]>,
+}
+
 /// The ports of a VLAN.
 pub(crate) struct Segment {
-    vlan: u32,
-    log: Arc<dyn SwitchLog>,
+    pub(crate) log: Arc<dyn SwitchLog>,
     ports: Vec<Port>,
     /// The ports that somebody is plugged into.
     plugged: Vec<usize>,
@@ -44,18 +42,35 @@ pub(crate) struct Segment {
     touched: Vec<usize>,
     table: MacTable,
     generations: u64,
+    dhcp: Option<Dhcp>,
+    faults: Faults,
+    held: DelayLine<Held>,
+    pub(crate) alarm: Alarm,
+    /// The ports that belong to no machine, used or free.
+    host_ports: Vec<usize>,
+    /// Whether somebody without a port has been warned of.
+    strangers: bool,
+    pub(crate) recorders: Vec<Recorder>,
+    pub(crate) lookouts: Vec<Lookout>,
 }
 
 impl Segment {
-    pub(crate) fn new(vlan: u32, log: Arc<dyn SwitchLog>) -> Self {
+    pub(crate) fn new(seed: u64, dhcp: Option<Dhcp>, log: Arc<dyn SwitchLog>, alarm: Alarm) -> Self {
         Self {
-            vlan,
             log,
             ports: Vec::new(),
             plugged: Vec::new(),
             touched: Vec::new(),
             table: MacTable::default(),
             generations: 0,
+            dhcp,
+            faults: Faults::new(seed),
+            held: DelayLine::new(),
+            alarm,
+            host_ports: Vec::new(),
+            strangers: false,
+            recorders: Vec::new(),
+            lookouts: Vec::new(),
         }
     }
 
@@ -67,8 +82,24 @@ impl Segment {
             .chain(numbered)
             .find(|name| !taken(name))
             .unwrap_or_else(|| base.to_owned());
+        let number = self.ports.len();
+        self.faults.set_port(number, machine);
+        for recorder in &mut self.recorders {
+            recorder.capture.add_port(number, &name);
+        }
         self.ports.push(Port::new(name, machine.map(str::to_owned)));
-        self.ports.len() - 1
+        number
+    }
+
+    /// A port that belongs to no machine and that nobody is plugged into; `None` when there are too many.
+    pub(crate) fn host_port(&mut self) -> Option<usize> {
+        let free = self.host_ports.iter().find(|number| self.ports[**number].plugged.is_none());
+        if free.is_some() || self.host_ports.len() == HOST_PORTS {
+            return free.copied();
+        }
+        let number = self.add_port("host", None);
+        self.host_ports.push(number);
+        Some(number)
     }
 
     pub(crate) fn port(&self, number: usize) -> &Port {
@@ -97,6 +128,12 @@ impl Segment {
         }
     }
 
+    /// Pulls all plugs, and forgets who looks on.
+    pub(crate) fn close(&mut self) {
+        (0..self.ports.len()).for_each(|number| self.unplug(number));
+        self.lookouts.clear();
+    }
+
     fn unplug(&mut self, number: usize) {
         self.ports[number].plugged = None;
         self.plugged.retain(|other| *other != number);
@@ -106,7 +143,14 @@ impl Segment {
     /// Counts what was no frame, and warns of the first of its kind.
     pub(crate) fn malformed(&mut self, number: usize, what: Malformed) {
         if let Some(warning) = self.ports[number].malformed(what) {
-            self.log.warning(&format!("vlan {}: {warning}", self.vlan));
+            self.log.warning(&warning);
+        }
+    }
+
+    /// Warns, once, of somebody without a port who breaks the protocol of the VDE socket that is for all.
+    pub(crate) fn stranger(&mut self) {
+        if !std::mem::replace(&mut self.strangers, true) {
+            self.log.warning("a client of the VDE socket breaks its protocol (the connection is ended)");
         }
     }
 
@@ -123,6 +167,9 @@ impl Segment {
         let counts = &mut self.ports[from].counts;
         counts.sent_frames += 1;
         counts.sent_bytes += frame.len() as u64;
+        if self.is_observed() {
+            return self.forward_observed(from, route, frame);
+        }
         match route {
             Route::To(to) if to != from => {
                 self.deliver(to, frame);
@@ -135,7 +182,76 @@ impl Segment {
                         self.deliver(to, frame);
                     }
                 }
+                self.serve_addresses(from, frame);
             }
+        }
+    }
+
+    fn is_observed(&self) -> bool {
+        !(self.faults.is_idle() && self.recorders.is_empty() && self.lookouts.is_empty())
+    }
+
+    /// As [`Segment::forward`], with all that happens to frames and all who look on.
+    fn forward_observed(&mut self, from: usize, route: Route, frame: &[u8]) {
+        let port = &self.ports[from];
+        self.lookouts.retain_mut(|lookout| lookout.look(port, frame));
+        let receivers: Vec<usize> = match route {
+            Route::To(to) => vec![to],
+            Route::All => self.plugged.clone(),
+        };
+        let now = Instant::now();
+        let mut told = String::new();
+        let mut copy: Option<Arc<[u8]>> = None;
+        for to in receivers.into_iter().filter(|to| *to != from) {
+            if let Some(what) = self.forward_to(from, to, frame, &mut copy, now) {
+                told += if told.is_empty() { "" } else { "; " };
+                told += &format!("{what} on the way to {}", self.ports[to].name);
+            }
+        }
+        let time = SystemTime::now();
+        for recorder in &mut self.recorders {
+            recorder.capture.frame(from, time, frame, Some(told.as_str()).filter(|told| !told.is_empty()));
+        }
+        if route == Route::All {
+            self.serve_addresses(from, frame);
+        }
+    }
+
+    /// Delivers to one port what faults let through, and says what became of a frame that was lost.
+    fn forward_to(
+        &mut self,
+        from: usize,
+        to: usize,
+        frame: &[u8],
+        copy: &mut Option<Arc<[u8]>>,
+        now: Instant,
+    ) -> Option<String> {
+        match self.faults.judge(from, to, frame.len(), now) {
+            Fate::Pass => (!self.deliver(to, frame)).then(|| "lost in a full queue".to_owned()),
+            Fate::Lost(fault) => {
+                self.ports[to].counts.dropped_by_fault += 1;
+                Some(format!("lost by fault {}", fault.0))
+            }
+            Fate::At(first, second) => {
+                let frame = copy.get_or_insert_with(|| frame.into());
+                let mut lost = None;
+                for due in std::iter::once(first).chain(second) {
+                    let held = Held { to, frame: Arc::clone(frame) };
+                    if !self.held.push(due, (from, to), frame.len(), held) {
+                        self.ports[to].counts.dropped_full += 1;
+                        lost = Some("lost, as too much is held back already,".to_owned());
+                    }
+                }
+                self.deliver_due(now);
+                lost
+            }
+        }
+    }
+
+    /// Answers a machine that asks for its address.
+    fn serve_addresses(&mut self, from: usize, frame: &[u8]) {
+        if let Some(answer) = self.dhcp.as_ref().and_then(|dhcp| dhcp.answer(frame)) {
+            self.deliver(from, &answer);
         }
     }
 
@@ -157,6 +273,13 @@ impl Segment {
         taken
     }
 
+    /// Delivers what has been held back long enough.
+    pub(crate) fn deliver_due(&mut self, now: Instant) {
+        while let Some(held) = self.held.pop_due(now) {
+            self.deliver(held.to, &held.frame);
+        }
+    }
+
     /// Lets all outlets send that have been given frames.
     pub(crate) fn flush(&mut self) {
         while let Some(number) = self.touched.pop() {
@@ -166,13 +289,55 @@ impl Segment {
                 self.unplug(number);
             }
         }
+        self.alarm.set(self.held.next_due());
     }
 
-    /// An outlet's socket has room again.
-    pub(crate) fn writable(&mut self, number: usize, generation: u64) {
-        let Some(plugged) = &mut self.ports[number].plugged else { return };
-        if plugged.generation == generation && plugged.outlet.writable().is_err() {
+    /// The socket of a port's outlet has room again. That of a former one may be meant: no harm.
+    pub(crate) fn writable(&mut self, number: usize) {
+        let plugged = self.ports[number].plugged.as_mut();
+        if plugged.is_some_and(|plugged| plugged.outlet.writable().is_err()) {
             self.unplug(number);
+        }
+    }
+
+    /// Puts a fault on.
+    ///
+    /// # Errors
+    /// What makes no sense about it.
+    pub(crate) fn impose(&mut self, fault: &Fault) -> Result<FaultId, String> {
+        let (id, seed) = self.faults.impose(fault, Instant::now())?;
+        let fault = Fault { seed: Some(seed), ..fault.clone() };
+        self.note(&format!("fault {} is on: {fault}", id.0));
+        Ok(id)
+    }
+
+    /// Takes a fault away, and delivers what it held back.
+    pub(crate) fn lift(&mut self, id: FaultId) -> bool {
+        let Some(fault) = self.faults.lift(id) else { return false };
+        self.note(&format!("fault {} is off", id.0));
+        let now = Instant::now();
+        self.held.release(now, |(from, to)| self.faults.frees(&fault, from, to));
+        self.deliver_due(now);
+        self.flush();
+        true
+    }
+
+    /// Takes all faults away, and delivers what they held back.
+    pub(crate) fn heal(&mut self) -> Vec<FaultId> {
+        let healed = self.faults.heal();
+        if !healed.is_empty() {
+            self.note("all faults are off");
+        }
+        let now = Instant::now();
+        self.held.release(now, |_| true);
+        self.deliver_due(now);
+        self.flush();
+        healed
+    }
+
+    fn note(&mut self, text: &str) {
+        for recorder in &mut self.recorders {
+            recorder.capture.note(text);
         }
     }
 }

@@ -4,5 +4,6 @@
 mod contract;
 mod direct;
 mod endings;
+mod network;
 mod start_script;
 mod support;

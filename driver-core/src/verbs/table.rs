@@ -49,11 +49,16 @@ pub(super) mod kind {
     pub(crate) type MaybeText = Option<String>;
     pub(crate) type Texts = Vec<String>;
     pub(crate) type Integer = i64;
+    pub(crate) type MaybeCount = Option<u64>;
+    pub(crate) type Number = f64;
     pub(crate) type Bool = bool;
     pub(crate) type Duration = super::Seconds;
     pub(crate) type MaybeDuration = Option<super::Seconds>;
     pub(crate) type Pattern = String;
     pub(crate) type Path = std::path::PathBuf;
+    pub(crate) type Groups = Vec<Vec<String>>;
+    pub(crate) type Between = Option<Vec<Vec<String>>>;
+    pub(crate) type Handle = u64;
 }
 
 /// A duration in seconds, as scripts give it.

@@ -12,7 +12,7 @@ use super::address::dhcp_server;
 use super::{Nic, Station, SwitchLog, SwitchMaker, SwitchSetup, Vlan};
 use crate::driver::{DriverConfig, VlanConfig};
 use crate::error::DriverError;
-use crate::event::{Level, ScopeKind};
+use crate::event::{Event, Level, ScopeKind};
 use crate::journal::{Journal, current_scope};
 
 /// The VLANs of a run, and who is on them.
@@ -64,9 +64,7 @@ impl Setup {
         }
         let heading = "start all VLans";
         let scope = journal.open_scope(current_scope(), None, ScopeKind::Step, heading, None);
-        let say = |text: String| {
-            journal.emit_in(scope.id(), None, crate::event::Event::Log { level: Level::Info, text });
-        };
+        let say = |text| journal.emit_in(scope.id(), None, Event::Log { level: Level::Info, text });
         say(format!("the seed of the networks' faults is {} (--seed repeats it)", self.seed));
         let mut started = Vec::new();
         let result = self.vlans.iter().try_for_each(|config| {
@@ -109,7 +107,11 @@ impl Setup {
         if let Some(tap) = &config.tap {
             switch.tap(tap)?;
         }
-        Ok(Arc::new(Vlan::new(config.clone(), switch, machines, seed, journal.clone(), out_dir.to_owned())))
+        let vlan = Vlan::new(config.clone(), switch, machines, seed, journal.clone(), out_dir.to_owned());
+        if config.capture {
+            vlan.start_capture(None, None)?;
+        }
+        Ok(Arc::new(vlan))
     }
 
     /// Plugs all cards of a machine in.

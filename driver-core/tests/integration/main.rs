@@ -4,6 +4,7 @@ mod contract;
 mod fake;
 mod input;
 mod life;
+mod networks;
 mod shell_on_bash;
 mod shell_on_script;
 mod stage;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use driver_core::event::{Event, Level, Record};
 use driver_core::fake::{FakeBackend, Play};
+use driver_core::verbs::Subject;
 use driver_core::{
     Boot, Deadline, Driver, DriverConfig, DriverError, Journal, MachineConfig, Node, Reporter, RustPatterns,
 };
@@ -69,7 +70,7 @@ impl Stage {
 
     /// Calls a verb of the machine as a script does.
     pub(crate) async fn call(&self, verb: &str, params: Value) -> Result<Value, DriverError> {
-        self.driver.call(verb, Some("server"), params, Arc::new(RustPatterns)).await
+        self.driver.call(verb, Subject::Machine("server"), params, Arc::new(RustPatterns)).await
     }
 
     /// Ends the run and returns all its records.

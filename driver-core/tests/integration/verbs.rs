@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use driver_core::event::{Event, ScopeKind};
 use driver_core::fake::{FakeBackend, Play, Reply};
+use driver_core::verbs::Subject;
 use driver_core::{Capabilities, DriverError, ErrorKind, Key, RustPatterns};
 use serde_json::{Value, json};
 
@@ -83,8 +84,10 @@ async fn calls_that_make_no_sense_say_what_is_wrong() {
         let error = stage.call(verb, params).await.unwrap_err();
         assert_eq!((error.to_string().as_str(), error.kind()), (complaint, ErrorKind::Usage));
     }
-    let nobody =
-        stage.driver.call("start", Some("client"), json!({}), std::sync::Arc::new(RustPatterns)).await;
+    let nobody = stage
+        .driver
+        .call("start", Subject::Machine("client"), json!({}), std::sync::Arc::new(RustPatterns))
+        .await;
     assert_eq!(message(nobody), "there is no machine `client`");
     stage.end().await;
 }

@@ -9,6 +9,7 @@ use warnings;
 use Innkeeper::Connection;
 use Innkeeper::Error;
 use Innkeeper::Verbs;
+use Innkeeper::Vlan;
 use Machine;
 
 my ($connection, @lines);
@@ -24,9 +25,10 @@ sub run {
     $SIG{PIPE} = "IGNORE";
     $connection = Innkeeper::Connection->new($ENV{INNKEEPER_SOCKET});
     my $hello = $connection->hello;
-    Innkeeper::Verbs::define($connection, $hello->{verbs}, "Machine");
+    Innkeeper::Verbs::define($connection, $hello->{verbs});
     Machine->adapt;
     %main::vms = map { $_->{name} => Machine->new($connection, $_) } @{ $hello->{machines} };
+    @main::vlans = map { Innkeeper::Vlan->new($_) } @{ $hello->{vlans} };
     $main::log = Innkeeper::Log->new($connection);
 
     open my $file, "<", $path or die "innkeeper: cannot read $path: $!\n";
@@ -54,7 +56,8 @@ sub context {
         (my $variable = $_) =~ s/^[^A-Za-z_]|[^A-Za-z0-9_]/_/g;
         "my \$$variable = \$vms{'$_'}; "
     } sort keys %main::vms;
-    return "package main; use strict; use warnings; our (%vms, \$log); $machines"
+    my $vlans = join "", map { "my \$vlan$main::vlans[$_]{nr} = \$vlans[$_]; " } 0 .. $#main::vlans;
+    return "package main; use strict; use warnings; our (%vms, \@vlans, \$log); $vlans$machines"
         . "\$Innkeeper::Script::compiled = 1;";
 }
 

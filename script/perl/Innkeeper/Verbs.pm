@@ -19,12 +19,38 @@ my %ALIASES = (
 my %CONVERT = (
     text => \&Innkeeper::Connection::bytes,
     texts => sub { [map { Innkeeper::Connection::bytes($_) } @{ $_[0] }] },
-    integer => sub { int $_[0] },
+    integer => sub { defined $_[0] ? int $_[0] : undef },
+    number => sub { $_[0] + 0 },
     bool => sub { $_[0] ? JSON::PP::true : JSON::PP::false },
     duration => sub { defined $_[0] ? $_[0] + 0 : undef },
     pattern => sub { my $valid = qr/$_[0]/; Innkeeper::Connection::bytes($_[0]) },
     path => sub { Innkeeper::Connection::bytes(File::Spec->rel2abs($_[0])) },
+    groups => sub { [map { group($_) } @{ $_[0] }] },
+    between => sub {
+        my ($sides) = @_;
+        return undef if !defined $sides;
+        return [map { group($_) } ref $sides eq "ARRAY" ? @$sides : $sides];
+    },
+    handle => sub { ref $_[0] ? $_[0]{id} : $_[0] + 0 },
 );
+
+# Kinds of parameters that take all arguments that are left.
+my %REPEATED = (texts => 1, groups => 1);
+
+# The packages of what verbs are called on, and how a call names the object.
+my %PACKAGES = (machine => "Machine", vlan => "Innkeeper::Vlan", run => "main");
+my %SUBJECT = (
+    machine => sub { (machine => $_[0]->name) },
+    vlan => sub { (machine => undef, vlan => $_[0]{nr}) },
+    run => sub { (machine => undef) },
+);
+
+# The names of machines, of one machine or of an array of them; each may be given by its name.
+sub group {
+    my ($machines) = @_;
+    return [map { ref $_ ? $_->name : Innkeeper::Connection::bytes($_) }
+        ref $machines eq "ARRAY" ? @$machines : $machines];
+}
 
 # All Perl names of a verb.
 sub names {
@@ -35,29 +61,31 @@ sub names {
     return ($camel, @{ $ALIASES{$name} || [] });
 }
 
-# Defines the verbs: those of machines as methods of $class, those of the run as functions in main.
+# Defines the verbs: those of machines and of VLANs as methods, those of the run as functions in main.
 sub define {
-    my ($connection, $table, $class) = @_;
+    my ($connection, $table) = @_;
     for my $verb (@$table) {
+        my $package = $PACKAGES{ $verb->{target} } or next;
         my $code = function($connection, $verb);
-        my $package = $verb->{target} eq "machine" ? $class : "main";
         no strict "refs";
         *{"${package}::$_"} = $code for names($verb->{name});
     }
 }
 
 # The code of one verb. Arguments come in the table's order; a hash reference after them names more:
-# $server->succeed("make", { timeout => 60 }).
+# $server->succeed("make", { timeout => 60 }). A verb that begins something takes a block of code after that,
+# and ends it with the block: $vlan1->delay(200, { between => [$client, $server] }, sub { ... }).
 sub function {
     my ($connection, $verb) = @_;
     my ($name) = names($verb->{name});
     my %kinds = map { $_->{name} => $_->{kind} } @{ $verb->{params} };
     return sub {
-        my $machine = $verb->{target} eq "machine" ? shift->name : undef;
+        my $subject = $verb->{target} eq "run" ? undef : shift;
+        my $work = $verb->{returns} eq "handle" && ref $_[-1] eq "CODE" ? pop : undef;
         my %args = ref $_[-1] eq "HASH" ? %{ pop() } : ();
         for my $param (@{ $verb->{params} }) {
             last if !@_;
-            $args{ $param->{name} } = $param->{kind} eq "texts" ? [splice @_] : shift;
+            $args{ $param->{name} } = $REPEATED{ $param->{kind} } ? [splice @_] : shift;
         }
         usage("$name: too many arguments") if @_;
         for my $param (keys %args) {
@@ -65,13 +93,52 @@ sub function {
             $args{$param} = $CONVERT{$kind}->($args{$param});
         }
         my $result = $connection->request("call",
-            { verb => $verb->{name}, machine => $machine, args => \%args, scope => $connection->{scope} });
+            { $SUBJECT{ $verb->{target} }->($subject),
+                verb => $verb->{name}, args => \%args, scope => $connection->{scope} });
         return wantarray ? @$result : $result->[-1] if $verb->{returns} eq "status_and_text";
         return $result ? 1 : 0 if $verb->{returns} eq "flag";
-        return $result;
+        return packet($result) if $verb->{returns} eq "packet";
+        return $result if $verb->{returns} ne "handle";
+        my $handle = Innkeeper::Handle->new($subject, $result);
+        return $work ? $handle->around($work) : $handle;
     };
 }
 
+# A packet that passed: its summary, port, length, after_s and first bytes.
+sub packet { return { %{ $_[0] }, bytes => pack "H*", $_[0]{bytes} } }
+
 sub usage { die Innkeeper::Error->new("usage", $_[0]); }
+
+# Something that goes on until it is ended.
+package Innkeeper::Handle;
+
+sub new {
+    my ($class, $subject, $answer) = @_;
+    my %verbs = map { $_ => (Innkeeper::Verbs::names($answer->{$_}))[0] } qw(end cancel);
+    return bless { %{ $answer->{fields} }, id => $answer->{id}, subject => $subject, verbs => \%verbs }, $class;
+}
+
+# Ends it, and returns what the verb for that returns.
+sub end {
+    my ($self, $how) = @_;
+    my $verb = $self->{verbs}{ $how || "end" };
+    return $self->{subject}->$verb($self);
+}
+
+# The word for faults.
+sub lift { return $_[0]->end }
+
+# Ends it when $work is over. Returns what the end has brought, a packet say, or else what $work returned.
+sub around {
+    my ($self, $work) = @_;
+    my $result = eval { [scalar $work->($self)] };
+    if (!$result) {
+        my $error = $@;
+        eval { $self->end("cancel") };
+        die $error;
+    }
+    my $ended = $self->end;
+    return ref $ended ? $ended : $result->[0];
+}
 
 1;

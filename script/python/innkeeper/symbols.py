@@ -7,7 +7,7 @@ import sys
 import time
 import unittest
 
-from . import errors, machine, verbs
+from . import errors, machine, verbs, vlan
 
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.02, 1.0
 _RETRY_TIMEOUT_S = 900
@@ -96,11 +96,14 @@ def build(connection, hello):
     machine.add_verbs(connection, hello["verbs"])
     machines = [machine.QemuMachine(connection, description) for description in hello["machines"]]
     machines.sort(key=lambda each: each.name)
+    vlan.add_verbs(connection, hello["verbs"])
+    vlans = [vlan.VLan(description) for description in hello["vlans"]]
     log = Log(connection)
     symbols = {verb["name"]: verbs.function(connection, verb)
                for verb in hello["verbs"] if verb["target"] == "run"}
     symbols.update(
         machines=machines,
+        vlans=vlans,
         log=log,
         subtest=log.subtest,
         retry=retry,
@@ -109,8 +112,10 @@ def build(connection, hello):
         BaseMachine=machine.BaseMachine,
         QemuMachine=machine.QemuMachine,
         Machine=machine.QemuMachine,
+        VLan=vlan.VLan,
     )
     if len(machines) == 1:
         symbols["machine"] = machines[0]
+    symbols.update(("vlan%d" % each.nr, each) for each in vlans)
     symbols.update((variable_name(each.name), each) for each in machines)
     return symbols

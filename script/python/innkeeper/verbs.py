@@ -6,6 +6,8 @@ import json
 import os
 import re
 
+from . import objects
+
 
 def duration(value):
     """Seconds, of a number or a ``datetime.timedelta``; ``None`` stays."""
@@ -29,9 +31,36 @@ def _text(value):
 
 def _integer(value):
     try:
-        return int(value)
+        return None if value is None else int(value)
     except (TypeError, ValueError):
         raise TypeError("expected a whole number, got %s: %r" % (type(value).__name__, value)) from None
+
+
+def _number(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise TypeError("expected a number, got %s: %r" % (type(value).__name__, value))
+    return value
+
+
+def _group(value):
+    """The names of machines, of one machine or of several; each may be given by its name."""
+    machines = [value] if isinstance(value, str) or hasattr(value, "name") else value
+    try:
+        return [_text(getattr(each, "name", each)) for each in machines]
+    except TypeError:
+        raise TypeError("expected a machine or a list of machines, got %s: %r"
+                        % (type(value).__name__, value)) from None
+
+
+def _between(value):
+    if value is None:
+        return None
+    alone = isinstance(value, str) or hasattr(value, "name")
+    return [_group(value)] if alone else [_group(side) for side in value]
+
+
+def _handle(value):
+    return getattr(value, "id", value)
 
 
 def _path(value):
@@ -51,24 +80,44 @@ _CONVERT = {
     "duration": duration,
     "pattern": _pattern,
     "path": _path,
+    "number": _number,
+    "groups": lambda values: [_group(value) for value in values],
+    "between": _between,
+    "handle": _handle,
 }
 
-_RESULT = {"status_and_text": tuple}
+# Kinds of parameters that take all the arguments that are given without names.
+_REPEATED = ("texts", "groups")
+
+
+# What a verb returns, by its shape, of the answer and what the verb was called on.
+_RESULT = {
+    "status_and_text": lambda answer, _subject: tuple(answer),
+    "handle": lambda answer, subject: objects.Handle(subject, answer),
+    "packet": lambda answer, _subject: objects.Packet(answer),
+}
+
+# What verbs are called on: the name of the class, and how a call names the object.
+_SUBJECTS = {
+    "machine": ("QemuMachine", lambda subject: {"machine": subject.name}),
+    "vlan": ("VLan", lambda subject: {"machine": None, "vlan": subject.nr}),
+}
 
 
 def function(connection, verb):
-    """The function of one verb. That of a machine takes the machine first, as a method does."""
-    name, of_machine = verb["name"], verb["target"] == "machine"
+    """The function of one verb. That of a machine or a VLAN takes it first, as a method does."""
+    name = verb["name"]
+    class_name, about = _SUBJECTS.get(verb["target"], (None, lambda subject: {"machine": None}))
     signature = _signature(verb)
     kinds = {param["name"]: param["kind"] for param in verb["params"]}
-    shape = _RESULT.get(verb["returns"], lambda value: value)
+    shape = _RESULT.get(verb["returns"], lambda answer, _subject: answer)
 
     def call(*args, **kwargs):
         try:
             given = signature.bind(*args, **kwargs).arguments
         except TypeError as error:
             raise TypeError("%s() %s" % (name, error)) from None
-        machine = given.pop("self").name if of_machine else None
+        subject = given.pop("self", None)
         patterns = {}
         converted = {}
         for param, value in given.items():
@@ -79,11 +128,11 @@ def function(connection, verb):
                 raise TypeError("%s (argument `%s` of %s())" % (error, param, name)) from None
             if kind == "pattern":
                 patterns[converted[param]] = re.compile(value)
-        params = {"verb": name, "machine": machine, "args": converted, "scope": connection.current_scope}
-        return shape(connection.request("call", params, patterns))
+        params = dict(about(subject), verb=name, args=converted, scope=connection.current_scope)
+        return shape(connection.request("call", params, patterns), subject)
 
     call.__name__ = name
-    call.__qualname__ = "QemuMachine." + name if of_machine else name
+    call.__qualname__ = "%s.%s" % (class_name, name) if class_name else name
     call.__doc__ = verb["doc"]
     call.__signature__ = signature
     return call
@@ -91,9 +140,9 @@ def function(connection, verb):
 
 def _signature(verb):
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
-    params = [inspect.Parameter("self", kind)] if verb["target"] == "machine" else []
+    params = [inspect.Parameter("self", kind)] if verb["target"] in _SUBJECTS else []
     for param in verb["params"]:
-        if param["kind"] == "texts":
+        if param["kind"] in _REPEATED:
             params.append(inspect.Parameter(param["name"], inspect.Parameter.VAR_POSITIONAL))
             kind = inspect.Parameter.KEYWORD_ONLY
             continue

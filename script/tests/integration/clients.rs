@@ -15,6 +15,7 @@ async fn every_verb_is_there_in_both_languages() {
         let (object, invocant) = match verb.target {
             verbs::Target::Machine => ("server.", "$server"),
             verbs::Target::Run => ("", "main"),
+            verbs::Target::Vlan => ("vlan1.", "$vlan1"),
         };
         python.push(format!("assert callable({object}{name})"));
         perl.push(format!("{invocant}->can('{camel}') or die '{camel}';"));

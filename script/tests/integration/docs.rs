@@ -9,12 +9,17 @@ use driver_core::verbs;
 use crate::clients::camel;
 use crate::support::Bench;
 
-/// The pages with scripts, and the languages that each has.
-const PAGES: [(&str, &[&str]); 2] =
-    [("docs/writing-tests.md", &["python", "perl"]), ("README.md", &["python"])];
+/// The pages with scripts, the languages that each has, and the machines that they are about.
+const PAGES: [(&str, &[&str], &[&str]); 3] = [
+    ("docs/writing-tests.md", &["python", "perl"], &["client", "server"]),
+    ("docs/networks.md", &["python", "perl"], &["client", "web1", "web2"]),
+    ("README.md", &["python"], &["client", "server"]),
+];
 
-/// Programs of the guest that the pages suppose. The guestbook keeps its post beside itself.
-const PROGRAMS: [(&str, &str); 3] = [
+/// Programs of the guest that the pages suppose. The guestbook keeps its post beside itself. A ping that is to fail says
+/// how long it waits.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("ping", "#!/bin/sh\ncase \"$*\" in *-W*) exit 1 ;; esac\n"),
     ("systemctl", "#!/bin/sh\necho ActiveState=active\n"),
     ("nc", "#!/bin/sh\nexit 0\n"),
     (
@@ -47,7 +52,7 @@ fn guest_programs() -> tempfile::TempDir {
 
 #[tokio::test]
 async fn every_example_runs() {
-    for (name, languages) in PAGES {
+    for (name, languages, machines) in PAGES {
         let page = page(name);
         for language in languages {
             let examples = examples(&page, language);
@@ -55,7 +60,8 @@ async fn every_example_runs() {
             let file = if *language == "perl" { "example.pl" } else { "example.py" };
             for example in examples {
                 let programs = guest_programs();
-                let bench = Bench::with_programs(&["client", "server"], Some(programs.path().to_owned()));
+                let bench = Bench::with_programs(machines, Some(programs.path().to_owned()));
+                bench.switches.switch(1).expect("the machines are on a VLAN").let_all_fit();
                 bench.run(file, example).await.passed();
             }
         }
@@ -90,11 +96,16 @@ async fn what_the_page_calls_missing_is_missing() {
 }
 
 #[test]
-fn the_page_names_every_verb_in_both_languages() {
-    let page = page("docs/writing-tests.md");
+fn the_pages_name_every_verb_in_both_languages() {
     for verb in verbs::table() {
-        for name in [verb.name.to_owned(), camel(verb.name)] {
-            assert!(page.contains(&format!("`{name}")), "`{name}` is missing in docs/writing-tests.md");
+        let (name, opening) = match verb.target {
+            verbs::Target::Vlan => ("docs/networks.md", ["(", "`"]),
+            verbs::Target::Machine | verbs::Target::Run => ("docs/writing-tests.md", ["`", "("]),
+        };
+        let page = page(name);
+        for verb in [verb.name.to_owned(), camel(verb.name)] {
+            let is_named = opening.iter().any(|end| page.contains(&format!("`{verb}{end}")));
+            assert!(is_named, "`{verb}` is missing in {name}");
         }
     }
 }

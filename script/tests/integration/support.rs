@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver_core::event::{Event, Level, Record, ScopeId};
-use driver_core::fake::{FakeBackend, Play, Reply};
+use driver_core::fake::{FakeBackend, FakeSwitches, Play, Reply};
 use driver_core::{Boot, Deadline, Driver, DriverConfig, DriverError, Journal, MachineConfig, Reporter};
 use script::{Script, ScriptError, ScriptFailure, ScriptOutcome};
 use tokio::sync::watch;
@@ -84,6 +84,8 @@ pub(crate) struct Bench {
     pub(crate) driver: Arc<Driver>,
     /// What is in the journal by now.
     pub(crate) records: watch::Receiver<Vec<Record>>,
+    /// The switch of VLAN 1, which all machines are on.
+    pub(crate) switches: FakeSwitches,
     folder: tempfile::TempDir,
 }
 
@@ -96,6 +98,7 @@ impl Bench {
     pub(crate) fn with_programs(machines: &[&str], programs: Option<PathBuf>) -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         let (sender, records) = watch::channel(Vec::new());
+        let switches = FakeSwitches::default();
         let config = DriverConfig {
             journal: Journal::in_memory(vec![Box::new(Recorder(sender))]),
             out_dir: folder.path().to_owned(),
@@ -103,11 +106,11 @@ impl Bench {
             machines: machines.iter().map(|name| machine(name, programs.clone())).collect(),
             agent: None,
             grace: None,
-            switches: None,
+            switches: Some(Arc::new(switches.clone())),
             vlans: Vec::new(),
-            seed: None,
+            seed: Some(1),
         };
-        Self { driver: Driver::new(config).expect("a driver"), records, folder }
+        Self { driver: Driver::new(config).expect("a driver"), records, switches, folder }
     }
 
     /// Runs a script to its end, and ends the run.
@@ -151,7 +154,7 @@ fn machine(name: &str, programs: Option<PathBuf>) -> MachineConfig {
         memory_mib: 1,
         cores: 1,
         shares: Vec::new(),
-        vlans: Vec::new(),
+        vlans: vec![1],
         boot_timeout: Duration::from_secs(30),
         allow_reboot: false,
         options: serde_json::Value::Null,

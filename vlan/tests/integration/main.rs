@@ -1,0 +1,4 @@
+//! Switches as the driver has them, with real sockets as machines. No test needs a machine.
+
+mod ports;
+mod support;

@@ -1,0 +1,246 @@
+//! A switch in a fresh directory, and machines that are nothing but sockets.
+
+use std::io::{ErrorKind, Read, Write};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use driver_core::vlan::{Plug, PortStats, Switch, SwitchLog, SwitchMaker, SwitchSetup};
+use vlan::Switches;
+
+/// How long a test waits for what has to come.
+const LONG: Duration = Duration::from_secs(20);
+
+/// Keeps what a switch says.
+#[derive(Debug, Default)]
+pub(crate) struct Log(Mutex<Vec<String>>);
+
+impl Log {
+    pub(crate) fn lines(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl SwitchLog for Log {
+    fn info(&self, text: &str) {
+        self.0.lock().unwrap().push(text.to_owned());
+    }
+
+    fn warning(&self, text: &str) {
+        self.0.lock().unwrap().push(format!("warning: {text}"));
+    }
+}
+
+/// A switch and where it lives.
+pub(crate) struct Bed {
+    pub(crate) switch: Arc<dyn Switch>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) dir: tempfile::TempDir,
+}
+
+impl Bed {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let log = Arc::new(Log::default());
+        let switch = Switches
+            .make(SwitchSetup {
+                vlan: 1,
+                dir: dir.path().to_owned(),
+                stations: Vec::new(),
+                seed: 1,
+                dhcp: None,
+                log: log.clone(),
+            })
+            .unwrap();
+        Self { switch, log, dir }
+    }
+
+    /// Plugs a machine in by a stream socket.
+    pub(crate) fn stream(&self, machine: &str) -> Stream {
+        Stream::connect(&self.switch.plug(machine).unwrap(), self)
+    }
+
+    pub(crate) fn stats(&self, port: &str) -> PortStats {
+        self.switch.stats().into_iter().find(|stats| stats.port == port).expect("there is such a port")
+    }
+
+    /// Waits until the statistics of a port are as they should be.
+    pub(crate) fn until(&self, port: &str, what: impl Fn(&PortStats) -> bool) -> PortStats {
+        let start = Instant::now();
+        loop {
+            let stats = self.stats(port);
+            if what(&stats) {
+                return stats;
+            }
+            assert!(start.elapsed() < LONG, "it never came to that: {stats:?}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// The address of a machine's card.
+pub(crate) fn mac(number: u8) -> [u8; 6] {
+    [0x52, 0x54, 0, 0x12, 1, number]
+}
+
+/// Everybody's address.
+pub(crate) const ALL: [u8; 6] = [0xff; 6];
+
+/// A frame with a text in it.
+pub(crate) fn frame(to: [u8; 6], from: [u8; 6], text: &str) -> Vec<u8> {
+    [&to[..], &from, &[0x88, 0xb5], text.as_bytes()].concat()
+}
+
+/// What is common to machines of all kinds.
+pub(crate) trait Machine {
+    fn send(&self, frame: &[u8]);
+    /// The next frame; `None` when none has come for so long.
+    fn next_within(&mut self, time: Duration) -> Option<Vec<u8>>;
+
+    /// The text of the next frame.
+    fn text(&mut self) -> String {
+        let frame = self.next_within(LONG).expect("a frame comes");
+        String::from_utf8_lossy(&frame[14..]).into_owned()
+    }
+}
+
+/// A machine at a stream socket.
+pub(crate) struct Stream {
+    pub(crate) socket: UnixStream,
+    received: Vec<u8>,
+}
+
+impl Stream {
+    pub(crate) fn connect(plug: &Plug, bed: &Bed) -> Self {
+        let connected = |bed: &Bed| -> u64 {
+            bed.switch.stats().iter().filter(|port| port.kind.is_some()).count() as u64
+        };
+        let before = connected(bed);
+        let socket = UnixStream::connect(&plug.stream).unwrap();
+        let start = Instant::now();
+        while connected(bed) == before {
+            assert!(start.elapsed() < LONG, "the connection is not taken");
+            std::thread::yield_now();
+        }
+        Self { socket, received: Vec::new() }
+    }
+
+    /// Sends bytes that need not be a frame.
+    pub(crate) fn raw(&self, bytes: &[u8]) {
+        (&self.socket).write_all(bytes).unwrap();
+    }
+
+    /// Waits until the switch has hung up.
+    pub(crate) fn is_hung_up(&mut self) -> bool {
+        self.socket.set_read_timeout(Some(LONG)).unwrap();
+        matches!((&self.socket).read(&mut [0; 1]), Ok(0))
+    }
+}
+
+impl Machine for Stream {
+    fn send(&self, frame: &[u8]) {
+        let length = u32::try_from(frame.len()).unwrap().to_be_bytes();
+        self.raw(&[&length[..], frame].concat());
+    }
+
+    fn next_within(&mut self, time: Duration) -> Option<Vec<u8>> {
+        self.socket.set_read_timeout(Some(time)).unwrap();
+        loop {
+            if let Some(length) = self.received.first_chunk::<4>() {
+                let end = 4 + u32::from_be_bytes(*length) as usize;
+                if self.received.len() >= end {
+                    return Some(self.received.drain(..end).skip(4).collect());
+                }
+            }
+            let mut buffer = [0; 70_000];
+            match (&self.socket).read(&mut buffer) {
+                Ok(0) => panic!("the switch has hung up"),
+                Ok(count) => self.received.extend_from_slice(&buffer[..count]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return None,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    }
+}
+
+/// A machine at a datagram socket, which it never connects: QEMU does not either.
+pub(crate) struct Dgram {
+    pub(crate) socket: UnixDatagram,
+    switch: PathBuf,
+}
+
+impl Dgram {
+    pub(crate) fn connect(plug: &Plug) -> Self {
+        let socket = UnixDatagram::bind(&plug.dgram_peer).unwrap();
+        Self { socket, switch: plug.dgram.clone() }
+    }
+}
+
+impl Machine for Dgram {
+    fn send(&self, frame: &[u8]) {
+        self.socket.send_to(frame, &self.switch).unwrap();
+    }
+
+    fn next_within(&mut self, time: Duration) -> Option<Vec<u8>> {
+        self.socket.set_read_timeout(Some(time)).unwrap();
+        let mut buffer = [0; 70_000];
+        match self.socket.recv(&mut buffer) {
+            Ok(count) => Some(buffer[..count].to_vec()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+/// A request of the VDE protocol.
+pub(crate) fn vde_request(magic: u32, version: u32, kind: u32, path: &[u8]) -> Vec<u8> {
+    let mut request = Vec::new();
+    for number in [magic, version, kind] {
+        request.extend(number.to_ne_bytes());
+    }
+    request.extend(1_u16.to_ne_bytes());
+    let mut address = path.to_vec();
+    address.resize(108, 0);
+    request.extend(address);
+    request.extend(b"a test");
+    request
+}
+
+/// A machine at a VDE socket.
+pub(crate) struct Vde {
+    pub(crate) control: UnixStream,
+    data: UnixDatagram,
+}
+
+impl Vde {
+    pub(crate) fn connect(dir: &Path, name: &str) -> Self {
+        let control = UnixStream::connect(dir.join("ctl")).unwrap();
+        control.set_read_timeout(Some(LONG)).unwrap();
+        let path = dir.join(name);
+        let data = UnixDatagram::bind(&path).unwrap();
+        let request = vde_request(0xfeed_face, 3, 0, path.as_os_str().as_encoded_bytes());
+        (&control).write_all(&request).unwrap();
+        let mut reply = [0; 110];
+        (&control).read_exact(&mut reply).unwrap();
+        let end = reply[2..].iter().position(|byte| *byte == 0).unwrap();
+        data.connect(std::str::from_utf8(&reply[2..2 + end]).unwrap()).unwrap();
+        Self { control, data }
+    }
+}
+
+impl Machine for Vde {
+    fn send(&self, frame: &[u8]) {
+        self.data.send(frame).unwrap();
+    }
+
+    fn next_within(&mut self, time: Duration) -> Option<Vec<u8>> {
+        self.data.set_read_timeout(Some(time)).unwrap();
+        let mut buffer = [0; 70_000];
+        match self.data.recv(&mut buffer) {
+            Ok(count) => Some(buffer[..count].to_vec()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
