@@ -83,6 +83,11 @@ impl Group {
         self.pgid.as_raw_pid().cast_unsigned()
     }
 
+    /// Starts what reads a stream of the processes' beyond those that they were started with.
+    pub fn read_with<T>(&self, start: impl FnOnce(&TaskTracker) -> T) -> T {
+        start(&self.readers)
+    }
+
     /// What the processes said.
     pub fn words(&self) -> &LastWords {
         &self.words

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use backend_cloud_hypervisor::CloudHypervisor;
 use backend_qemu::Qemu;
 use driver_core::Backend;
 use serde::Deserialize as _;
@@ -16,16 +17,19 @@ pub(crate) enum BackendKind {
     /// QEMU; also for machines that name none.
     #[default]
     Qemu,
+    /// Cloud Hypervisor.
+    CloudHypervisor,
 }
 
 impl BackendKind {
     /// All that there are.
-    pub(crate) const ALL: &[Self] = &[Self::Qemu];
+    pub(crate) const ALL: &[Self] = &[Self::Qemu, Self::CloudHypervisor];
 
     /// The word in manifests.
     pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Qemu => backend_qemu::NAME,
+            Self::CloudHypervisor => backend_cloud_hypervisor::NAME,
         }
     }
 
@@ -33,6 +37,7 @@ impl BackendKind {
     pub(crate) fn settings(self) -> &'static [&'static str] {
         match self {
             Self::Qemu => fields_of::<backend_qemu::Options>(),
+            Self::CloudHypervisor => fields_of::<backend_cloud_hypervisor::Options>(),
         }
     }
 
@@ -41,6 +46,7 @@ impl BackendKind {
         let table = ValueDeserializer::from(table);
         match self {
             Self::Qemu => backend_qemu::Options::deserialize(table).map(drop),
+            Self::CloudHypervisor => backend_cloud_hypervisor::Options::deserialize(table).map(drop),
         }
     }
 }
@@ -49,6 +55,7 @@ impl BackendKind {
 #[derive(Debug, Default)]
 pub(crate) struct Backends {
     qemu: Arc<Qemu>,
+    cloud_hypervisor: Arc<CloudHypervisor>,
 }
 
 impl Backends {
@@ -56,6 +63,7 @@ impl Backends {
     pub(crate) fn get(&self, kind: BackendKind) -> Arc<dyn Backend> {
         match kind {
             BackendKind::Qemu => self.qemu.clone(),
+            BackendKind::CloudHypervisor => self.cloud_hypervisor.clone(),
         }
     }
 }

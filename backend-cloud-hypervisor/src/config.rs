@@ -1,0 +1,88 @@
+//! The backend's own settings: the table `cloud-hypervisor` of a machine's description.
+
+use std::path::PathBuf;
+
+use backend_kit::settings::suggest;
+use driver_core::DriverError;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{NAME, PROGRAM_VARIABLE};
+
+/// The keys that [`Options`] knows; `options_and_keys_agree` holds the two together.
+const KEYS: &[&str] = &["binary", "config", "firmware", "img_binary"];
+
+/// What a test may set for its Cloud Hypervisor machines.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    /// The program: a name on the `PATH`, or a path. By default what the environment variable `CLOUD_HYPERVISOR`
+    /// says, or else `cloud-hypervisor`.
+    pub binary: PathBuf,
+    /// Further settings of the machine, in the words of the program's API (`VmConfig`); they replace ours.
+    pub config: serde_json::Map<String, Value>,
+    /// The firmware, for machines that have no kernel of their own.
+    pub firmware: Option<PathBuf>,
+    /// The `qemu-img` program, which makes the disks' overlays: a name on the `PATH`, or a path.
+    pub img_binary: PathBuf,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            binary: std::env::var_os(PROGRAM_VARIABLE).unwrap_or_else(|| NAME.into()).into(),
+            config: serde_json::Map::new(),
+            firmware: None,
+            img_binary: "qemu-img".into(),
+        }
+    }
+}
+
+impl Options {
+    /// Reads the table of the machine `machine`; null stands for an empty one.
+    pub(crate) fn parse(table: &Value, machine: &str) -> Result<Self, DriverError> {
+        let wrong = |problem: String, way_out: String| DriverError::Launch {
+            machine: machine.to_owned(),
+            problem,
+            way_out,
+        };
+        let empty = serde_json::Map::new();
+        let keys = match table {
+            Value::Null => &empty,
+            Value::Object(keys) => keys,
+            other => {
+                return Err(wrong(format!("`{NAME}` is a table of settings, not `{other}`"), String::new()));
+            }
+        };
+        if let Some(key) = keys.keys().find(|key| !KEYS.contains(&key.as_str())) {
+            return Err(wrong(format!("`{NAME}.{key}` is not a setting"), suggest(key, KEYS)));
+        }
+        Self::deserialize(Value::Object(keys.clone()))
+            .map_err(|error| wrong(format!("a setting in `{NAME}` makes no sense: {error}"), String::new()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{KEYS, Options};
+
+    #[test]
+    fn no_table_means_the_defaults_and_an_unknown_key_is_refused_with_the_nearest_one() {
+        assert_eq!(Options::parse(&json!(null), "web").unwrap(), Options::default());
+        let error = Options::parse(&json!({"firmwear": "x"}), "web").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "machine `web`: `cloud-hypervisor.firmwear` is not a setting (did you mean `firmware`?)"
+        );
+    }
+
+    #[test]
+    fn options_and_keys_agree() {
+        // serde names all fields when it meets one that it does not know.
+        let error = serde_json::from_value::<Options>(json!({"?": 1})).unwrap_err().to_string();
+        let known: Vec<&str> = error.split('`').skip(3).step_by(2).collect();
+        assert_eq!(known, KEYS, "{error}");
+    }
+}

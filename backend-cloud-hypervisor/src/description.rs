@@ -1,0 +1,157 @@
+//! A machine in the words of the program's API: its `VmConfig`.
+
+use std::path::{Path, PathBuf};
+
+use driver_core::{Boot, MachineSpec};
+use serde_json::{Map, Value, json};
+
+use crate::config::Options;
+
+/// The `VmConfig` of a machine; `overlays` stand in for its disks, `serial` is where its serial console is to be.
+pub(crate) fn describe(spec: &MachineSpec, options: &Options, overlays: &[PathBuf], serial: &Path) -> Value {
+    let mut config = json!({
+        "cpus": { "boot_vcpus": spec.cores, "max_vcpus": spec.cores },
+        // A network card of another process's works on the guest's memory.
+        "memory": { "size": spec.memory_mib << 20, "shared": !spec.nics.is_empty() },
+        "payload": payload(spec, options),
+        "rng": { "src": "/dev/urandom" },
+        "serial": { "mode": "Socket", "socket": serial },
+        // The program's own terminal, which is ours.
+        "console": { "mode": "Tty" },
+        // A panic is told at once, not after the guest's own timeout, and not as a reboot.
+        "pvpanic": true,
+    });
+    let disks: Vec<Value> = overlays
+        .iter()
+        .map(|path| json!({ "path": path, "image_type": "Qcow2", "backing_files": true }))
+        .collect();
+    let cards: Vec<Value> = spec
+        .nics
+        .iter()
+        .map(|nic| {
+            json!({
+                "mac": nic.mac.to_string(),
+                "vhost_user": true,
+                "vhost_socket": nic.plug.vhost_user,
+                "vhost_mode": "Client",
+                "num_queues": 2,
+            })
+        })
+        .collect();
+    for (key, devices) in [("disks", disks), ("net", cards)] {
+        if !devices.is_empty() {
+            config[key] = Value::Array(devices);
+        }
+    }
+    if let Value::Object(config) = &mut config {
+        replace(config, &options.config);
+    }
+    config
+}
+
+fn payload(spec: &MachineSpec, options: &Options) -> Value {
+    match &spec.boot {
+        Boot::Kernel { kernel, initrd, cmdline, .. } => {
+            let mut payload = json!({ "kernel": kernel, "cmdline": cmdline });
+            if let Some(initrd) = initrd {
+                payload["initramfs"] = json!(initrd);
+            }
+            payload
+        }
+        Boot::Firmware { .. } | Boot::StartScript { .. } => json!({ "firmware": options.firmware }),
+    }
+}
+
+/// Puts `other` into `config`: tables are joined, all else is replaced.
+fn replace(config: &mut Map<String, Value>, other: &Map<String, Value>) {
+    for (key, value) in other {
+        match (config.get_mut(key), value) {
+            (Some(Value::Object(ours)), Value::Object(theirs)) => replace(ours, theirs),
+            _ => {
+                config.insert(key.clone(), value.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::{Path, PathBuf};
+
+    use driver_core::vlan::{MacAddress, Nic, Plug};
+    use driver_core::{Boot, MachineSpec};
+    use serde_json::{Value, json};
+
+    use super::describe;
+    use crate::config::Options;
+
+    fn spec() -> MachineSpec {
+        MachineSpec {
+            name: "web".to_owned(),
+            boot: Boot::Kernel {
+                kernel: "/images/vmlinuz".into(),
+                initrd: Some("/images/initrd".into()),
+                cmdline: "root=/dev/vda".to_owned(),
+                disks: Vec::new(),
+            },
+            memory_mib: 512,
+            cores: 2,
+            state_dir: "/run/web".into(),
+            shared_dir: "/run/shared".into(),
+            shares: Vec::new(),
+            nics: Vec::new(),
+            allow_reboot: false,
+            options: Value::Null,
+        }
+    }
+
+    fn described(spec: &MachineSpec, table: &Value) -> Value {
+        let options = Options::parse(table, "web").unwrap();
+        describe(spec, &options, &[PathBuf::from("/run/web/disk0.qcow2")], Path::new("/run/web/serial"))
+    }
+
+    #[test]
+    fn a_machine_is_described_as_the_api_wants_it() {
+        assert_eq!(
+            described(&spec(), &json!({})),
+            json!({
+                "cpus": { "boot_vcpus": 2, "max_vcpus": 2 },
+                "memory": { "size": 536_870_912, "shared": false },
+                "payload": {
+                    "kernel": "/images/vmlinuz", "initramfs": "/images/initrd", "cmdline": "root=/dev/vda"
+                },
+                "rng": { "src": "/dev/urandom" },
+                "serial": { "mode": "Socket", "socket": "/run/web/serial" },
+                "console": { "mode": "Tty" },
+                "pvpanic": true,
+                "disks": [{ "path": "/run/web/disk0.qcow2", "image_type": "Qcow2", "backing_files": true }],
+            })
+        );
+    }
+
+    #[test]
+    fn a_card_on_a_vlan_shares_the_guests_memory_with_the_switch() {
+        let plug = |name: &str| PathBuf::from("/run/vlan1").join(name);
+        let plug = Plug {
+            stream: plug("s"),
+            dgram: plug("d"),
+            dgram_peer: plug("p"),
+            vde: plug("v"),
+            vhost_user: plug("u"),
+        };
+        let mac = MacAddress([0x52, 0x54, 0, 0x12, 1, 3]);
+        let config = described(&MachineSpec { nics: vec![Nic { vlan: 1, mac, plug }], ..spec() }, &json!({}));
+        assert_eq!(config["memory"]["shared"], true);
+        assert_eq!(config["net"][0]["mac"], "52:54:00:12:01:03");
+        assert_eq!(config["net"][0]["vhost_socket"], "/run/vlan1/u");
+    }
+
+    #[test]
+    fn what_the_manifest_says_in_the_apis_words_comes_last() {
+        let table =
+            json!({ "config": { "memory": { "hugepages": true }, "watchdog": true, "pvpanic": false } });
+        let config = described(&spec(), &table);
+        assert_eq!(config["memory"], json!({ "size": 536_870_912, "shared": false, "hugepages": true }));
+        assert_eq!((&config["watchdog"], &config["pvpanic"]), (&json!(true), &json!(false)));
+    }
+}

@@ -1,0 +1,298 @@
+//! The backend: checks descriptions, and starts the program until its machine boots.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use backend_kit::console::{Console, relay_errors};
+use backend_kit::last_words::LastWords;
+use backend_kit::process::Process;
+use backend_kit::{KvmProbe, KvmVerdict, disk, probe_kvm};
+use driver_core::{
+    Backend, Boot, Capabilities, Deadline, DriverError, Exit, Machine, MachineLog, MachineSpec,
+};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+use tokio::net::UnixStream;
+use tokio::net::unix::pipe;
+use tokio::process::Command;
+use tokio::sync::{OnceCell, mpsc};
+
+use crate::config::Options;
+use crate::control::{Control, ControlError};
+use crate::exit::{self, Farewell};
+use crate::machine::{CloudHypervisorMachine, GRACE, Parts};
+use crate::terminal::Terminal;
+use crate::{NAME, description, events, programs, terminal};
+
+/// The backend for Cloud Hypervisor.
+#[derive(Debug, Default)]
+pub struct CloudHypervisor {
+    /// The host does not change during a run: probed once.
+    kvm: OnceCell<KvmProbe>,
+}
+
+impl CloudHypervisor {
+    /// A backend that has not looked at the host yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    async fn kvm(&self) -> KvmProbe {
+        let probe = || async {
+            tokio::task::spawn_blocking(probe_kvm)
+                .await
+                .unwrap_or_else(|error| KvmVerdict::Broken { problem: error.to_string() }.into())
+        };
+        self.kvm.get_or_init(probe).await.clone()
+    }
+
+    /// There is no way without KVM.
+    async fn need_kvm(&self) -> Result<(), DriverError> {
+        let found = self.kvm().await;
+        if found.is_usable() {
+            return Ok(());
+        }
+        let or = if found.way_out().is_empty() { String::new() } else { format!("{}, or ", found.way_out()) };
+        Err(DriverError::Host {
+            backend: NAME.to_owned(),
+            problem: format!("it needs KVM, and {found}"),
+            way_out: format!("{or}take backend = \"qemu\", which can do without"),
+        })
+    }
+}
+
+#[async_trait]
+impl Backend for CloudHypervisor {
+    fn name(&self) -> &str {
+        NAME
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { power: true, nics: true, ..Capabilities::default() }
+    }
+
+    async fn probe(&self) -> Result<(), DriverError> {
+        let options = Options::default();
+        programs::version(&options.binary).await?;
+        programs::find_img(&options.img_binary)?;
+        self.need_kvm().await
+    }
+
+    async fn check(&self, spec: &MachineSpec) -> Result<(), DriverError> {
+        let options = Options::parse(&spec.options, &spec.name)?;
+        let cannot = |problem: String, way_out: &str| DriverError::Launch {
+            machine: spec.name.clone(),
+            problem,
+            way_out: way_out.to_owned(),
+        };
+        let readable = |what: &str, path: &Path| {
+            disk::check_readable(path)
+                .map(drop)
+                .map_err(|problem| cannot(format!("its {what} `{}` {problem}", path.display()), ""))
+        };
+        match &spec.boot {
+            Boot::StartScript { .. } => {
+                let problem = "it has a start script, and those start QEMU".to_owned();
+                return Err(cannot(problem, "take backend = \"qemu\", or describe it by kernel and disks"));
+            }
+            Boot::Kernel { kernel, initrd, .. } => {
+                readable("kernel", kernel)?;
+                initrd.iter().try_for_each(|initrd| readable("initrd", initrd))?;
+            }
+            Boot::Firmware { .. } => match &options.firmware {
+                Some(firmware) => readable("firmware", firmware)?,
+                None => {
+                    let problem = "it boots from its disk, and has no firmware that could do that".to_owned();
+                    return Err(cannot(
+                        problem,
+                        "set `firmware` in its table `cloud-hypervisor`: rust-hypervisor-firmware, or OVMF built for it",
+                    ));
+                }
+            },
+        }
+        for disk in spec.boot.disks() {
+            disk::check(disk)
+                .map_err(|problem| cannot(format!("its disk `{}` {problem}", disk.path.display()), ""))?;
+        }
+        if let Some(share) = spec.shares.first() {
+            let problem = format!("it shares the directory `{}`", share.path.display());
+            return Err(cannot(
+                problem,
+                "this backend has no shared directories; copy files in with copy_from_host()",
+            ));
+        }
+        programs::find(&options.binary)?;
+        if !spec.boot.disks().is_empty() {
+            programs::find_img(&options.img_binary)?;
+        }
+        Ok(())
+    }
+
+    async fn launch(
+        &self,
+        spec: &MachineSpec,
+        log: Arc<dyn MachineLog>,
+        within: Deadline,
+    ) -> Result<Arc<dyn Machine>, DriverError> {
+        self.need_kvm().await?;
+        let options = Options::parse(&spec.options, &spec.name)?;
+        let program = programs::find(&options.binary)?;
+        let mut overlays = Vec::new();
+        if !spec.boot.disks().is_empty() {
+            let qemu_img = programs::find_img(&options.img_binary)?;
+            for (index, disk) in spec.boot.disks().iter().enumerate() {
+                overlays.push(disk::overlay(disk, index, &spec.state_dir, &qemu_img, &spec.name).await?);
+            }
+        }
+        let stays = programs::can_stay(&program).await;
+        let start =
+            Start::new(&spec.state_dir, &program, stays, &log).map_err(|error| DriverError::Launch {
+                machine: spec.name.clone(),
+                problem: format!("`{}` cannot be started: {error}", program.display()),
+                way_out: String::new(),
+            })?;
+        let config = description::describe(spec, &options, &overlays, &start.serial);
+        let launch = Launch { spec, stays, start, log };
+        Ok(Arc::new(launch.finish(&config, within).await?))
+    }
+}
+
+/// The program, started without a machine.
+struct Start {
+    process: Process,
+    words: Arc<LastWords>,
+    shell: Terminal,
+    events: pipe::Receiver,
+    control: Control,
+    /// Where the serial console will be.
+    serial: PathBuf,
+}
+
+impl Start {
+    /// Starts the program in `state_dir`, where its sockets are; those of an earlier launch go away.
+    fn new(state_dir: &Path, program: &Path, stays: bool, log: &Arc<dyn MachineLog>) -> io::Result<Self> {
+        let place = |name: &str| -> io::Result<PathBuf> {
+            let path = state_dir.join(name);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+                _ => Ok(path),
+            }
+        };
+        let (api, serial, events) = (place("api.sock")?, place("serial.sock")?, place("events")?);
+        mknodat(CWD, &events, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        // Open before the program opens it to write, which would wait for us.
+        let events = pipe::OpenOptions::new().open_receiver(&events)?;
+        let (shell, theirs) = terminal::open()?;
+        let mut command = Command::new(program);
+        // Relative, since the program's options have a grammar in which a path's commas mean something.
+        command.current_dir(state_dir).args([
+            "--api-socket",
+            "path=api.sock",
+            "--event-monitor",
+            "path=events",
+        ]);
+        if stays {
+            command.arg("--no-shutdown");
+        }
+        command.stdin(theirs.try_clone()?).stdout(theirs).stderr(Stdio::piped());
+        let relayed = Arc::clone(log);
+        let (process, words) = Process::spawn(command, log, |child, words, readers| {
+            let errors = child.stderr.take().ok_or_else(|| io::Error::other("the process has no pipe"))?;
+            readers.spawn(relay_errors(errors, "Cloud Hypervisor", relayed, Arc::clone(words)));
+            Ok(Arc::clone(words))
+        })?;
+        Ok(Self { process, words, shell, events, control: Control::new(api), serial })
+    }
+}
+
+/// A machine on its way: the program runs, the machine is not there yet.
+struct Launch<'a> {
+    spec: &'a MachineSpec,
+    stays: bool,
+    start: Start,
+    log: Arc<dyn MachineLog>,
+}
+
+impl Launch<'_> {
+    async fn finish(
+        self,
+        config: &serde_json::Value,
+        within: Deadline,
+    ) -> Result<CloudHypervisorMachine, DriverError> {
+        let control = &self.start.control;
+        let booted = async {
+            control.ready(within).await?;
+            control.put("vm.create", Some(config), within).await?;
+            control.put("vm.boot", None, within).await?;
+            let connected = UnixStream::connect(&self.start.serial).await;
+            connected.map_err(|source| ControlError::Closed { endpoint: "serial console", source })
+        };
+        let outcome = tokio::select! {
+            biased;
+            outcome = booted => outcome,
+            _ = self.start.process.group().ended() => return Err(self.died().await),
+        };
+        let serial = match outcome {
+            Ok(serial) => serial,
+            Err(error) => return Err(self.failed(error, within).await),
+        };
+        let Self { spec, stays, start, log } = self;
+        let Start { process, words, shell, events, control, .. } = start;
+        let (output, input) = serial.into_split();
+        words.leave_output_to_the_guest();
+        let console = process.group().read_with(|readers| Console::new(output, input, &words, readers));
+        let (sender, events_of) = mpsc::unbounded_channel();
+        tokio::spawn(events::read(events, sender));
+        Ok(CloudHypervisorMachine::new(Parts {
+            name: spec.name.clone(),
+            allow_reboot: spec.allow_reboot,
+            stays,
+            process,
+            console,
+            shell,
+            control,
+            events: events_of,
+            log,
+        }))
+    }
+
+    /// The error for a program that ended before its machine booted.
+    async fn died(&self) -> DriverError {
+        let group = self.start.process.group();
+        let status = group.end_within(GRACE).await;
+        let last_words = group.final_words().await;
+        let reason = exit::reason(Farewell::default(), status, false, &last_words);
+        DriverError::Exited {
+            machine: self.spec.name.clone(),
+            exit: Exit { reason, last_words },
+            during: Some("starting".to_owned()),
+        }
+    }
+
+    async fn failed(&self, error: ControlError, within: Deadline) -> DriverError {
+        let machine = self.spec.name.clone();
+        match error {
+            // The kernel, a disk, a setting: the description is to blame.
+            ControlError::Refused { reasons, .. } => DriverError::Launch {
+                machine,
+                problem: format!("Cloud Hypervisor does not want it: {reasons}"),
+                way_out: String::new(),
+            },
+            ControlError::Closed { .. } if !within.is_over() => self.died().await,
+            ControlError::Closed { .. } | ControlError::TimedOut { .. } => DriverError::Timeout {
+                machine,
+                awaited: "the start of Cloud Hypervisor".to_owned(),
+                limit: within.limit(),
+                seen: self.start.words.lines().pop().map(|line| format!("`{line}`")),
+            },
+            error @ ControlError::Unreadable { .. } => DriverError::Control {
+                machine,
+                operation: "start Cloud Hypervisor".to_owned(),
+                source: Box::new(error),
+            },
+        }
+    }
+}

@@ -1,0 +1,261 @@
+//! A running Cloud Hypervisor as a machine.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use backend_kit::console::Console;
+use backend_kit::process::{Group, Process};
+use driver_core::{Deadline, DriverError, Exit, GuestPort, GuestStream, Machine, MachineLog, Power};
+use tokio::sync::{mpsc, watch};
+use tokio::time::timeout;
+
+use crate::NAME;
+use crate::control::{Control, ControlError, Info};
+use crate::events::Event;
+use crate::exit::{self, Farewell};
+use crate::terminal::Terminal;
+
+/// How long the program may take to end after it was told to.
+pub(crate) const GRACE: Duration = Duration::from_secs(2);
+
+/// A machine that runs in Cloud Hypervisor. Dropping it kills the program without waiting.
+pub(crate) struct CloudHypervisorMachine {
+    name: String,
+    control: Control,
+    process: Process,
+    console: Mutex<Option<Console>>,
+    shell: Mutex<Option<Terminal>>,
+    exit: watch::Receiver<Option<Exit>>,
+    ours: Arc<AtomicBool>,
+}
+
+impl std::fmt::Debug for CloudHypervisorMachine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CloudHypervisorMachine").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+/// The parts that a launch has put together.
+pub(crate) struct Parts {
+    pub(crate) name: String,
+    pub(crate) allow_reboot: bool,
+    pub(crate) stays: bool,
+    pub(crate) process: Process,
+    pub(crate) console: Console,
+    pub(crate) shell: Terminal,
+    pub(crate) control: Control,
+    pub(crate) events: mpsc::UnboundedReceiver<Event>,
+    pub(crate) log: Arc<dyn MachineLog>,
+}
+
+impl CloudHypervisorMachine {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let Parts { name, allow_reboot, stays, process, console, shell, control, events, log } = parts;
+        let (publish, exit) = watch::channel(None);
+        let ours = Arc::new(AtomicBool::new(false));
+        let watcher = Watcher {
+            group: Arc::clone(process.group()),
+            control: control.clone(),
+            events,
+            ours: Arc::clone(&ours),
+            allow_reboot,
+            stays,
+            log,
+        };
+        tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
+        let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
+        Self { name, control, process, console, shell, exit, ours }
+    }
+
+    /// Orders something; `operation` is a verb for the messages.
+    async fn order(
+        &self,
+        endpoint: &'static str,
+        operation: &'static str,
+        within: Deadline,
+    ) -> Result<(), DriverError> {
+        let machine = self.name.clone();
+        let failed = |machine, error| DriverError::Control {
+            machine,
+            operation: operation.to_owned(),
+            source: Box::new(error),
+        };
+        match self.control.put(endpoint, None, within).await {
+            Ok(()) => Ok(()),
+            // Why it is gone says more than that it is.
+            Err(error @ ControlError::Closed { .. }) => match self.exited(Deadline::after(2 * GRACE)).await {
+                Some(exit) => {
+                    Err(DriverError::Exited { machine, exit, during: Some(format!("trying to {operation}")) })
+                }
+                None => Err(failed(machine, error)),
+            },
+            Err(ControlError::TimedOut { endpoint, limit }) => Err(DriverError::Timeout {
+                machine,
+                awaited: format!("Cloud Hypervisor's answer to `{endpoint}`"),
+                limit,
+                seen: None,
+            }),
+            Err(error) => Err(failed(machine, error)),
+        }
+    }
+
+    async fn exited(&self, within: Deadline) -> Option<Exit> {
+        let mut exit = self.exit.clone();
+        let exited = exit.wait_for(Option::is_some);
+        let seen = tokio::time::timeout_at(within.instant(), exited).await.ok()?.ok()?;
+        seen.clone()
+    }
+}
+
+fn take<T>(port: &Mutex<Option<T>>) -> Option<T> {
+    port.lock().unwrap_or_else(PoisonError::into_inner).take()
+}
+
+#[async_trait]
+impl Machine for CloudHypervisorMachine {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn process_id(&self) -> Option<u32> {
+        Some(self.process.group().id())
+    }
+
+    async fn connect(&self, port: GuestPort, _within: Deadline) -> Result<Box<dyn GuestStream>, DriverError> {
+        let stream = match port {
+            GuestPort::Console => take(&self.console).map(Console::open),
+            GuestPort::Shell => take(&self.shell).map(|shell| Box::new(shell) as Box<dyn GuestStream>),
+            GuestPort::Bulk => {
+                return Err(DriverError::Unsupported {
+                    backend: NAME.to_owned(),
+                    operation: "carry files by a port of their own",
+                    instead: "they take the shell's",
+                });
+            }
+        };
+        stream.ok_or_else(|| {
+            DriverError::usage(format!("machine `{}`: its {port:?} port is open already", self.name))
+        })
+    }
+
+    async fn request_shutdown(&self, within: Deadline) -> Result<(), DriverError> {
+        self.order("vm.power-button", "press the power button", within).await
+    }
+
+    async fn wait_exit(&self, within: Deadline) -> Result<Exit, DriverError> {
+        self.exited(within).await.ok_or_else(|| DriverError::Timeout {
+            machine: self.name.clone(),
+            awaited: "the machine's end".to_owned(),
+            limit: within.limit(),
+            seen: None,
+        })
+    }
+
+    async fn destroy(&self) {
+        self.ours.store(true, Ordering::Relaxed);
+        end(&self.control, self.process.group()).await;
+        if self.exited(Deadline::after(2 * GRACE)).await.is_none() {
+            tracing::error!(machine = self.name, "Cloud Hypervisor was killed and did not end");
+        }
+    }
+
+    fn power(&self) -> Option<&dyn Power> {
+        Some(self)
+    }
+}
+
+#[async_trait]
+impl Power for CloudHypervisorMachine {
+    async fn reset(&self, within: Deadline) -> Result<(), DriverError> {
+        self.order("vm.reboot", "reset the machine", within).await
+    }
+}
+
+/// Ends the program: it is asked first, since it leaves overlays whole that way, and its sockets gone.
+async fn end(control: &Control, group: &Group) {
+    let ended = async {
+        let asked = control.put("vmm.shutdown", None, Deadline::after(GRACE)).await;
+        if let Err(error @ (ControlError::Refused { .. } | ControlError::TimedOut { .. })) = asked {
+            tracing::debug!(%error, "Cloud Hypervisor does not end");
+            return;
+        }
+        group.ended().await;
+    };
+    if timeout(GRACE, ended).await.is_err() {
+        tracing::debug!("Cloud Hypervisor takes too long to end");
+    }
+    group.kill();
+}
+
+/// Stands by a machine until it has ended, and then knows how.
+struct Watcher {
+    group: Arc<Group>,
+    control: Control,
+    events: mpsc::UnboundedReceiver<Event>,
+    /// Whether the driver has ordered the end.
+    ours: Arc<AtomicBool>,
+    allow_reboot: bool,
+    /// Whether the program outlives its guest's power-off.
+    stays: bool,
+    log: Arc<dyn MachineLog>,
+}
+
+impl Watcher {
+    async fn watch(mut self) -> Exit {
+        let mut farewell = Farewell::default();
+        let status = loop {
+            tokio::select! {
+                biased;
+                event = self.events.recv() => match event {
+                    Some(event) => {
+                        if self.note(event, &mut farewell).await {
+                            end(&self.control, &self.group).await;
+                        }
+                    }
+                    None => break self.group.end_within(GRACE).await,
+                },
+                status = self.group.ended() => break status,
+            }
+        };
+        // What it said before it ended is on its way, unless somebody else holds the pipe open.
+        while let Ok(Some(event)) = timeout(GRACE, self.events.recv()).await {
+            self.note(event, &mut farewell).await;
+        }
+        let last_words = self.group.final_words().await;
+        let ours = self.ours.load(Ordering::Relaxed);
+        let reason = exit::reason(farewell, status, ours, &last_words);
+        Exit { reason, last_words }
+    }
+
+    /// Takes an event into account, and says whether it is the end of the machine, with the program still there.
+    async fn note(&self, event: Event, farewell: &mut Farewell) -> bool {
+        match event {
+            Event::Off if self.stays => {
+                // A program that was told to end says so first; it does not answer any more.
+                let info = self.control.get::<Info>("vm.info", Deadline::after(GRACE)).await;
+                farewell.off |= info.is_ok_and(|info| info.state == "Created");
+                farewell.off
+            }
+            // An older program: that a signal ended it cannot be told from a power-off.
+            Event::Off => {
+                farewell.off |= !self.ours.load(Ordering::Relaxed);
+                false
+            }
+            Event::Rebooting if self.allow_reboot => {
+                self.log.guest_reset();
+                false
+            }
+            Event::Rebooting => {
+                farewell.reset = true;
+                true
+            }
+            Event::Panicked => {
+                farewell.panicked = true;
+                true
+            }
+            Event::Ending => false,
+        }
+    }
+}
