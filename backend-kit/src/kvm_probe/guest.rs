@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use kvm_bindings::{kvm_segment, kvm_userspace_memory_region};
+use kvm_bindings::{KVM_MAX_CPUID_ENTRIES, kvm_segment, kvm_userspace_memory_region};
 use kvm_ioctls::{Kvm, VcpuExit, VcpuFd, VmFd};
 
 use super::{KvmProbe, KvmVerdict};
@@ -80,6 +80,8 @@ impl Guest {
         // machine, here as in `Guest`, and nobody else touches it meanwhile.
         unsafe { machine.set_user_memory_region(region)? };
         let vcpu = machine.create_vcpu(0)?;
+        // A processor that has no CPUID has no long mode either, and KVM refuses registers that say so.
+        vcpu.set_cpuid2(&kvm.get_supported_cpuid(KVM_MAX_CPUID_ENTRIES)?)?;
         let mut special = vcpu.get_sregs()?;
         special.cr3 = PML4 as u64;
         special.cr4 = 1 << 5; // physical address extension
