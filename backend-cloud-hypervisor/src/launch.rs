@@ -154,7 +154,7 @@ impl Backend for CloudHypervisor {
                 problem: format!("`{}` cannot be started: {error}", program.display()),
                 way_out: String::new(),
             })?;
-        let config = description::describe(spec, &options, &overlays, &start.serial);
+        let config = description::describe(spec, &options, &overlays, &start.files.serial());
         let launch = Launch { spec, stays, start, log };
         Ok(Arc::new(launch.finish(&config, within).await?))
     }
@@ -167,24 +167,17 @@ struct Start {
     shell: Terminal,
     events: pipe::Receiver,
     control: Control,
-    /// Where the serial console will be.
-    serial: PathBuf,
+    files: Files,
 }
 
 impl Start {
-    /// Starts the program in `state_dir`, where its sockets are; those of an earlier launch go away.
+    /// Starts the program in `state_dir`.
     fn new(state_dir: &Path, program: &Path, stays: bool, log: &Arc<dyn MachineLog>) -> io::Result<Self> {
-        let place = |name: &str| -> io::Result<PathBuf> {
-            let path = state_dir.join(name);
-            match std::fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => Ok(path),
-            }
-        };
-        let (api, serial, events) = (place("api.sock")?, place("serial.sock")?, place("events")?);
-        mknodat(CWD, &events, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
+        let files = Files(state_dir.to_owned());
+        files.remove()?;
+        mknodat(CWD, files.events(), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         // Open before the program opens it to write, which would wait for us.
-        let events = pipe::OpenOptions::new().open_receiver(&events)?;
+        let events = pipe::OpenOptions::new().open_receiver(files.events())?;
         let (shell, theirs) = terminal::open()?;
         let mut command = Command::new(program);
         // Relative, since the program's options have a grammar in which a path's commas mean something.
@@ -204,7 +197,43 @@ impl Start {
             readers.spawn(relay_errors(errors, "Cloud Hypervisor", relayed, Arc::clone(words)));
             Ok(Arc::clone(words))
         })?;
-        Ok(Self { process, words, shell, events, control: Control::new(api), serial })
+        let control = Control::new(files.api());
+        Ok(Self { process, words, shell, events, control, files })
+    }
+}
+
+/// What a launch puts into the machine's directory. It goes when this does, and before another launch.
+#[derive(Debug)]
+pub(crate) struct Files(PathBuf);
+
+impl Files {
+    fn api(&self) -> PathBuf {
+        self.0.join("api.sock")
+    }
+
+    fn serial(&self) -> PathBuf {
+        self.0.join("serial.sock")
+    }
+
+    fn events(&self) -> PathBuf {
+        self.0.join("events")
+    }
+
+    fn remove(&self) -> io::Result<()> {
+        for file in [self.api(), self.0.join("api.sock.lock"), self.serial(), self.events()] {
+            match std::fs::remove_file(file) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        // In a directory that is removed as a whole; this only keeps it tidy until then.
+        let _ = self.remove();
     }
 }
 
@@ -227,7 +256,7 @@ impl Launch<'_> {
             control.ready(within).await?;
             control.put("vm.create", Some(config), within).await?;
             control.put("vm.boot", None, within).await?;
-            let connected = UnixStream::connect(&self.start.serial).await;
+            let connected = UnixStream::connect(self.start.files.serial()).await;
             connected.map_err(|source| ControlError::Closed { endpoint: "serial console", source })
         };
         let outcome = tokio::select! {
@@ -240,7 +269,7 @@ impl Launch<'_> {
             Err(error) => return Err(self.failed(error, within).await),
         };
         let Self { spec, stays, start, log } = self;
-        let Start { process, words, shell, events, control, .. } = start;
+        let Start { process, words, shell, events, control, files } = start;
         let (output, input) = serial.into_split();
         words.leave_output_to_the_guest();
         let console = process.group().read_with(|readers| Console::new(output, input, &words, readers));
@@ -255,6 +284,7 @@ impl Launch<'_> {
             shell,
             control,
             events: events_of,
+            files,
             log,
         }))
     }

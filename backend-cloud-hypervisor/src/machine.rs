@@ -7,7 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backend_kit::console::Console;
 use backend_kit::process::{Group, Process};
-use driver_core::{Deadline, DriverError, Exit, GuestPort, GuestStream, Machine, MachineLog, Power};
+use driver_core::{
+    Deadline, DriverError, Exit, ExitReason, GuestPort, GuestStream, Machine, MachineLog, Power,
+};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
@@ -15,6 +17,7 @@ use crate::NAME;
 use crate::control::{Control, ControlError, Info};
 use crate::events::Event;
 use crate::exit::{self, Farewell};
+use crate::launch::Files;
 use crate::terminal::Terminal;
 
 /// How long the program may take to end after it was told to.
@@ -47,12 +50,13 @@ pub(crate) struct Parts {
     pub(crate) shell: Terminal,
     pub(crate) control: Control,
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
+    pub(crate) files: Files,
     pub(crate) log: Arc<dyn MachineLog>,
 }
 
 impl CloudHypervisorMachine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { name, allow_reboot, stays, process, console, shell, control, events, log } = parts;
+        let Parts { name, allow_reboot, stays, process, console, shell, control, events, files, log } = parts;
         let (publish, exit) = watch::channel(None);
         let ours = Arc::new(AtomicBool::new(false));
         let watcher = Watcher {
@@ -63,6 +67,7 @@ impl CloudHypervisorMachine {
             allow_reboot,
             stays,
             log,
+            files,
         };
         tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
         let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
@@ -200,6 +205,7 @@ struct Watcher {
     /// Whether the program outlives its guest's power-off.
     stays: bool,
     log: Arc<dyn MachineLog>,
+    files: Files,
 }
 
 impl Watcher {
@@ -226,7 +232,10 @@ impl Watcher {
         let last_words = self.group.final_words().await;
         let ours = self.ours.load(Ordering::Relaxed);
         let reason = exit::reason(farewell, status, ours, &last_words);
-        Exit { reason, last_words }
+        drop(self.files);
+        // What it said long before an orderly end does not explain it.
+        let orderly = matches!(reason, ExitReason::GuestShutdown | ExitReason::Destroyed);
+        Exit { reason, last_words: if orderly { Vec::new() } else { last_words } }
     }
 
     /// Takes an event into account, and says whether it is the end of the machine, with the program still there.

@@ -12,5 +12,7 @@ pub mod port;
 pub mod process;
 pub mod programs;
 pub mod settings;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use kvm_probe::{KvmProbe, KvmVerdict, probe_kvm};

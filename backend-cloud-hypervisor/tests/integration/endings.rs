@@ -1,0 +1,125 @@
+//! Every way in which the program or its guest can end: with the right reason, soon, and with nothing left behind.
+//!
+//! The list is that of cloud-hypervisor.md, section 3.2.
+
+use std::time::{Duration, Instant};
+
+use driver_core::{Backend as _, Boot, Deadline, DriverError, ExitReason, Machine, MachineSpec};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{Guest, Place, boot, broken_kernel, program_and_image, signal, soon, within_limit};
+
+/// How long after an event its machine's end may be known.
+const SOON: Duration = Duration::from_secs(5);
+
+/// What a guest does when it is told to in its shell, and how its machine ends.
+const ORDERS: [(&str, ExitReason); 4] = [
+    ("poweroff -ff", ExitReason::GuestShutdown),
+    ("reboot -ff", ExitReason::GuestReset),
+    ("sysctl -w kernel.panic=0 && echo c >/proc/sysrq-trigger", ExitReason::GuestPanic),
+    ("sysctl -w kernel.panic=-1 && echo c >/proc/sysrq-trigger", ExitReason::GuestPanic),
+];
+
+async fn ends(machine: &dyn Machine, since: Instant) -> ExitReason {
+    let exit = machine.wait_exit(soon()).await.expect("it ends");
+    assert!(since.elapsed() < SOON, "{exit:?} was known after {:?}", since.elapsed());
+    exit.reason
+}
+
+#[tokio::test]
+async fn what_the_guest_does_is_told_apart() {
+    within_limit(async {
+        let Some((backend, image)) = program_and_image().await else { return };
+        for (order, expected) in ORDERS {
+            let place = Place::new();
+            let machine = place.launch(&backend, &place.spec(image.boot())).await.unwrap();
+            let mut shell = Guest::shell(machine.as_ref()).await;
+            shell.say(&format!("{order}\n")).await;
+            let since = Instant::now();
+            assert_eq!(ends(machine.as_ref(), since).await, expected, "after `{order}`");
+            place.assert_nothing_left();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_guest_that_may_reboot_does_and_one_that_halts_goes_on_until_it_is_ended() {
+    within_limit(async {
+        let Some((backend, image)) = program_and_image().await else { return };
+        let place = Place::new();
+        let spec = MachineSpec { allow_reboot: true, ..place.spec(image.boot()) };
+        let machine = place.launch(&backend, &spec).await.unwrap();
+        let mut shell = Guest::shell(machine.as_ref()).await;
+        shell.say("reboot -ff\n").await;
+        shell.wait_for("Spawning backdoor root shell...\n", boot()).await;
+        assert!(place.log.says("the guest reboots"));
+        shell.say("halt -ff\n").await;
+        let error = machine.wait_exit(Deadline::after(Duration::from_secs(1))).await.unwrap_err();
+        assert!(matches!(error, DriverError::Timeout { .. }), "{error}");
+        machine.destroy().await;
+        assert_eq!(machine.wait_exit(soon()).await.unwrap().reason, ExitReason::Destroyed);
+        place.assert_nothing_left();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_done_to_the_program_is_told_apart() {
+    within_limit(async {
+        let Some((backend, image)) = program_and_image().await else { return };
+        for (sent, number) in [(Signal::TERM, 15), (Signal::KILL, 9)] {
+            let place = Place::new();
+            let machine = place.launch(&backend, &place.spec(image.boot())).await.unwrap();
+            let since = Instant::now();
+            signal(machine.as_ref(), sent);
+            assert_eq!(ends(machine.as_ref(), since).await, ExitReason::Signal { number });
+            let error = machine.request_shutdown(soon()).await.unwrap_err().to_string();
+            assert!(error.contains("while trying to press the power button"), "{error}");
+            place.assert_nothing_left();
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_program_whose_api_is_gone_is_ended_all_the_same() {
+    within_limit(async {
+        let Some((backend, image)) = program_and_image().await else { return };
+        let place = Place::new();
+        let machine = place.launch(&backend, &place.spec(image.boot())).await.unwrap();
+        signal(machine.as_ref(), Signal::STOP);
+        let error = machine.request_shutdown(Deadline::after(Duration::from_secs(1))).await.unwrap_err();
+        assert!(matches!(error, DriverError::Timeout { .. }), "{error}");
+        let since = Instant::now();
+        machine.destroy().await;
+        assert_eq!(ends(machine.as_ref(), since).await, ExitReason::Destroyed);
+        place.assert_nothing_left();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_started_is_told_with_the_programs_own_reasons() {
+    within_limit(async {
+        let Some((backend, image)) = program_and_image().await else { return };
+        let place = Place::new();
+        let Boot::Kernel { initrd, cmdline, disks, .. } = image.boot() else { panic!("no kernel") };
+        let kernel = broken_kernel(&place);
+        let broken = place.spec(Boot::Kernel { kernel, initrd, cmdline, disks });
+        let mut odd = place.spec(image.boot());
+        odd.options = json!({ "config": { "cpus": { "boot_vcpus": 0 } } });
+        for spec in [broken, odd] {
+            backend.check(&spec).await.unwrap();
+            let since = Instant::now();
+            let error = place.launch(&backend, &spec).await.unwrap_err();
+            assert!(matches!(error, DriverError::Launch { .. }), "{error:?}");
+            assert!(error.to_string().contains("Cloud Hypervisor does not want it: "), "{error}");
+            assert!(since.elapsed() < SOON, "{error}");
+            place.log.wait_until_released().await;
+            place.assert_nothing_left();
+        }
+    })
+    .await;
+}

@@ -1,0 +1,6 @@
+//! The backend on the real program, where there is one: `cargo xtask test-cloud-hypervisor` finds or makes a place
+//! for it.
+
+mod contract;
+mod endings;
+mod support;
