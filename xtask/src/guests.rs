@@ -4,6 +4,7 @@
 //! there complete or not at all, and is not written again.
 
 use std::fs;
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
@@ -18,7 +19,7 @@ mod recipe;
 /// Which images to build.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Names of recipes; all of them if there is none
+    /// Names of recipes; without any, all but those that are built on request
     names: Vec<String>,
     /// Build even if the image is there, to get Debian's updates
     #[arg(long)]
@@ -41,6 +42,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             bail!("there is no recipe `{name}` in guests/ (known: {})", known.join(", "));
         }
         let recipe = Recipe::load(name)?;
+        if args.names.is_empty() && recipe.on_request {
+            continue;
+        }
         let slot = cache::Slot::of(&recipe)?;
         if args.force || !slot.is_filled() {
             cache::fill(&slot, args.force, |folder| build::build(&recipe, folder, &slot))?;
@@ -49,6 +53,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The folder that all images are in.
+pub(crate) fn images() -> Result<PathBuf> {
+    cache::images()
 }
 
 /// The folders of guests/ that hold a recipe.

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod check;
+mod cloud_hypervisor;
 mod command;
 mod demo;
 mod guests;
@@ -44,6 +45,8 @@ enum Task {
     ///
     /// With CI set in the environment, a test that cannot run here fails instead of being skipped.
     Test(test::Args),
+    /// Test the backend for Cloud Hypervisor on the real program, in a machine where this host's KVM cannot
+    TestCloudHypervisor(cloud_hypervisor::Args),
     /// Check format, lints, documentation, licenses, and the syntax of scripts
     Check,
     /// Measure commands, waits, copies and start-up, alone or against the NixOS test driver
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Task::Guests(args) => setup::run().and_then(|()| guests::run(&args)),
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
+        Task::TestCloudHypervisor(args) => cloud_hypervisor::run(&args),
         Task::Check => check::run(),
         Task::Bench(args) => bench::run(&args),
     };

@@ -13,35 +13,45 @@ use crate::support::{Guest, Place, boot, broken_kernel, program_and_image, signa
 /// How long after an event its machine's end may be known.
 const SOON: Duration = Duration::from_secs(5);
 
-/// What a guest does when it is told to in its shell, and how its machine ends.
-const ORDERS: [(&str, ExitReason); 4] = [
-    ("poweroff -ff", ExitReason::GuestShutdown),
-    ("reboot -ff", ExitReason::GuestReset),
-    ("sysctl -w kernel.panic=0 && echo c >/proc/sysrq-trigger", ExitReason::GuestPanic),
-    ("sysctl -w kernel.panic=-1 && echo c >/proc/sysrq-trigger", ExitReason::GuestPanic),
-];
-
 async fn ends(machine: &dyn Machine, since: Instant) -> ExitReason {
     let exit = machine.wait_exit(soon()).await.expect("it ends");
     assert!(since.elapsed() < SOON, "{exit:?} was known after {:?}", since.elapsed());
     exit.reason
 }
 
-#[tokio::test]
-async fn what_the_guest_does_is_told_apart() {
+/// Tells a guest to do something, and looks how its machine ends.
+async fn told_to(order: &str, expected: ExitReason) {
     within_limit(async {
         let Some((backend, image)) = program_and_image().await else { return };
-        for (order, expected) in ORDERS {
-            let place = Place::new();
-            let machine = place.launch(&backend, &place.spec(image.boot())).await.unwrap();
-            let mut shell = Guest::shell(machine.as_ref()).await;
-            shell.say(&format!("{order}\n")).await;
-            let since = Instant::now();
-            assert_eq!(ends(machine.as_ref(), since).await, expected, "after `{order}`");
-            place.assert_nothing_left();
-        }
+        let place = Place::new();
+        let machine = place.launch(&backend, &place.spec(image.boot())).await.unwrap();
+        let mut shell = Guest::shell(machine.as_ref()).await;
+        shell.say(&format!("{order}\n")).await;
+        let since = Instant::now();
+        assert_eq!(ends(machine.as_ref(), since).await, expected, "after `{order}`");
+        place.assert_nothing_left();
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_power_off_is_one() {
+    told_to("poweroff -ff", ExitReason::GuestShutdown).await;
+}
+
+#[tokio::test]
+async fn a_reboot_that_is_not_allowed_ends_the_machine() {
+    told_to("reboot -ff", ExitReason::GuestReset).await;
+}
+
+#[tokio::test]
+async fn a_panic_ends_the_machine_whether_the_kernel_would_stay() {
+    told_to("sysctl -w kernel.panic=0 && echo c >/proc/sysrq-trigger", ExitReason::GuestPanic).await;
+}
+
+#[tokio::test]
+async fn a_panic_ends_the_machine_or_start_anew() {
+    told_to("sysctl -w kernel.panic=-1 && echo c >/proc/sysrq-trigger", ExitReason::GuestPanic).await;
 }
 
 #[tokio::test]

@@ -16,6 +16,7 @@ fn siblings_are_strangers_and_driver_core_knows_but_the_protocol() {
             "cli" | "guestbook-in-rust" => &members,
             // What backends of hypervisors have in common.
             name if name.starts_with("backend-") && name != "backend-kit" => &["driver-core", "backend-kit"],
+            "xtask" => &["backend-kit"],
             _ => &["driver-core"],
         };
         let ours = package.dependencies.iter().map(|dependency| dependency.name.as_str());

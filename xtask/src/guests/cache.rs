@@ -147,6 +147,11 @@ fn mount_below<'a>(folder: &Path, mounts: &'a str) -> Option<&'a str> {
     points.find(|point| Path::new(point).starts_with(folder))
 }
 
+/// Where all images are.
+pub(super) fn images() -> Result<PathBuf> {
+    Ok(root()?.join("images"))
+}
+
 /// The cache's folder: $INNKEEPER_CACHE, or `innkeeper` where the user's other caches are.
 fn root() -> Result<PathBuf> {
     let variable = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);

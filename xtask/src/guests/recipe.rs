@@ -18,6 +18,9 @@ const BUILD_VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 struct File {
     extends: Option<String>,
+    /// Whether it is built only when it is named.
+    #[serde(default)]
+    on_request: bool,
     suite: Option<String>,
     #[serde(default)]
     packages: Vec<String>,
@@ -107,6 +110,7 @@ impl Recipe {
             mask: joined(|file| &file.mask),
             suite: last.clone().find_map(|file| file.suite.clone()).with_context(|| missing("suite"))?,
             kernel,
+            on_request: files.last().is_some_and(|file| file.on_request),
             memory: last
                 .clone()
                 .find_map(|file| file.image.memory.clone())

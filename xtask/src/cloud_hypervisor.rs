@@ -1,0 +1,170 @@
+//! `cargo xtask test-cloud-hypervisor`: the backend's tests on the real program, and tests of ours with no change but
+//! the backend's name. A host whose KVM is of use runs them itself; on any other, a machine runs them that QEMU's
+//! translator gives a KVM of its own.
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use backend_kit::probe_kvm;
+use serde_json::{Value, json};
+
+use crate::{command, guests, setup};
+
+/// The environment variable that says where the program is.
+const PROGRAM: &str = "CLOUD_HYPERVISOR";
+
+/// What to run.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Run it inside a machine even if this host could run it
+    #[arg(long)]
+    nested: bool,
+    /// Only the backend's own tests whose names have this in them
+    filter: Option<String>,
+}
+
+/// The tests of ours, as manifests: they run with `--backend cloud-hypervisor`, or say which machine does.
+const MANIFESTS: [&str; 2] = ["guestbook/guestbook.toml", "mixed/mixed.toml"];
+
+/// Finds the program, builds, and runs all of it.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let program = find()?;
+    let version = command::output(&mut command::command(&program.to_string_lossy(), &["--version"]));
+    println!(
+        "{}: {}",
+        program.display(),
+        version.iter().flat_map(|it| it.lines()).next().unwrap_or("no version")
+    );
+    setup::run()?;
+    for image in ["base", "guestbook", "cluster"] {
+        guests::run(&guests::Args::only(image))?;
+    }
+    let kvm = probe_kvm();
+    println!("{kvm}");
+    let (innkeeper, tests) = build()?;
+    if kvm.is_usable() && !args.nested {
+        return here(args, &program, &innkeeper, &tests);
+    }
+    guests::run(&guests::Args::only("nested"))?;
+    inside(args, &program, &innkeeper, &tests)
+}
+
+fn find() -> Result<PathBuf> {
+    let named = env::var_os(PROGRAM).map(PathBuf::from);
+    let found = named.or_else(|| command::find("cloud-hypervisor"));
+    let program = found.with_context(|| {
+        format!("there is no `cloud-hypervisor` on the PATH (say where it is with {PROGRAM}; no Debian package has it)")
+    })?;
+    fs::canonicalize(&program).with_context(|| format!("cannot use `{}`", program.display()))
+}
+
+/// Builds the program, and the backend's tests.
+fn build() -> Result<(PathBuf, PathBuf)> {
+    command::run(&mut command::cargo(&["build", "--bin", "innkeeper"]))?;
+    let mut tests = command::cargo(&["test", "--no-run", "--message-format=json"]);
+    let tests = tests.args(["--package", "backend-cloud-hypervisor", "--test", "integration"]);
+    let said = command::output(tests).context("failed to build the backend's tests")?;
+    let executable = said.lines().rev().find_map(|line| {
+        let message: Value = serde_json::from_str(line).ok()?;
+        message["executable"].as_str().map(PathBuf::from)
+    });
+    Ok((command::target()?.join("debug/innkeeper"), executable.context("cargo names no test program")?))
+}
+
+/// What is to be run where the KVM is: a name, and a command of the shell.
+fn commands(
+    args: &Args,
+    tests: &Path,
+    innkeeper: &Path,
+    examples: &Path,
+    out: &Path,
+) -> Vec<(String, String)> {
+    let (tests, innkeeper, out) = (tests.display(), innkeeper.display(), out.display());
+    let filter = args.filter.as_deref().unwrap_or_default();
+    // One after the other: each has a machine of its own.
+    let own = format!("REQUIRE_VM=1 REQUIRE_CLOUD_HYPERVISOR=1 {tests} --test-threads=1 {filter}");
+    let mut commands = vec![("the backend's own tests".to_owned(), own)];
+    if args.filter.is_none() {
+        commands.extend(MANIFESTS.map(|manifest| {
+            let path = examples.join(manifest);
+            let run = format!(
+                "{innkeeper} run --backend cloud-hypervisor {} -o {out}/{}",
+                path.display(),
+                manifest.replace(['/', '.'], "-")
+            );
+            (manifest.to_owned(), run)
+        }));
+    }
+    commands
+}
+
+fn here(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result<()> {
+    let out = command::target()?.join("cloud-hypervisor");
+    let mut failed = Vec::new();
+    for (name, line) in commands(args, tests, innkeeper, &command::root().join("examples"), &out) {
+        println!("\n{name}: {line}");
+        let mut shell = command::command("sh", &["-c", &line]);
+        if !command::succeeds(shell.env(PROGRAM, program))? {
+            failed.push(name);
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { bail!("failed: {}", failed.join(", ")) }
+}
+
+/// Runs the commands in a machine of innkeeper's own.
+fn inside(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result<()> {
+    let work = command::target()?.join("nested");
+    if work.exists() {
+        fs::remove_dir_all(&work)?;
+    }
+    // One folder to share, with just what is needed: the guest may write to what it is given.
+    let given = work.join("given");
+    fs::create_dir_all(&given)?;
+    for (from, name) in [(program, "cloud-hypervisor"), (innkeeper, "innkeeper"), (tests, "tests")] {
+        fs::copy(from, given.join(name)).with_context(|| format!("failed to copy `{}`", from.display()))?;
+    }
+    copy_folder(&command::root().join("examples"), &given.join("examples"))?;
+    let place = Path::new("/tmp/given");
+    let all = commands(
+        args,
+        &place.join("tests"),
+        &place.join("innkeeper"),
+        &place.join("examples"),
+        Path::new("/run/t/out"),
+    );
+    let manifest = work.join("nested.toml");
+    let text = toml::to_string(&json!({
+        "name": "cloud-hypervisor",
+        "script": command::root().join("backend-cloud-hypervisor/tests/nested.py"),
+        "timeout": "2h",
+        "machines": { "host": {
+            "image": "nested",
+            "memory": "4G",
+            "cores": 2,
+            "qemu": { "accel": "tcg" },
+            "shares": { "given": given, "images": guests::images()? },
+        }},
+    }))?;
+    fs::write(&manifest, text)?;
+    let mut run = command::command(&innkeeper.to_string_lossy(), &["run"]);
+    run.arg(&manifest).arg("-o").arg(work.join("out"));
+    run.env("NESTED_COMMANDS", serde_json::to_string(&all)?);
+    command::run(&mut run)
+}
+
+fn copy_folder(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("failed to read `{}`", from.display()))? {
+        let entry = entry?.path();
+        let Some(name) = entry.file_name() else { continue };
+        let target = to.join(name);
+        if entry.is_dir() {
+            copy_folder(&entry, &target)?;
+        } else {
+            fs::copy(&entry, &target)?;
+        }
+    }
+    Ok(())
+}
