@@ -67,6 +67,7 @@ pub(super) struct Recipe {
     pub(super) kernel: Kernel,
     pub(super) memory: String,
     pub(super) free_mib: u32,
+    pub(super) on_request: bool,
 }
 
 /// One recipe's folder.
