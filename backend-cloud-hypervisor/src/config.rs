@@ -7,35 +7,24 @@ use driver_core::DriverError;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::{NAME, PROGRAM_VARIABLE};
+use crate::NAME;
 
 /// The keys that [`Options`] knows; `options_and_keys_agree` holds the two together.
 const KEYS: &[&str] = &["binary", "config", "firmware", "img_binary"];
 
 /// What a test may set for its Cloud Hypervisor machines.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Options {
     /// The program: a name on the `PATH`, or a path. By default what the environment variable `CLOUD_HYPERVISOR`
     /// says, or else `cloud-hypervisor`.
-    pub binary: PathBuf,
+    pub binary: Option<PathBuf>,
     /// Further settings of the machine, in the words of the program's API (`VmConfig`); they replace ours.
     pub config: serde_json::Map<String, Value>,
     /// The firmware, for machines that have no kernel of their own.
     pub firmware: Option<PathBuf>,
-    /// The `qemu-img` program, which makes the disks' overlays: a name on the `PATH`, or a path.
-    pub img_binary: PathBuf,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            binary: std::env::var_os(PROGRAM_VARIABLE).unwrap_or_else(|| NAME.into()).into(),
-            config: serde_json::Map::new(),
-            firmware: None,
-            img_binary: "qemu-img".into(),
-        }
-    }
+    /// The program that makes the disks' overlays, by default `qemu-img`: a name on the `PATH`, or a path.
+    pub img_binary: Option<PathBuf>,
 }
 
 impl Options {

@@ -27,17 +27,36 @@ use crate::terminal::Terminal;
 use crate::{NAME, description, events, programs, terminal};
 
 /// The backend for Cloud Hypervisor.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct CloudHypervisor {
+    /// The program of machines that name none.
+    program: PathBuf,
     /// The host does not change during a run: probed once.
     kvm: OnceCell<KvmProbe>,
+}
+
+impl Default for CloudHypervisor {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl CloudHypervisor {
     /// A backend that has not looked at the host yet.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self { program: programs::usual(), kvm: OnceCell::new() }
+    }
+
+    /// A backend for a program that stands in for the real one and needs no KVM. For tests.
+    #[must_use]
+    pub fn with_stand_in(program: impl Into<PathBuf>) -> Self {
+        let usable = KvmProbe { verdict: KvmVerdict::Usable, million_instructions_per_second: None };
+        Self { program: program.into(), kvm: OnceCell::new_with(Some(usable)) }
+    }
+
+    fn program_of<'a>(&'a self, options: &'a Options) -> &'a Path {
+        options.binary.as_deref().unwrap_or(&self.program)
     }
 
     async fn kvm(&self) -> KvmProbe {
@@ -75,9 +94,8 @@ impl Backend for CloudHypervisor {
     }
 
     async fn probe(&self) -> Result<(), DriverError> {
-        let options = Options::default();
-        programs::version(&options.binary).await?;
-        programs::find_img(&options.img_binary)?;
+        programs::version(&self.program).await?;
+        programs::find_img(None)?;
         self.need_kvm().await
     }
 
@@ -124,9 +142,9 @@ impl Backend for CloudHypervisor {
                 "this backend has no shared directories; copy files in with copy_from_host()",
             ));
         }
-        programs::find(&options.binary)?;
+        programs::find(self.program_of(&options))?;
         if !spec.boot.disks().is_empty() {
-            programs::find_img(&options.img_binary)?;
+            programs::find_img(options.img_binary.as_deref())?;
         }
         Ok(())
     }
@@ -139,10 +157,10 @@ impl Backend for CloudHypervisor {
     ) -> Result<Arc<dyn Machine>, DriverError> {
         self.need_kvm().await?;
         let options = Options::parse(&spec.options, &spec.name)?;
-        let program = programs::find(&options.binary)?;
+        let program = programs::find(self.program_of(&options))?;
         let mut overlays = Vec::new();
         if !spec.boot.disks().is_empty() {
-            let qemu_img = programs::find_img(&options.img_binary)?;
+            let qemu_img = programs::find_img(options.img_binary.as_deref())?;
             for (index, disk) in spec.boot.disks().iter().enumerate() {
                 overlays.push(disk::overlay(disk, index, &spec.state_dir, &qemu_img, &spec.name).await?);
             }

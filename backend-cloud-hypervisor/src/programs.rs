@@ -8,14 +8,19 @@ use tokio::process::Command;
 
 use crate::{NAME, PROGRAM_VARIABLE};
 
+/// The program that is meant where nobody names one.
+pub(crate) fn usual() -> PathBuf {
+    std::env::var_os(PROGRAM_VARIABLE).unwrap_or_else(|| NAME.into()).into()
+}
+
 /// Finds the program by its name on the `PATH`, or by its path.
 pub(crate) fn find(program: &Path) -> Result<PathBuf, DriverError> {
     programs::find(NAME, program, way_out)
 }
 
 /// Finds `qemu-img`.
-pub(crate) fn find_img(program: &Path) -> Result<PathBuf, DriverError> {
-    programs::find(NAME, program, || {
+pub(crate) fn find_img(program: Option<&Path>) -> Result<PathBuf, DriverError> {
+    programs::find(NAME, program.unwrap_or(Path::new("qemu-img")), || {
         format!(
             "on Debian: `apt install qemu-utils`; or say where it is with `img_binary` in the table `{NAME}`"
         )

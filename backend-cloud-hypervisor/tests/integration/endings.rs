@@ -24,7 +24,7 @@ async fn told_to(order: &str, expected: ExitReason) {
     within_limit(async {
         let Some((backend, image)) = program_and_image().await else { return };
         let place = Place::new();
-        let machine = place.launch(&backend, &place.spec(image.boot())).await.unwrap();
+        let machine = place.launch(&backend, &place.spec(image.boot())).await.expect("a launch");
         let mut shell = Guest::shell(machine.as_ref()).await;
         shell.say(&format!("{order}\n")).await;
         let since = Instant::now();

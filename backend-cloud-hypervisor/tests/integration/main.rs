@@ -3,4 +3,5 @@
 
 mod contract;
 mod endings;
+mod stand_in;
 mod support;

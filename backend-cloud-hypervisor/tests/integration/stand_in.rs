@@ -1,0 +1,97 @@
+//! The backend without the program: a stand-in gives the answers and events that the real one gave.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use backend_cloud_hypervisor::CloudHypervisor;
+use driver_core::{Boot, Disk, DiskFormat, DriverError, ExitReason, contract};
+use rustix::process::Signal;
+use serde_json::json;
+
+use crate::support::{Place, broken_kernel, signal, soon, within_limit};
+
+fn backend() -> CloudHypervisor {
+    CloudHypervisor::with_stand_in(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand-in"))
+}
+
+/// What looks enough like a kernel and a disk to a program that boots neither.
+fn boot(place: &Place) -> Boot {
+    let file = |name: &str, content: &[u8]| -> PathBuf {
+        let path = place.shared_dir().join(name);
+        std::fs::write(&path, content).expect("a file of ours");
+        path
+    };
+    Boot::Kernel {
+        kernel: file("vmlinuz", b"MZ"),
+        initrd: None,
+        cmdline: String::new(),
+        disks: vec![Disk { path: file("disk", &[0; 4096]), format: DiskFormat::Raw }],
+    }
+}
+
+#[tokio::test]
+async fn the_backend_keeps_the_contract() {
+    within_limit(async {
+        let place = Place::new();
+        let spec = place.spec(boot(&place));
+        contract::check(&backend(), &spec, Duration::from_secs(30)).await.assert_kept();
+        place.assert_nothing_left();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_signal_is_no_power_off() {
+    within_limit(async {
+        let place = Place::new();
+        let machine = place.launch(&backend(), &place.spec(boot(&place))).await.unwrap();
+        signal(machine.as_ref(), Signal::TERM);
+        let exit = machine.wait_exit(soon()).await.unwrap();
+        assert_eq!(exit.reason, ExitReason::Signal { number: 15 });
+        place.assert_nothing_left();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_reset_ends_a_machine_unless_it_may_reboot() {
+    within_limit(async {
+        let place = Place::new();
+        let mut spec = place.spec(boot(&place));
+        let machine = place.launch(&backend(), &spec).await.unwrap();
+        machine.power().unwrap().reset(soon()).await.unwrap();
+        assert_eq!(machine.wait_exit(soon()).await.unwrap().reason, ExitReason::GuestReset);
+        spec.allow_reboot = true;
+        let machine = place.launch(&backend(), &spec).await.unwrap();
+        machine.power().unwrap().reset(soon()).await.unwrap();
+        machine.destroy().await;
+        assert_eq!(machine.wait_exit(soon()).await.unwrap().reason, ExitReason::Destroyed);
+        assert!(place.log.says("the guest reboots"));
+        place.assert_nothing_left();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_program_refuses_is_told_with_its_reasons() {
+    within_limit(async {
+        let place = Place::new();
+        let no_kernel = Boot::Kernel {
+            kernel: broken_kernel(&place),
+            initrd: None,
+            cmdline: String::new(),
+            disks: Vec::new(),
+        };
+        let mut odd = place.spec(boot(&place));
+        odd.options = json!({ "config": { "cpus": { "boot_vcpus": 0 } } });
+        for spec in [place.spec(no_kernel), odd] {
+            let error = place.launch(&backend(), &spec).await.unwrap_err();
+            assert!(matches!(error, DriverError::Launch { .. }), "{error:?}");
+            let text = error.to_string();
+            assert!(text.starts_with("machine `web`: Cloud Hypervisor does not want it: "), "{text}");
+            place.log.wait_until_released().await;
+            place.assert_nothing_left();
+        }
+    })
+    .await;
+}
