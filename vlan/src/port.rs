@@ -88,6 +88,12 @@ pub(crate) enum Malformed {
     Long,
     /// A request, or a framing, that breaks the port's protocol.
     Protocol,
+    /// A frame that is not in the memory that the guest shares.
+    Unreadable,
+    /// A ring in shared memory that says what no driver says.
+    Ring,
+    /// Memory that was shared and is no longer there.
+    Lost,
 }
 
 impl Malformed {
@@ -100,6 +106,11 @@ impl Malformed {
             Self::Short => format!("sends frames of less than {SHORTEST} bytes (dropped and counted)"),
             Self::Long => format!("sends frames of more than {LONGEST} bytes (dropped and counted)"),
             Self::Protocol => "breaks the protocol of its socket (the connection is ended)".to_owned(),
+            Self::Unreadable => "sends what is not in its memory (dropped and counted)".to_owned(),
+            Self::Ring => "writes nonsense into its card's rings (at rest until the card is reset)".to_owned(),
+            Self::Lost => {
+                "shares memory that was cut, or that the host has no room for (its card is at rest)".to_owned()
+            }
         }
     }
 }
@@ -226,9 +237,16 @@ impl Link {
     }
 }
 
+impl Link {
+    /// Pulls the plug, unless somebody else has the port by now.
+    pub(crate) fn pull(&self) {
+        self.port.shared.lock().disconnect(self.port.number, self.generation);
+    }
+}
+
 impl Drop for Link {
     fn drop(&mut self) {
-        self.port.shared.lock().disconnect(self.port.number, self.generation);
+        self.pull();
     }
 }
 

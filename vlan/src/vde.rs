@@ -134,6 +134,15 @@ impl Control {
     }
 }
 
+impl Drop for Control {
+    fn drop(&mut self) {
+        // The other connection would keep the port.
+        if let Some(link) = &self.link {
+            link.pull();
+        }
+    }
+}
+
 impl Source for Control {
     fn fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
