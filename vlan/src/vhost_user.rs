@@ -8,11 +8,12 @@ mod guard;
 mod lane;
 mod memory;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -21,7 +22,7 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use vhost::vhost_user::{BackendReqHandler, Error};
 
 use self::card::{Card, FROM_GUEST, TO_GUEST};
-use self::lane::{Lane, Trouble, lock};
+use self::lane::{Lane, lock};
 use self::ring::Sent;
 use crate::port::{Batch, Gone, Kind, LONGEST, Link, Malformed, Outlet, PortHandle};
 
@@ -54,26 +55,27 @@ struct Shared {
 impl Shared {
     fn wake(&self) {
         // It is full only when it has been woken for ages.
-        drop(rustix::io::write(&self.wake, &1_u64.to_ne_bytes()));
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
+
+    fn woken(&self) {
+        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
     }
 }
 
 impl VhostUser {
-    /// Listens on `path` for whoever is to be plugged into `port`.
+    /// Serves whoever connects to `listener`, a socket that does not block, and plugs them into `port`.
     ///
     /// # Errors
-    /// The socket or the thread cannot be made.
-    pub(crate) fn listen(path: &Path, port: PortHandle) -> io::Result<Self> {
-        let listener = UnixListener::bind(path)?;
-        listener.set_nonblocking(true)?;
+    /// The host has no files or threads left.
+    pub(crate) fn serve(listener: UnixListener, port: PortHandle) -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let shared = Arc::new(Shared { wake, ending: AtomicBool::new(false), caller: Mutex::new(None) });
         let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
         watch(&epoll, &shared.wake, WOKEN)?;
         watch(&epoll, &listener, CALLER)?;
         let worker = Worker { shared: shared.clone(), epoll, listener, port, call: None };
-        let thread =
-            std::thread::Builder::new().name("vhost-user".to_owned()).spawn(move || worker.run())?;
+        let thread = std::thread::Builder::new().name("vhost-user".to_owned()).spawn(move || worker.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
 }
@@ -112,7 +114,7 @@ struct Call {
     link: Link,
     frames: Frames,
     /// What was told of each lane, so that it is told once.
-    told: [Option<Trouble>; 2],
+    told: [Option<Malformed>; 2],
 }
 
 /// Frames on their way from the guest to the segment.
@@ -135,7 +137,7 @@ impl Worker {
             }
             for event in &events {
                 match event.data.u64() {
-                    WOKEN => drop(rustix::io::read(&self.shared.wake, &mut [0; 8])),
+                    WOKEN => self.shared.woken(),
                     CALLER => self.answer(),
                     MESSAGE => self.message(),
                     lane if lane == TO_GUEST as u64 => self.serve_waiting(),
@@ -173,7 +175,7 @@ impl Worker {
     fn hang_up(&mut self) {
         let before = self.shared.caller.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(caller) = before {
-            drop(epoll::delete(&self.epoll, &caller));
+            let _ = epoll::delete(&self.epoll, &caller);
         }
         self.call = None;
     }
@@ -219,8 +221,8 @@ impl Worker {
         let Some(call) = &mut self.call else { return };
         for (lane, told) in [&call.from_guest, &call.to_guest].into_iter().zip(&mut call.told) {
             let trouble = lock(lane).trouble();
-            if trouble.is_some() && trouble != *told {
-                self.port.malformed(Malformed::Protocol);
+            if let Some(trouble) = trouble.filter(|_| trouble != *told) {
+                self.port.malformed(trouble);
             }
             *told = trouble;
         }
@@ -244,7 +246,7 @@ impl Frames {
                     self.ends.push(Ok(end));
                 }
                 Sent::TooLong => self.ends.push(Err(Malformed::Long)),
-                Sent::Unreadable => self.ends.push(Err(Malformed::Protocol)),
+                Sent::Unreadable => self.ends.push(Err(Malformed::Unreadable)),
             }
         }
         lane.wake();
