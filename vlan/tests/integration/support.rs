@@ -10,7 +10,7 @@ use driver_core::vlan::{Plug, PortStats, Switch, SwitchLog, SwitchMaker, SwitchS
 use vlan::Switches;
 
 /// How long a test waits for what has to come.
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Keeps what a switch says.
 #[derive(Debug, Default)]
@@ -123,7 +123,7 @@ impl Stream {
             assert!(start.elapsed() < LONG, "the connection is not taken");
             std::thread::yield_now();
         }
-        Self { socket, received: Vec::new() }
+        Self::from(socket)
     }
 
     /// Sends bytes that need not be a frame.
@@ -135,6 +135,12 @@ impl Stream {
     pub(crate) fn is_hung_up(&mut self) -> bool {
         self.socket.set_read_timeout(Some(LONG)).unwrap();
         matches!((&self.socket).read(&mut [0; 1]), Ok(0))
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(socket: UnixStream) -> Self {
+        Self { socket, received: Vec::new() }
     }
 }
 
