@@ -193,3 +193,6 @@ fn names(machines: &[Option<String>], (from, to): Machines) -> (Option<&str>, Op
 fn holds_back(kind: &FaultKind) -> bool {
     matches!(kind, FaultKind::Delay { .. } | FaultKind::Rate { .. } | FaultKind::Reorder { .. })
 }
+
+#[cfg(test)]
+mod tests;
