@@ -4,7 +4,6 @@
 //! that arrived, and frames for each second of processor time that the switch's thread used (what one core could
 //! forward if nothing else held it up); the median of several runs, the lowest and the highest.
 #![expect(clippy::print_stdout, reason = "the table is what it is for")]
-#![expect(missing_docs, reason = "a program")]
 
 use std::fs;
 use std::io::{Read, Write};

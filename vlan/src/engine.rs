@@ -6,9 +6,10 @@ use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
 use crate::shared::Shared;
@@ -19,6 +20,9 @@ pub(crate) const READ: usize = 128 << 10;
 
 /// How many sockets are served between two calls to the kernel.
 const EVENTS: usize = 64;
+
+/// How long it waits at most, to bring captures up to date.
+const TEND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// The token of the eventfd that wakes the thread.
 const WAKE: u64 = 0;
@@ -139,11 +143,17 @@ impl Room {
             new: Vec::new(),
         };
         let mut events = Vec::<Event>::with_capacity(EVENTS);
+        let mut tended = Instant::now();
         loop {
             events.clear();
-            match epoll::wait(self.shared.epoll(), rustix::buffer::spare_capacity(&mut events), None) {
+            let room = rustix::buffer::spare_capacity(&mut events);
+            match epoll::wait(self.shared.epoll(), room, Some(&TEND)) {
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(error) => return self.warn(&format!("the switch has failed: {error}")),
+            }
+            if tended.elapsed() >= Duration::from_secs(1) {
+                tended = Instant::now();
+                self.shared.lock().tend();
             }
             for event in &events {
                 match event.data.u64() {

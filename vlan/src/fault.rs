@@ -74,11 +74,6 @@ impl Faults {
         self.ports.insert(port, number);
     }
 
-    /// Forgets a port that is gone for good.
-    pub(crate) fn forget_port(&mut self, port: usize) {
-        self.ports.remove(&port);
-    }
-
     /// Puts a fault on the segment, and says where its randomness starts.
     ///
     /// # Errors

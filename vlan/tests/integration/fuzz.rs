@@ -71,7 +71,7 @@ impl Victims {
     fn new() -> Self {
         let bed = Bed::new();
         let (a, b) = (bed.stream("a"), bed.stream("b"));
-        let plug = bed.switch.plug("harm").unwrap();
+        let plug = bed.switch.plug("harm").expect("the host plays along");
         Self { bed, a, b, plug }
     }
 
@@ -84,7 +84,7 @@ impl Victims {
         self.a.send(&frame(mac(2), mac(1), &greeting));
         hear(&mut self.b, &greeting);
 
-        let next = UnixStream::connect(&self.plug.stream).unwrap();
+        let next = UnixStream::connect(&self.plug.stream).expect("the host plays along");
         let mut next = Stream::from(next);
         next.send(&frame(mac(1), mac(3), &format!("{greeting}, from its port")));
         hear(&mut self.a, &format!("{greeting}, from its port"));
@@ -109,8 +109,8 @@ fn hear(machine: &mut impl Machine, text: &str) {
 
 /// Says rubbish over a stream. What the switch sends is not read.
 fn stream(victims: &mut Victims, random: &mut Random) {
-    let mut socket = UnixStream::connect(&victims.plug.stream).unwrap();
-    socket.set_nonblocking(true).unwrap();
+    let mut socket = UnixStream::connect(&victims.plug.stream).expect("the host plays along");
+    socket.set_nonblocking(true).expect("the host plays along");
     for _ in 0..20 {
         let frame = random.frame();
         let length = match random.below(8) {
@@ -132,14 +132,14 @@ fn dgram(victims: &mut Victims, random: &mut Random) {
     for _ in 0..3 {
         let _ = fs::remove_file(peer);
         let socket = match random.below(4) {
-            0 => UnixDatagram::unbound().unwrap(),
+            0 => UnixDatagram::unbound().expect("the host plays along"),
             1 => {
-                fs::write(peer, "no socket").unwrap();
-                UnixDatagram::unbound().unwrap()
+                fs::write(peer, "no socket").expect("the host plays along");
+                UnixDatagram::unbound().expect("the host plays along")
             }
-            _ => UnixDatagram::bind(peer).unwrap(),
+            _ => UnixDatagram::bind(peer).expect("the host plays along"),
         };
-        socket.set_nonblocking(true).unwrap();
+        socket.set_nonblocking(true).expect("the host plays along");
         for _ in 0..random.below(20) {
             // Too many or too long for the host.
             let _ = socket.send_to(&random.frame(), &victims.plug.dgram);
@@ -156,8 +156,8 @@ fn vde(victims: &mut Victims, random: &mut Random) {
         let dir = &dirs[random.below(2)];
         let path = dir.join(format!(".harm{number}"));
         let _ = fs::remove_file(&path);
-        let data = UnixDatagram::bind(&path).unwrap();
-        data.set_nonblocking(true).unwrap();
+        let data = UnixDatagram::bind(&path).expect("the host plays along");
+        data.set_nonblocking(true).expect("the host plays along");
         let claimed = match random.below(8) {
             0 => random.bytes(120),
             1 => b"/".to_vec(),
@@ -165,15 +165,15 @@ fn vde(victims: &mut Victims, random: &mut Random) {
             3 => dir.join("ctl").into_os_string().into_encoded_bytes(),
             _ => path.clone().into_os_string().into_encoded_bytes(),
         };
-        let kind = u32::try_from(random.below(3) | random.below(3) << 8).unwrap();
+        let kind = u32::try_from(random.below(3) | random.below(3) << 8).expect("the host plays along");
         let request = vde_request(0xfeed_face, 3, kind, &claimed[..claimed.len().min(108)]);
         let request = if random.below(3) == 0 { random.mutated(request) } else { request };
-        let mut control = UnixStream::connect(dir.join("ctl")).unwrap();
+        let mut control = UnixStream::connect(dir.join("ctl")).expect("the host plays along");
         for part in request.chunks(1 + random.below(200)) {
             // It may have been hung up.
             let _ = control.write(part);
         }
-        let ours = fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path());
+        let ours = fs::read_dir(dir).expect("the host plays along").flatten().map(|entry| entry.path());
         let ours: Vec<_> = ours
             .filter(|path| path.file_name().is_some_and(|name| name.as_encoded_bytes()[0] == b'd'))
             .collect();

@@ -3,4 +3,5 @@
 mod fuzz;
 mod ports;
 mod programs;
+mod segment;
 mod support;

@@ -35,7 +35,10 @@ impl Drop for Program {
 fn joined_by_qemu(kind: &str, netdev: impl FnOnce(&Plug) -> String) {
     let (near, far) = (Bed::new(), Bed::new());
     let (mut a, mut b) = (near.stream("a"), far.stream("b"));
-    let (near_plug, far_plug) = (near.switch.plug("qemu").unwrap(), far.switch.plug("qemu").unwrap());
+    let (near_plug, far_plug) = (
+        near.switch.plug("qemu").expect("the host plays along"),
+        far.switch.plug("qemu").expect("the host plays along"),
+    );
     let mut command = Command::new("qemu-system-x86_64");
     command.args(["-machine", "none", "-nodefaults", "-display", "none", "-monitor", "none"]);
     let far_netdev =
