@@ -4,6 +4,7 @@
 //! What goes to the guest is written straight into its memory by whoever brings it.
 
 mod card;
+mod early;
 mod guard;
 mod lane;
 mod memory;
@@ -109,6 +110,8 @@ struct Worker {
 /// A hypervisor that is connected.
 struct Call {
     messages: BackendReqHandler<Mutex<Card>>,
+    socket: UnixStream,
+    card: Arc<Mutex<Card>>,
     from_guest: Arc<Mutex<Lane>>,
     to_guest: Arc<Mutex<Lane>>,
     link: Link,
@@ -154,16 +157,19 @@ impl Worker {
     fn answer(&mut self) {
         let Ok((caller, _)) = self.listener.accept() else { return };
         self.hang_up();
-        let Ok(same) = caller.try_clone() else { return };
+        let (Ok(same), Ok(socket)) = (caller.try_clone(), caller.try_clone()) else { return };
         if caller.set_nonblocking(false).is_err() || watch(&self.epoll, &caller, MESSAGE).is_err() {
             return;
         }
         let card = Card::new(self.epoll.clone());
         let (from_guest, to_guest) = (card.lane(FROM_GUEST), card.lane(TO_GUEST));
+        let card = Arc::new(Mutex::new(card));
         let outlet = ToGuest { lane: to_guest.clone(), shared: self.shared.clone() };
         self.call = Some(Call {
             link: self.port.connect(Kind::VhostUser, Box::new(outlet)),
-            messages: BackendReqHandler::from_stream(caller, Arc::new(Mutex::new(card))),
+            messages: BackendReqHandler::from_stream(caller, card.clone()),
+            socket,
+            card,
             from_guest,
             to_guest,
             frames: Frames { bytes: Vec::new(), ends: Vec::with_capacity(BATCH) },
@@ -182,6 +188,9 @@ impl Worker {
 
     fn message(&mut self) {
         let Some(call) = &mut self.call else { return };
+        if early::answer(&call.socket, &call.card) {
+            return;
+        }
         match call.messages.handle_request() {
             Ok(()) => {}
             Err(Error::Disconnected | Error::SocketBroken(_) | Error::PartialMessage) => self.hang_up(),

@@ -169,6 +169,19 @@ fn rings_that_go_on_in_the_middle_need_no_knock() {
 }
 
 #[test]
+fn rings_may_be_enabled_before_anything_is_agreed_on_as_qemu_does() {
+    let stage = Stage::new(&["server", "client"]);
+    let mut client = stage.guest("client", MODERN, 2048);
+    let mut server = Guest::connect(stage.socket("server"), MODERN, 2048);
+    for ring in 0..2 {
+        assert_eq!(server.ask([18, 1 | 8, 8, ring, 1]), [18, 1 | 4, 8, 0, 0]);
+    }
+    server.start([0, 0]);
+    server.send(&frame(1, 60));
+    assert_eq!(client.receive(), Some(frame(1, 60)));
+}
+
+#[test]
 fn a_machine_that_is_started_again_takes_the_place_of_its_former_self() {
     let stage = Stage::new(&["server", "client"]);
     let mut client = stage.guest("client", MODERN, 2048);

@@ -1,7 +1,7 @@
 //! A hypervisor and a guest's driver in one: makes memory, connects to the socket and works the rings by hand.
 
 use std::fs::File;
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -95,6 +95,16 @@ impl Guest {
     /// Keeps the test alive when the memory is cut.
     pub(crate) fn guards(&self) -> Vec<Guard> {
         self.memory.iter().map(|region| Guard::watch(region.get_mmap()).unwrap()).collect()
+    }
+
+    /// Sends a message as words, and gives the answer, for which it waits five seconds.
+    pub(crate) fn ask(&self, words: [u32; 5]) -> [u32; 5] {
+        self.socket.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        (&self.socket).write_all(words.map(u32::to_ne_bytes).as_flattened()).unwrap();
+        let mut answer = [0; 20];
+        (&self.socket).read_exact(&mut answer).unwrap();
+        self.socket.set_read_timeout(None).unwrap();
+        std::array::from_fn(|word| u32::from_ne_bytes(answer.as_chunks().0[word]))
     }
 
     /// Sends the first bytes of a message.
