@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use driver_core::vlan::CaptureEnd;
 
@@ -14,6 +14,11 @@ mod pcapng;
 
 /// How much waits to be written at most; [`Capture::flush`] writes what is less.
 const BUFFER: usize = 64 << 10;
+/// How many notes wait for a frame: a script that switches faults without end is no reason to grow without end.
+const NOTES: usize = 100;
+
+/// A note that is older than this tells its age.
+const SOON: Duration = Duration::from_millis(1);
 
 /// A file that is being written.
 #[derive(Debug)]
@@ -29,8 +34,8 @@ pub(crate) struct Capture {
     buffered: u64,
     /// What is in the file.
     end: CaptureEnd,
-    /// What happened since the last frame: said with the next one.
-    notes: Vec<String>,
+    /// What happened since the last frame, and when: said with the next one.
+    notes: Vec<(SystemTime, String)>,
     state: State,
 }
 
@@ -89,7 +94,11 @@ impl Capture {
         let interface = self.interface(port);
         let start = self.buffer.len();
         if let Some(interface) = interface {
-            let comments = self.notes.iter().map(String::as_str).chain(comment);
+            let notes = self.notes.iter().map(|(noted, text)| match time.duration_since(*noted) {
+                Ok(since) if since >= SOON => format!("{:.3} s before: {text}", since.as_secs_f64()),
+                _ => text.clone(),
+            });
+            let comments = notes.chain(comment.map(str::to_owned));
             pcapng::packet(&mut self.buffer, interface, time, frame, comments);
         }
         if interface.is_none() || !self.fits() {
@@ -106,10 +115,10 @@ impl Capture {
         }
     }
 
-    /// Says something that happened between two frames.
+    /// Says something that happened just now, between two frames.
     pub(crate) fn note(&mut self, text: &str) {
-        if matches!(self.state, State::Writing) {
-            self.notes.push(text.to_owned());
+        if matches!(self.state, State::Writing) && self.notes.len() < NOTES {
+            self.notes.push((SystemTime::now(), text.to_owned()));
         }
     }
 
@@ -123,7 +132,11 @@ impl Capture {
                 self.end.bytes += self.buffer.len() as u64;
                 self.end.frames += self.buffered;
             }
-            Err(error) => self.state = State::Failed(Some(error)),
+            Err(error) => {
+                // Half a block at the end would make the file look broken. Where this fails too, it is.
+                let _ = self.file.set_len(self.end.bytes);
+                self.state = State::Failed(Some(error));
+            }
         }
         self.buffer.clear();
         self.buffered = 0;
@@ -139,6 +152,14 @@ impl Capture {
 
     /// Writes the rest, and says what it has come to.
     pub(crate) fn end(&mut self) -> CaptureEnd {
+        let start = self.buffer.len();
+        if self.interfaces > 0 && !self.notes.is_empty() {
+            let notes = self.notes.drain(..).map(|(_, text)| text);
+            pcapng::statistics(&mut self.buffer, 0, SystemTime::now(), notes);
+            if !self.fits() {
+                self.buffer.truncate(start);
+            }
+        }
         self.flush();
         self.end
     }
@@ -166,3 +187,6 @@ impl Capture {
         Some(interface)
     }
 }
+
+#[cfg(test)]
+mod tests;
