@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use driver_core::vlan::{Plug, Switch, SwitchLog, SwitchMaker, SwitchSetup};
+use driver_core::vlan::{Fault, Plug, Switch, SwitchLog, SwitchMaker, SwitchSetup};
 
 const RUNS: usize = 5;
 const RUN: Duration = Duration::from_secs(1);
@@ -56,6 +56,36 @@ fn main() {
             format!("{:.2} M ({:.2}-{:.2})", million(RUNS / 2), million(0), million(RUNS - 1))
         };
         println!("{name:<34} {:>28} {:>34}", column(|run| run.0), column(|run| run.1));
+    }
+    latencies();
+}
+
+/// How long a frame takes from one socket to another, and how late it is when a fault delays it.
+fn latencies() {
+    println!("{:<34} {:>28}", "", "microseconds (min-max)");
+    let by = Duration::from_millis(10);
+    for (name, delay) in [("one frame, stream to stream", None), ("lateness of a delay of 10 ms", Some(by))] {
+        let bench = Bench::new(Kind::Stream, 2);
+        if let Some(by) = delay {
+            let fault = Fault::delay(by, Duration::ZERO);
+            bench.switch.impose(&fault).expect("a fault");
+        }
+        let [Machine::Stream(from), Machine::Stream(to)] = [&*bench.machines[0], &*bench.machines[1]] else {
+            return;
+        };
+        let (mut from, mut to) = (from, to);
+        let frame = frames([0xff; 6], mac(0), 64, 1);
+        let mut times: Vec<f64> = (0..300)
+            .map(|_| {
+                let start = Instant::now();
+                from.write_all(&frame).expect("the switch takes it");
+                to.read_exact(&mut [0; 68]).expect("the switch delivers it");
+                (start.elapsed() - delay.unwrap_or_default()).as_secs_f64() * 1e6
+            })
+            .collect();
+        times.sort_by(f64::total_cmp);
+        let figures = format!("{:.0} ({:.0}-{:.0})", times[150], times[0], times[299]);
+        println!("{name:<34} {figures:>28}");
     }
 }
 
@@ -130,21 +160,37 @@ fn mac(number: usize) -> [u8; 6] {
     [0x52, 0x54, 0, 0, 0, u8::try_from(number).expect("few ports")]
 }
 
+/// A switch with everybody plugged in.
+struct Bench {
+    switch: Arc<dyn Switch>,
+    machines: Vec<Arc<Machine>>,
+    _dir: tempfile::TempDir,
+}
+
+impl Bench {
+    fn new(kind: Kind, ports: usize) -> Self {
+        let dir = tempfile::tempdir().expect("a directory");
+        let setup = SwitchSetup {
+            vlan: 1,
+            dir: dir.path().to_owned(),
+            stations: Vec::new(),
+            seed: 0,
+            dhcp: None,
+            log: Arc::new(Silent),
+        };
+        let switch = vlan::Switches.make(setup).expect("a switch");
+        let plug = |number| switch.plug(&format!("m{number}")).expect("a port");
+        let machines = (0..ports).map(|number| Arc::new(Machine::plug(kind, &plug(number)))).collect();
+        while switch.stats().iter().any(|port| port.kind.is_none()) {
+            thread::yield_now();
+        }
+        Self { switch, machines, _dir: dir }
+    }
+}
+
 /// Frames a second, and frames for each second of the switch's processor time.
 fn run(kind: Kind, ports: usize, length: usize) -> (f64, f64) {
-    let dir = tempfile::tempdir().expect("a directory");
-    let setup = SwitchSetup {
-        vlan: 1,
-        dir: dir.path().to_owned(),
-        stations: Vec::new(),
-        seed: 0,
-        dhcp: None,
-        log: Arc::new(Silent),
-    };
-    let switch = vlan::Switches.make(setup).expect("a switch");
-    let machines: Vec<Arc<Machine>> = (0..ports)
-        .map(|number| Arc::new(Machine::plug(kind, &switch.plug(&format!("m{number}")).expect("a port"))))
-        .collect();
+    let Bench { switch, machines, _dir } = Bench::new(kind, ports);
     // Everybody is known before the time is taken.
     for (number, machine) in machines.iter().enumerate() {
         machine.send(&frames([0xff; 6], mac(number), length, 1), length);
