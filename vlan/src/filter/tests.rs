@@ -168,6 +168,20 @@ fn each_word_picks_its_frames() {
 }
 
 #[test]
+fn the_filters_of_the_documentation_are_understood() {
+    let docs = include_str!("../../../docs/networks.md");
+    let (_, chapter) = docs.split_once("## Filters").unwrap();
+    let (_, examples) = chapter.split_once("```text\n").unwrap();
+    let (examples, _) = examples.split_once("```").unwrap();
+    let mut names = names();
+    names.insert("web1".to_owned(), vec![SERVER_IP.into()]);
+    assert!(examples.lines().count() > 3);
+    for example in examples.lines() {
+        Filter::parse(example, &names).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
 fn a_second_card_has_a_name_of_its_own() {
     let mut names = names();
     names.insert("client-2".to_owned(), Vec::new());
