@@ -25,6 +25,7 @@ use vhost::vhost_user::{BackendReqHandler, Error};
 use self::card::{Card, FROM_GUEST, TO_GUEST};
 use self::lane::{Lane, lock};
 use self::ring::Sent;
+use crate::engine::After;
 use crate::port::{Batch, Gone, Kind, LONGEST, Link, Malformed, Outlet, PortHandle};
 
 /// What the port's thread is woken by, beside the lanes' own numbers.
@@ -32,9 +33,10 @@ const WOKEN: u64 = 2;
 const CALLER: u64 = 3;
 const MESSAGE: u64 = 4;
 
-/// Frames that are brought in at a time: enough to make the segment's lock cheap, few enough to stay in the cache
-/// and to let others in between.
+/// Frames, and bytes, that are brought in at a time: enough to make the segment's lock cheap, few enough to stay in
+/// the cache and to let others in between.
 const BATCH: usize = 64;
+const BATCH_BYTES: usize = 128 * 1024;
 
 /// A socket that hypervisors connect to. Its thread ends with it.
 #[derive(Debug)]
@@ -155,7 +157,15 @@ impl Worker {
 
     /// A hypervisor calls. It takes the place of the one before: a machine that was started anew.
     fn answer(&mut self) {
-        let Ok((caller, _)) = self.listener.accept() else { return };
+        let caller = match self.listener.accept() {
+            Ok((caller, _)) => caller,
+            Err(error) => {
+                if self.port.not_accepted(&error) == After::Remove {
+                    let _ = epoll::delete(&self.epoll, &self.listener);
+                }
+                return;
+            }
+        };
         self.hang_up();
         let (Ok(same), Ok(socket)) = (caller.try_clone(), caller.try_clone()) else { return };
         if caller.set_nonblocking(false).is_err() || watch(&self.epoll, &caller, MESSAGE).is_err() {
@@ -164,7 +174,7 @@ impl Worker {
         let card = Card::new(self.epoll.clone());
         let (from_guest, to_guest) = (card.lane(FROM_GUEST), card.lane(TO_GUEST));
         let card = Arc::new(Mutex::new(card));
-        let outlet = ToGuest { lane: to_guest.clone(), shared: self.shared.clone() };
+        let outlet = ToGuest { lane: to_guest.clone(), shared: self.shared.clone(), troubled: false };
         self.call = Some(Call {
             link: self.port.connect(Kind::VhostUser, Box::new(outlet)),
             messages: BackendReqHandler::from_stream(caller, card.clone()),
@@ -179,10 +189,8 @@ impl Worker {
     }
 
     fn hang_up(&mut self) {
-        let before = self.shared.caller.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(caller) = before {
-            let _ = epoll::delete(&self.epoll, &caller);
-        }
+        // Once all that is open of it is closed, the epoll forgets it.
+        *self.shared.caller.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.call = None;
     }
 
@@ -244,12 +252,15 @@ impl Frames {
     fn collect(&mut self, lane: &mut Lane) -> bool {
         self.ends.clear();
         let mut end = 0;
-        while self.ends.len() < BATCH {
+        while self.ends.len() < BATCH && end < BATCH_BYTES {
             if self.bytes.len() < end + LONGEST {
                 self.bytes.resize(end + LONGEST, 0);
             }
             match lane.take(&mut self.bytes[end..end + LONGEST]) {
-                Sent::Nothing => break,
+                Sent::Nothing => {
+                    lane.wake();
+                    return false;
+                }
                 Sent::Frame(length) => {
                     end += length;
                     self.ends.push(Ok(end));
@@ -259,7 +270,7 @@ impl Frames {
             }
         }
         lane.wake();
-        self.ends.len() == BATCH
+        true
     }
 
     fn hand_over(&self, batch: &mut Batch<'_>) {
@@ -280,6 +291,8 @@ impl Frames {
 struct ToGuest {
     lane: Arc<Mutex<Lane>>,
     shared: Arc<Shared>,
+    /// Whether the port's thread knows that the lane is at rest.
+    troubled: bool,
 }
 
 impl Outlet for ToGuest {
@@ -290,9 +303,11 @@ impl Outlet for ToGuest {
     fn flush(&mut self) -> Result<(), Gone> {
         let mut lane = lock(&self.lane);
         lane.wake();
-        if lane.trouble().is_some() {
+        let troubled = lane.trouble().is_some();
+        if troubled && !self.troubled {
             self.shared.wake();
         }
+        self.troubled = troubled;
         Ok(())
     }
 }

@@ -3,6 +3,8 @@
 //! QEMU sends it when it makes the card, before any features are agreed on, and waits for the answer
 //! (`virtio_net_set_queue_pairs`). `vhost` takes that for an error, and does not answer.
 
+use std::io;
+
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 
@@ -20,10 +22,14 @@ const VERSION: u32 = 1;
 const IS_REPLY: u32 = 4;
 const WANTS_REPLY: u32 = 8;
 
-/// Answers the next message if it is that one; all others stay where they are.
+/// Answers the next message if it is that one; all others stay where they are. `true` if nothing is there to be
+/// read any more: `vhost` would wait for it.
 pub(super) fn answer(socket: &UnixStream, card: &Mutex<Card>) -> bool {
     let mut bytes = [0; 4 * WORDS];
     let look = recv(socket, &mut bytes, RecvFlags::PEEK | RecvFlags::DONTWAIT);
+    if look.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+        return true;
+    }
     let mut words = [0_u32; WORDS];
     for (word, bytes) in words.iter_mut().zip(bytes.as_chunks().0) {
         *word = u32::from_ne_bytes(*bytes);

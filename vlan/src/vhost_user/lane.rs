@@ -114,8 +114,12 @@ impl Lane {
         .unwrap_or(Sent::Nothing)
     }
 
-    /// Gives the guest a frame, or keeps it until it has buffers; `false` when it is lost.
+    /// Gives the guest a frame, or keeps it until it has buffers; `false` when it is lost. A guest that does not
+    /// use its card loses nothing.
     pub(super) fn deliver(&mut self, frame: &[u8]) -> bool {
+        if !self.started || !self.enabled {
+            return true;
+        }
         if self.waiting.is_empty() {
             match self.put(frame) {
                 Some(Delivered::Full) => {}
@@ -131,8 +135,8 @@ impl Lane {
         let mut waiting = std::mem::take(&mut self.waiting);
         while let Some(frame) = waiting.first() {
             match self.put(frame) {
-                Some(Delivered::Full) => break,
-                _ => waiting.remove_first(),
+                Some(Delivered::Yes | Delivered::TooLong) => waiting.remove_first(),
+                Some(Delivered::Full) | None => break,
             }
         }
         self.waiting = waiting;

@@ -167,6 +167,9 @@ impl Ring {
                 let length = (piece.len() as usize).min(wanted - room);
                 self.pieces.push((piece.addr(), length));
                 room += length;
+                if room == wanted {
+                    break;
+                }
             }
             if room == before {
                 return Err(BadRing);

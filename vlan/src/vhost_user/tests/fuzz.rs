@@ -12,9 +12,11 @@ use rustix::event::{EventfdFlags, eventfd};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use vhost::VhostBackend as _;
 use vhost::vhost_user::VhostUserFrontend as _;
+use vm_memory::{GuestMemoryBackend as _, GuestRegionMmap};
 
 use super::guest::{ENTRIES, EVENT_INDEX, Guest, MEMORY, MERGEABLE, RX, TX, UPPER, VERSION_1, frame, parts};
 use super::{MODERN, Stage, until};
+use crate::vhost_user::guard::Guard;
 
 /// Random numbers that a test can repeat (SplitMix64).
 struct Random(u64);
@@ -144,7 +146,8 @@ fn rings(stage: &Stage, others: &mut [Guest; 2], random: &mut Random) {
     let buffer = 1 << random.below(12);
     let mut liar = stage.guest("liar", features, buffer);
     // The file may be cut under us as well.
-    let _guards = liar.guards();
+    let watch = |region: &GuestRegionMmap| Guard::watch(region.get_mmap()).unwrap();
+    let _guards: Vec<Guard> = liar.memory.iter().map(watch).collect();
     for _ in 0..random.below(300) {
         let ring = random.below(2) as usize;
         match random.below(12) {

@@ -16,8 +16,6 @@ use vm_memory::{Bytes as _, FileOffset, GuestAddress, GuestMemoryBackend as _, G
 use vmm_sys_util::epoll::{ControlOperation, Epoll, EpollEvent, EventSet};
 use vmm_sys_util::eventfd::{EFD_NONBLOCK, EventFd};
 
-use crate::vhost_user::guard::Guard;
-
 /// Entries of each ring.
 pub(crate) const ENTRIES: u16 = 256;
 /// The memory of a guest in bytes, in two regions with a gap between.
@@ -90,11 +88,6 @@ impl Guest {
         let socket = UnixStream::connect(path).unwrap();
         let frontend = Frontend::from_stream(socket.try_clone().unwrap(), 2);
         Self { socket, frontend, memory, file, halves: [new(), new()], features, buffer }
-    }
-
-    /// Keeps the test alive when the memory is cut.
-    pub(crate) fn guards(&self) -> Vec<Guard> {
-        self.memory.iter().map(|region| Guard::watch(region.get_mmap()).unwrap()).collect()
     }
 
     /// Sends a message as words, and gives the answer, for which it waits five seconds.
