@@ -149,7 +149,7 @@ impl Room {
             let room = rustix::buffer::spare_capacity(&mut events);
             match epoll::wait(self.shared.epoll(), room, Some(&TEND)) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return self.warn(&format!("the switch has failed: {error}")),
+                Err(error) => return self.shared.warn(&format!("the switch has failed: {error}")),
             }
             if tended.elapsed() >= Duration::from_secs(1) {
                 tended = Instant::now();
@@ -199,12 +199,8 @@ impl Room {
         self.next += 1;
         match epoll::add(self.shared.epoll(), source.fd(), EventData::new_u64(token), EventFlags::IN) {
             Ok(()) => drop(self.sources.insert(token, source)),
-            Err(error) => self.warn(&format!("a socket cannot be waited for: {error}")),
+            Err(error) => self.shared.warn(&format!("a socket cannot be waited for: {error}")),
         }
-    }
-
-    fn warn(&self, text: &str) {
-        self.shared.lock().log.warning(text);
     }
 }
 

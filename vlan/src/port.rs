@@ -107,9 +107,12 @@ impl Malformed {
             Self::Long => format!("sends frames of more than {LONGEST} bytes (dropped and counted)"),
             Self::Protocol => "breaks the protocol of its socket (the connection is ended)".to_owned(),
             Self::Unreadable => "sends what is not in its memory (dropped and counted)".to_owned(),
-            Self::Ring => "writes nonsense into its card's rings (at rest until the card is reset)".to_owned(),
+            Self::Ring => {
+                "writes nonsense into its card's rings (at rest until the card is reset)".to_owned()
+            }
             Self::Lost => {
-                "shares memory that was cut, or that the host has no room for (its card is at rest)".to_owned()
+                "shares memory that was cut, or that the host has no room for (its card is at rest)"
+                    .to_owned()
             }
         }
     }
@@ -209,6 +212,11 @@ impl PortHandle {
     /// What becomes of the port's listening socket that has failed to accept a connection.
     pub(crate) fn not_accepted(&self, error: &io::Error) -> After {
         self.shared.not_accepted(error)
+    }
+
+    /// Says something odd.
+    pub(crate) fn warn(&self, text: &str) {
+        self.shared.warn(text);
     }
 
     /// Counts something that came to the port's sockets and was no frame, and warns of the first of its kind.

@@ -65,7 +65,6 @@ struct State {
     captures: u64,
     /// The threads of ports that share memory.
     vhost_user: Vec<VhostUser>,
-    closed: bool,
 }
 
 impl UserspaceSwitch {
@@ -139,7 +138,6 @@ impl UserspaceSwitch {
             recorder.end(|text| self.log.warning(text));
         }
         let mut state = self.state();
-        state.closed = true;
         // The newest first: what is in a directory before the directory. What is gone already is as it should be.
         for path in state.made.drain(..).rev() {
             let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -191,12 +189,11 @@ impl Switch for UserspaceSwitch {
             Ok(socket)
         })?;
         let vhost_user = self.listen(&plug.vhost_user)?;
-        let vhost_user =
-            VhostUser::serve(vhost_user, port.clone()).map_err(|source| DriverError::File {
-                operation: "serve the socket",
-                path: plug.vhost_user.display().to_string(),
-                source,
-            })?;
+        let vhost_user = VhostUser::serve(vhost_user, port.clone()).map_err(|source| DriverError::File {
+            operation: "serve the socket",
+            path: plug.vhost_user.display().to_string(),
+            source,
+        })?;
         self.state().vhost_user.push(vhost_user);
         let peer = Arc::new(Peer::new(port.clone(), plug.dgram_peer.clone()));
         if let Some(name) = plug.dgram_peer.file_name() {

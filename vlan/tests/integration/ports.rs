@@ -43,6 +43,18 @@ fn a_known_address_gets_its_frames_alone() {
 }
 
 #[test]
+fn an_address_is_looked_for_everywhere_once_its_machine_has_gone() {
+    let bed = Bed::new();
+    let (a, b, mut c) = (bed.stream("a"), bed.stream("b"), bed.stream("c"));
+    b.send(&frame(ALL, mac(2), "b is here"));
+    assert_eq!(c.text(), "b is here");
+    drop(b);
+    bed.until("b", |port| port.kind.is_none());
+    a.send(&frame(mac(2), mac(1), "where are you?"));
+    assert_eq!(c.text(), "where are you?");
+}
+
+#[test]
 fn a_machine_that_comes_again_takes_its_port() {
     let bed = Bed::new();
     let plug = bed.switch.plug("a").unwrap();

@@ -1,7 +1,7 @@
 //! What a switch does with frames: slow and hostile ports, faults, captures, watches, and its own end.
 
 use std::fs;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::{Duration, Instant};
 
@@ -133,6 +133,26 @@ fn strangers_that_come_and_go_use_the_same_port() {
 }
 
 #[test]
+fn too_many_strangers_are_turned_away() {
+    let bed = Bed::new();
+    let ctl = bed.switch.vde_dir().join("ctl");
+    let silent: Vec<_> = (0..64).map(|_| UnixStream::connect(&ctl).unwrap()).collect();
+    let mut one_more = Stream::from(UnixStream::connect(&ctl).unwrap());
+    assert!(one_more.is_hung_up());
+    assert_eq!(bed.log.lines().len(), 1, "{:?}", bed.log.lines());
+    drop(silent);
+    let path = bed.switch.vde_dir().join(".client");
+    let _socket = UnixDatagram::bind(&path).unwrap();
+    let request = vde_request(0xfeed_face, 3, 0, path.as_os_str().as_encoded_bytes());
+    // Their places are free when the switch has seen that they are gone.
+    let is_served = || {
+        let mut client = UnixStream::connect(&ctl).unwrap();
+        client.write_all(&request).and_then(|()| client.read_exact(&mut [0; 110])).is_ok()
+    };
+    while !is_served() {}
+}
+
+#[test]
 fn a_partition_cuts_until_it_is_lifted() {
     let bed = Bed::new();
     let (a, mut b, mut c) = (bed.stream("a"), bed.stream("b"), bed.stream("c"));
@@ -161,9 +181,8 @@ fn a_delay_is_as_long_as_it_says() {
         })
         .collect();
     took.sort();
-    assert!(took[0] >= by, "{took:?}");
-    // The median: a busy host makes some of them late.
-    assert!(took[7] < by + Duration::from_millis(5), "{took:?}");
+    // The fastest: a busy host makes others late.
+    assert!(took[0] >= by && took[0] < by + Duration::from_millis(5), "{took:?}");
 
     // What is held back comes at once, in order, when the fault is lifted.
     bed.switch.heal();
@@ -215,7 +234,9 @@ async fn a_watch_sees_the_first_frame_that_fits() {
 
     let mut other = bed.switch.watch("greater 100").unwrap();
     bed.switch.close().await;
-    assert_eq!(other.seen(Deadline::after(Duration::from_secs(20))).await, None, "nothing comes any more");
+    let end = Deadline::after(Duration::from_secs(20));
+    assert_eq!(other.seen(end).await, None);
+    assert!(!end.is_over(), "nothing comes any more, which is known at once");
     assert!(bed.switch.watch("greater").is_err());
 }
 
