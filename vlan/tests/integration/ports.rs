@@ -1,5 +1,7 @@
 //! Frames between ports of all kinds that are sockets.
 
+use std::time::Duration;
+
 use crate::support::{ALL, Bed, Dgram, Machine, Stream, Vde, frame, mac};
 
 #[test]
@@ -71,4 +73,22 @@ fn a_machine_that_comes_again_takes_its_port() {
     b.send(&frame(mac(1), mac(2), "to your second life"));
     assert_eq!(vde.text(), "to your second life");
     assert_eq!(bed.stats("a").kind.as_deref(), Some("vde"));
+}
+
+#[test]
+fn a_machine_on_datagrams_comes_again_and_hears_before_it_speaks() {
+    let bed = Bed::new();
+    let a = bed.stream("a");
+    let plug = bed.switch.plug("b").unwrap();
+    for life in ["first", "second", "third"] {
+        let mut b = Dgram::connect(&plug);
+        // Of a former life nobody knows that it is over until a frame does not arrive.
+        while b.next_within(Duration::from_millis(20)).is_none() {
+            a.send(&frame(ALL, mac(1), life));
+        }
+        b.send(&frame(mac(1), mac(2), life));
+        drop(b);
+        std::fs::remove_file(&plug.dgram_peer).unwrap();
+    }
+    assert_eq!(bed.stats("b").sent_frames, 3);
 }
