@@ -1,7 +1,10 @@
-use std::path::Path;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
 use tempfile::TempDir;
 
 use super::{BUFFER, Capture};
@@ -143,39 +146,96 @@ fn a_limit_keeps_the_beginning_whole() {
     assert_eq!(end.bytes, file.metadata().unwrap().len());
 }
 
+/// Waits for what the writer does on its own.
+fn until(what: &str, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !done() {
+        assert!(Instant::now() < deadline, "{what} does not come");
+        std::thread::yield_now();
+    }
+}
+
 /// What a `kill -9` leaves is what has been written so far: blocks that are whole.
 #[test]
 fn what_is_flushed_can_be_read_while_it_is_written() {
     let dir = TempDir::new().unwrap();
     let file = dir.path().join("capture");
+    let size = || file.metadata().unwrap().len();
     let mut capture = Capture::create(&file, u64::MAX, &ports()).unwrap();
+    until("the ports", || size() > 100);
     assert_eq!(kinds(&file), [0x0a0d_0d0a, 1, 1], "all ports are there from the start");
+    let before = size();
     capture.frame(0, time(0), &frame(60, 1), None);
     capture.flush();
+    until("a frame", || size() > before);
     assert_eq!(kinds(&file)[3..], [6]);
+    let before = size();
     for _ in 0..BUFFER / 60 {
         capture.frame(0, time(0), &frame(60, 1), None);
     }
+    until("what is enough", || size() > before);
     assert!(kinds(&file).len() > 500, "written when there is enough of it");
+}
+
+/// A pipe to write a capture into, and its other end.
+fn pipe(dir: &TempDir) -> (PathBuf, OwnedFd) {
+    let pipe = dir.path().join("pipe");
+    mkfifoat(CWD, &pipe, Mode::RWXU).unwrap();
+    let reader = open(&pipe, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+    (pipe, reader)
 }
 
 #[test]
 fn a_file_that_cannot_be_written_is_told_and_disturbs_nobody() {
     assert!(Capture::create(Path::new("/dev/full"), u64::MAX, &ports()).is_err());
 
-    // A pipe that nobody reads from any more.
     let dir = TempDir::new().unwrap();
-    let pipe = dir.path().join("pipe");
-    rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, rustix::fs::Mode::RWXU).unwrap();
-    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NONBLOCK;
-    let reader = rustix::fs::open(&pipe, flags, rustix::fs::Mode::empty()).unwrap();
+    let (pipe, reader) = pipe(&dir);
     let mut capture = Capture::create(&pipe, u64::MAX, &ports()).unwrap();
+    assert!(capture.take_error().is_none());
     drop(reader);
     capture.frame(0, time(0), &frame(60, 1), None);
-    assert!(capture.take_error().is_none());
     capture.flush();
-    assert_eq!(capture.take_error().unwrap().kind(), std::io::ErrorKind::BrokenPipe);
+    let mut error = None;
+    until("the error", || {
+        error = capture.take_error();
+        error.is_some()
+    });
+    assert_eq!(error.unwrap().kind(), std::io::ErrorKind::BrokenPipe);
+    for n in 0..10_000 {
+        capture.frame(0, time(n), &frame(60, 1), None);
+    }
     assert!(capture.take_error().is_none(), "told once");
-    capture.frame(0, time(1), &frame(60, 1), None);
-    assert_eq!(capture.end().frames, 0);
+    let end = capture.end();
+    assert_eq!((end.frames, end.left_out), (0, 10_001));
+}
+
+#[test]
+fn a_disk_that_stands_still_holds_up_nobody() {
+    let dir = TempDir::new().unwrap();
+    let (pipe, reader) = pipe(&dir);
+    let mut capture = Capture::create(&pipe, u64::MAX, &ports()).unwrap();
+    // Far more than a pipe and the memory for it take.
+    for n in 0..40_000 {
+        capture.frame(0, time(n), &frame(1500, 1), None);
+    }
+    assert!(capture.skipped > 0);
+    // The disk wakes up: the next frame tells what is missing.
+    let copy = std::thread::spawn(move || {
+        rustix::fs::fcntl_setfl(&reader, OFlags::empty()).unwrap();
+        let mut bytes = Vec::new();
+        std::fs::File::from(reader).read_to_end(&mut bytes).unwrap();
+        bytes
+    });
+    until("room", || {
+        capture.frame(0, time(50_000), &frame(60, 2), None);
+        capture.skipped == 0
+    });
+    let end = capture.end();
+    assert!(end.left_out > 0);
+    let bytes = copy.join().unwrap();
+    assert_eq!(bytes.len() as u64, end.bytes);
+    assert!(
+        String::from_utf8_lossy(&bytes).contains("frames before this are left out: the disk is too slow")
+    );
 }

@@ -9,7 +9,7 @@ use super::Dhcp;
 const CLIENT: [u8; 6] = [0x52, 0x54, 0, 0x12, 1, 1];
 const SERVER: [u8; 6] = [0x52, 0x54, 0, 0x12, 1, 0xff];
 const CLIENT_IP: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
-const SERVER_IP: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 255);
+const SERVER_IP: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 254);
 
 const DISCOVER: u8 = 1;
 const OFFER: u8 = 2;
