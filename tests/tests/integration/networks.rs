@@ -37,12 +37,13 @@ with subtest("a partition"):
 
 with subtest("a delay, each way and one way"):
     _, _, plain = ping("-c 10 -i 0.1")
-    for ways, fault in [(2, vlan1.delay(150)), (1, vlan1.delay(300, between=(server, client), one_way=True))]:
+    def slow(fault, extra):
         with fault:
             text, replies, shortest = ping("-c 10 -i 0.1 -W 20")
-            assert len(replies) == 10, text
-            extra = ways * (150 if ways == 2 else 300)
-            assert extra <= shortest <= 1.1 * extra + plain, (plain, text)
+        assert len(replies) == 10, text
+        assert extra <= shortest <= 1.1 * extra + plain, (plain, text)
+    slow(vlan1.delay(150), 300)
+    slow(vlan1.delay(300, between=(server, client), one_way=True), 300)
 
 with subtest("a loss is right within 10 %, and a seed loses the same again"):
     def lost(seed):
@@ -64,17 +65,23 @@ with subtest("frames that come twice, and out of order"):
         assert len(replies) == 50 and replies != sorted(replies), text
 "#;
 
-/// Rates need a program that sends as fast as it can.
+/// Rates need a program that sends faster. A guest that the host does not let run for a while sends less, and never
+/// more: one of three times has to be right.
 const RATE: &str = r#"
 import json
 
-server.succeed("iperf3 --server --daemon --one-off")
+server.succeed("iperf3 --server --daemon")
 server.wait_for_open_port(5201)
-with vlan1.rate(8):
-    report = json.loads(client.succeed("iperf3 --client 192.168.1.2 --time 10 --omit 2 --json"))
-rate = report["end"]["sum_received"]["bits_per_second"] / 1e6
-# A segment of 1,448 bytes travels in a frame of 1,514.
-assert 0.9 * 8 * 1448 / 1514 <= rate <= 1.1 * 8 * 1448 / 1514, rate
+# Datagrams of 1,448 bytes travel in frames of 1,490.
+expected = 8 * 1448 / 1490
+rates = []
+while len(rates) < 3 and not (rates and rates[-1] >= 0.9 * expected):
+    with vlan1.rate(8):
+        command = "iperf3 --client 192.168.1.2 --udp --bitrate 12M --length 1448 --time 5 --omit 1 --json"
+        report = json.loads(client.succeed(command))
+    rates.append(report["end"]["sum_received"]["bits_per_second"] / 1e6)
+    assert rates[-1] <= 1.1 * expected, rates
+assert rates[-1] >= 0.9 * expected, rates
 "#;
 
 const PACKETS: &str = r#"
