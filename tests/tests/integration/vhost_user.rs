@@ -42,7 +42,7 @@ for machine in machines:
 for another in ["right", "other"]:
     left.succeed(f"ping -4 -c 3 -i 0.2 -W 10 -M do -s 8900 {another}")
 
-left.reboot()
+left.send_monitor_command("system_reset")
 left.wait_for_unit("multi-user.target")
 all_ways()
 

@@ -161,9 +161,10 @@ impl VhostUserBackendReqHandlerMut for Card {
 
     fn set_vring_num(&mut self, index: u32, entries: u32) -> Result<()> {
         let mut lane = lock(self.named(index)?.1);
-        if lane.is_started() || !lane.ring.set_length(entries) {
+        if !lane.ring.set_length(entries) {
             return Err(Error::InvalidParam);
         }
+        lane.check();
         Ok(())
     }
 

@@ -94,11 +94,6 @@ impl Lane {
         }
     }
 
-    /// Whether the ring is in use.
-    pub(super) fn is_started(&self) -> bool {
-        self.started
-    }
-
     /// Why it rests although it should not.
     pub(super) fn trouble(&self) -> Option<Malformed> {
         self.trouble

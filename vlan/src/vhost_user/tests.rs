@@ -176,6 +176,10 @@ fn rings_may_be_enabled_before_anything_is_agreed_on_as_qemu_does() {
     for ring in 0..2 {
         assert_eq!(server.ask([18, 1 | 8, 8, ring, 1]), [18, 1 | 4, 8, 0, 0]);
     }
+    // Who does not listen yet loses nothing.
+    client.send(&frame(2, 60));
+    assert!(until(|| stage.stats("client").sent_frames == 1));
+    assert_eq!(stage.stats("server").dropped_full, 0);
     server.start([0, 0]);
     server.send(&frame(1, 60));
     assert_eq!(client.receive(), Some(frame(1, 60)));
