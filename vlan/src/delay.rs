@@ -159,5 +159,7 @@ mod tests {
         let (mut line, now) = (DelayLine::new(), Instant::now());
         let len = PORT_LIMIT - OVERHEAD;
         assert_eq!((0..100).filter(|from| line.push(now, (*from, 100), len, ())).count(), LIMIT / PORT_LIMIT);
+        assert_eq!(line.pop_due(now), Some(()));
+        assert!(line.push(now, (0, 100), len, ()), "there is room again");
     }
 }

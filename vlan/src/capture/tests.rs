@@ -181,7 +181,9 @@ fn what_is_flushed_can_be_read_while_it_is_written() {
 fn pipe(dir: &TempDir) -> (PathBuf, OwnedFd) {
     let pipe = dir.path().join("pipe");
     mkfifoat(CWD, &pipe, Mode::RWXU).unwrap();
-    let reader = open(&pipe, OFlags::RDONLY | OFlags::NONBLOCK, Mode::empty()).unwrap();
+    // Or a tshark that another test starts meanwhile would be a reader too.
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let reader = open(&pipe, flags, Mode::empty()).unwrap();
     (pipe, reader)
 }
 

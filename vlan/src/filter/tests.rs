@@ -229,6 +229,14 @@ fn a_filter_of_several_lines_is_shown_in_one() {
 }
 
 #[test]
+fn parentheses_without_end_are_refused() {
+    for text in ["(", "not ", "!"] {
+        let error = Filter::parse(&text.repeat(1_000_000), &names()).unwrap_err();
+        assert!(error.starts_with("this is too deep in parentheses"));
+    }
+}
+
+#[test]
 fn a_fragment_has_a_protocol_but_no_ports() {
     let mut frame = request();
     // More fragments follow.
