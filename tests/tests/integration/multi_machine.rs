@@ -34,7 +34,7 @@ fn setup(
             Manner::Manifest => format!("image = \"{}\"\nmemory = {memory_mib}", image.dir().display()),
             Manner::StartScripts => format!("start_script = \"run-{name}-vm\""),
         };
-        manifest.push_str(&format!("[machines.{name}]\nvlans = {vlans:?}\nallow_reboot = true\n{boot}\n"));
+        manifest += &format!("[machines.{name}]\nvlans = {vlans:?}\nallow_reboot = true\n{boot}\n");
     }
     // Guests that configure themselves may do so while the script is at work already.
     let at_once = if manner == Manner::Manifest { "succeed" } else { "wait_until_succeeds" };
@@ -82,13 +82,18 @@ server.wait_until_succeeds("grep 1 /sys/class/net/eth1/carrier")
 client.succeed("curl --fail --silent --max-time 30 http://server/")
 "#;
 
-/// What the driver has given to a guest is there again after a reboot, and once only.
+/// What the driver has given to a guest is there again after a reboot, and once only; also in a guest that would have
+/// all of its cards ask for DHCP.
 const AGAIN: &str = r#"
 assert client.succeed("getent hosts server.vlan1").startswith("2001:db8:1::2"), "IPv6 is there, too"
 client.succeed("ping -6 -c 1 -W 10 server")
 before = client.succeed("cat /etc/hosts")
+client.succeed("printf '[Match]\\nName=eth*\\n\\n[Network]\\nDHCP=yes\\n' >/etc/systemd/network/10-all.network; sync")
 client.send_monitor_command("system_reset")
 client.succeed("ping -c 1 -W 10 server")
+client.wait_until_succeeds("networkctl | grep -w eth0.*configured")
+client.succeed("networkctl | grep -w eth1.*unmanaged")
+client.succeed("ip -4 -o addr show dev eth1 | grep -F 192.168.1.1/24")
 assert client.succeed("cat /etc/hosts") == before
 assert client.succeed("uname -n") == "client\n"
 "#;
