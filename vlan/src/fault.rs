@@ -78,7 +78,7 @@ impl Faults {
     ///
     /// # Errors
     /// What makes no sense about it.
-    pub(crate) fn impose(&mut self, fault: &Fault, _now: Instant) -> Result<(FaultId, u64), String> {
+    pub(crate) fn impose(&mut self, fault: &Fault) -> Result<(FaultId, u64), String> {
         let known: Vec<&str> = self.machines.iter().flatten().map(String::as_str).collect();
         check::check(fault, &known)?;
         self.imposed += 1;

@@ -310,7 +310,7 @@ impl Segment {
     /// # Errors
     /// What makes no sense about it.
     pub(crate) fn impose(&mut self, fault: &Fault) -> Result<FaultId, String> {
-        let (id, seed) = self.faults.impose(fault, Instant::now())?;
+        let (id, seed) = self.faults.impose(fault)?;
         let fault = Fault { seed: Some(seed), ..fault.clone() };
         self.note(&format!("fault {} is on: {fault}", id.0));
         Ok(id)

@@ -25,7 +25,7 @@ fn fault(kind: FaultKind) -> Fault {
 }
 
 fn impose(faults: &mut Faults, kind: FaultKind) -> FaultId {
-    faults.impose(&fault(kind), Instant::now()).unwrap().0
+    faults.impose(&fault(kind)).unwrap().0
 }
 
 fn list(names: &[&str]) -> Vec<String> {
@@ -96,7 +96,7 @@ fn one_way_is_one_way() {
     ];
     for (between, concerned) in table {
         let mut faults = segment();
-        faults.impose(&Fault { kind: loss(100.0), between, seed: None }, Instant::now()).unwrap();
+        faults.impose(&Fault { kind: loss(100.0), between, seed: None }).unwrap();
         for (from, to) in [(A, B), (A, C), (B, A), (B, C), (C, A), (C, B), (A, HOST), (HOST, A)] {
             let lost = matches!(faults.judge(from, to, 100, Instant::now()), Fate::Lost(_));
             assert_eq!(lost, concerned.contains(&(from, to)), "{from} to {to}");
@@ -126,7 +126,7 @@ fn a_seed_gives_the_same_losses_whatever_else_happens() {
         crowded.set_port(port, name);
     }
     let other = Fault { seed: Some(8), ..fault(loss(50.0)) };
-    let (other, _) = crowded.impose(&other, Instant::now()).unwrap();
+    let (other, _) = crowded.impose(&other).unwrap();
     impose(&mut crowded, loss(30.0));
     let now = Instant::now();
     for (n, expected) in expected.iter().enumerate() {
@@ -152,9 +152,8 @@ fn a_seed_means_the_same_for_ever() {
     impose(&mut faults, loss(30.0));
     let pattern: String = lost(&mut faults, 40).iter().map(|lost| if *lost { 'x' } else { '.' }).collect();
     assert_eq!(pattern, "......xxx......x.x.x.xx.x.x..x.x.x......");
-    let seeds: Vec<u64> = (0..3)
-        .map(|_| faults.impose(&Fault { seed: None, ..fault(loss(1.0)) }, Instant::now()).unwrap().1)
-        .collect();
+    let seeds: Vec<u64> =
+        (0..3).map(|_| faults.impose(&Fault { seed: None, ..fault(loss(1.0)) }).unwrap().1).collect();
     assert_eq!(seeds, [1762358028, 1097371534, 1917106191]);
 }
 
@@ -263,8 +262,7 @@ fn a_reordered_frame_is_overtaken_by_those_that_follow() {
 fn what_a_lifted_fault_holds_back_is_freed_and_nothing_else() {
     let mut faults = segment();
     let between = Between::OneWay(list(&["a"]), list(&["b"]));
-    let (slow, _) =
-        faults.impose(&Fault { kind: delay(50, 0), between, seed: None }, Instant::now()).unwrap();
+    let (slow, _) = faults.impose(&Fault { kind: delay(50, 0), between, seed: None }).unwrap();
     let lossy = impose(&mut faults, loss(0.0));
     let now = Instant::now();
     faults.judge(A, B, 100, now);
@@ -325,10 +323,10 @@ fn nonsense_is_refused() {
     ];
     let mut faults = segment();
     for (kind, expected) in table {
-        assert_eq!(faults.impose(&fault(kind), Instant::now()).unwrap_err(), expected);
+        assert_eq!(faults.impose(&fault(kind)).unwrap_err(), expected);
     }
     let between = Between::OneWay(list(&["a"]), list(&["x"]));
-    let error = faults.impose(&Fault { between, ..fault(loss(1.0)) }, Instant::now()).unwrap_err();
+    let error = faults.impose(&Fault { between, ..fault(loss(1.0)) }).unwrap_err();
     assert_eq!(error, "no machine `x` on this VLAN (it has `a`, `b`, `c`)");
     assert!(faults.is_idle());
 }
