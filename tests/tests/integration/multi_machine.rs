@@ -28,14 +28,14 @@ fn setup(
     if manner == Manner::StartScripts {
         need_vde()?;
     }
-    let mut manifest = String::new();
-    for (name, vlans) in machines {
+    let describe = |(name, vlans): &Member<'_>| {
         let boot = match manner {
             Manner::Manifest => format!("image = \"{}\"\nmemory = {memory_mib}", image.dir().display()),
             Manner::StartScripts => format!("start_script = \"run-{name}-vm\""),
         };
-        manifest += &format!("[machines.{name}]\nvlans = {vlans:?}\nallow_reboot = true\n{boot}\n");
-    }
+        format!("[machines.{name}]\nvlans = {vlans:?}\nallow_reboot = true\n{boot}\n")
+    };
+    let manifest: String = machines.iter().map(describe).collect();
     // Guests that configure themselves may do so while the script is at work already.
     let at_once = if manner == Manner::Manifest { "succeed" } else { "wait_until_succeeds" };
     let begin = "start_all()\nfor machine in machines:\n    machine.connect()\n";
