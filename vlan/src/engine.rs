@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -94,7 +95,12 @@ impl Engine {
             sources: HashMap::new(),
             next: FIRST_SOURCE,
         };
-        let thread = thread::Builder::new().name(format!("vlan-{vlan}")).spawn(move || room.run())?;
+        let run = move || {
+            if panic::catch_unwind(AssertUnwindSafe(|| room.run())).is_err() {
+                room.shared.warn("the switch has stopped by a bug of innkeeper's: no frame passes any more");
+            }
+        };
+        let thread = thread::Builder::new().name(format!("vlan-{vlan}")).spawn(run)?;
         Ok(Self { inbox, bell, thread: Mutex::new(Some(thread)) })
     }
 
@@ -108,7 +114,7 @@ impl Engine {
         self.tell(|inbox| inbox.stop = true);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // A panic of the thread has been told on the standard error.
+            // A panic has been told by the thread itself.
             let _ = thread.join();
         }
     }

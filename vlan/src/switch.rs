@@ -195,6 +195,8 @@ impl Switch for UserspaceSwitch {
             source,
         })?;
         self.state().vhost_user.push(vhost_user);
+        // The machine makes it, and leaves it behind when it is killed.
+        self.state().made.push(plug.dgram_peer.clone());
         let peer = Arc::new(Peer::new(port.clone(), plug.dgram_peer.clone()));
         if let Some(name) = plug.dgram_peer.file_name() {
             let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);

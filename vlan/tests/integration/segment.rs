@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use driver_core::Deadline;
 use driver_core::vlan::{Between, Fault, FaultKind};
 
-use crate::support::{ALL, Bed, Machine, Stream, Vde, frame, mac, skip, vde_request};
+use crate::support::{ALL, Bed, Dgram, Machine, Stream, Vde, frame, mac, skip, vde_request};
 
 /// A fault between everybody.
 fn fault(kind: FaultKind) -> Fault {
@@ -245,6 +245,7 @@ async fn nothing_is_left_of_a_switch_that_is_closed() {
     let bed = Bed::new();
     let mut a = bed.stream("a");
     let client = Vde::connect(&bed.switch.plug("b").unwrap().vde, ".client");
+    let _c = Dgram::connect(&bed.switch.plug("c").unwrap());
     let capture = bed.dir.path().join("x.pcapng");
     bed.switch.capture(&capture, 1 << 20).unwrap();
     bed.switch.close().await;
