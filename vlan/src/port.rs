@@ -237,15 +237,12 @@ impl Link {
     pub(crate) fn enter(&self) -> Option<Batch<'_>> {
         let segment = self.port.shared.lock();
         let plugged = segment.port(self.port.number).plugged.as_ref()?;
-        (plugged.generation == self.generation).then_some(Batch {
-            segment,
-            port: self.port.number,
-            last: None,
-        })
+        if plugged.generation != self.generation {
+            return None;
+        }
+        Some(Batch { segment, port: self.port.number, last: None })
     }
-}
 
-impl Link {
     /// Pulls the plug, unless somebody else has the port by now.
     pub(crate) fn pull(&self) {
         self.port.shared.lock().disconnect(self.port.number, self.generation);
