@@ -89,7 +89,7 @@ impl Card {
 impl Drop for Card {
     fn drop(&mut self) {
         self.reset();
-        // Whoever still delivers to the lane must not keep a dead machine's memory.
+        // The last who has the memory unmaps it, which takes time that the segment, whose outlet has a lane, has not.
         self.for_both(|lane| lane.set_memory(None));
     }
 }

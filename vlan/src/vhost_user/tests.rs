@@ -99,6 +99,7 @@ fn a_long_frame_fills_as_many_buffers_as_it_takes() {
     server.send(&frame(1, 60));
     assert_eq!(old.receive(), Some(frame(1, 60)));
     assert_eq!(stage.stats("old").dropped_full, 2);
+    assert_eq!(old.stop()[RX], 1, "a frame that does not fit takes no buffers");
     // One byte more than any frame has.
     server.send(&frame(1, 65_536));
     assert!(until(|| stage.stats("server").malformed == 1));
@@ -148,6 +149,21 @@ fn frames_wait_for_a_guest_without_buffers_and_are_counted_when_there_are_too_ma
             assert_eq!(client.receive(), Some(frame(1, 1000 + count % 3)), "frame {count}");
         }
     }
+}
+
+#[test]
+fn a_frame_that_waits_for_buffers_leaves_those_alone_that_do_not_suffice() {
+    let stage = Stage::new(&["server", "client"]);
+    let mut server = stage.guest("server", MODERN, 2048);
+    let mut client = Guest::connect(stage.socket("client"), MODERN, 1536);
+    client.start([0, 0]);
+    (0..3).for_each(|slot| client.offer(slot));
+    server.send(&frame(1, 9000));
+    assert!(until(|| stage.stats("server").sent_frames == 1));
+    (3..6).for_each(|slot| client.offer(slot));
+    client.knock(RX);
+    assert_eq!(client.receive(), Some(frame(1, 9000)));
+    assert_eq!(client.stop()[RX], 6);
 }
 
 #[test]

@@ -56,15 +56,22 @@ impl Random {
         u16::try_from(self.number() & 0xffff).unwrap()
     }
 
-    fn file(&mut self) -> OwnedFd {
-        match self.below(6) {
+    /// A file for a message: mostly what it asks for.
+    fn file(&mut self, code: u32) -> OwnedFd {
+        let kind = match code {
+            5 if !self.one_in(20) => 5,
+            12 | 13 if !self.one_in(20) => 0,
+            _ => self.below(6),
+        };
+        match kind {
             0 => eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).unwrap(),
             1 => std::io::pipe().unwrap().1.into(),
             2 => UnixStream::pair().unwrap().0.into(),
             3 => File::open("/dev/null").unwrap().into(),
             _ => {
                 let file = rustix::fs::memfd_create("fuzz", rustix::fs::MemfdFlags::CLOEXEC).unwrap();
-                rustix::fs::ftruncate(&file, self.below(3) * MEMORY / 2).unwrap();
+                let length = if self.one_in(20) { self.below(MEMORY) } else { MEMORY };
+                rustix::fs::ftruncate(&file, length).unwrap();
                 file
             }
         }
@@ -124,7 +131,7 @@ fn messages(stage: &Stage, random: &mut Random) {
         }
         let mut bytes: Vec<u8> = [code, flags, length].iter().flat_map(|word| word.to_le_bytes()).collect();
         bytes.extend(body);
-        let files: Vec<OwnedFd> = (0..files).map(|_| random.file()).collect();
+        let files: Vec<OwnedFd> = (0..files).map(|_| random.file(code)).collect();
         let files: Vec<BorrowedFd<'_>> = files.iter().map(|file| file.as_fd()).collect();
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(16))];
         let mut control = SendAncillaryBuffer::new(&mut space);
