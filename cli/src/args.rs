@@ -62,6 +62,15 @@ pub(crate) struct RunArgs {
     #[arg(long)]
     pub(crate) no_agent: bool,
 
+    /// Record all that passes on any VLAN, in files vlanN.pcapng of the result.
+    #[arg(long)]
+    pub(crate) capture: bool,
+
+    /// Where the randomness of networks starts (losses, jitter): that of an earlier run loses the same again. The
+    /// log tells it.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+
     /// How long a child of a command may hold the command's standard output after the command itself has
     /// ended; then the call returns, with a warning that names the child. 0 waits for ever, as NixOS's driver
     /// does.

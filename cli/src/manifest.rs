@@ -8,11 +8,13 @@ mod machine;
 mod problem;
 mod reader;
 mod values;
+mod vlan;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use driver_core::VlanConfig;
 
 pub(crate) use fields::fields_of;
 pub(crate) use machine::{ImageRef, Machine, Source};
@@ -35,6 +37,8 @@ pub(crate) struct Manifest {
     pub(crate) timeout: Duration,
     /// The machines, sorted by name.
     pub(crate) machines: Vec<Machine>,
+    /// What is said of VLANs, besides which machines are on them.
+    pub(crate) vlans: Vec<VlanConfig>,
 }
 
 impl Manifest {
@@ -60,11 +64,13 @@ impl Manifest {
         let script = section.required::<PathBuf>("script");
         let timeout = section.optional("timeout").unwrap_or(DEFAULT_TIMEOUT);
         let machines = machine::read_all(section, folder);
+        let vlans = vlan::read_all(section);
         Some(Self {
             name: name?.into_inner(),
             script: folder.join(script?.into_inner()),
             timeout,
             machines: machines?,
+            vlans,
         })
     }
 }

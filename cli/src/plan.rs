@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use driver_core::{Boot, DriverError, Image, ImageError, MachineConfig};
+use driver_core::{Boot, DriverError, Image, ImageError, MachineConfig, VlanConfig};
 
 use crate::args::RunArgs;
 use crate::backends::Backends;
@@ -21,6 +21,10 @@ pub(crate) struct TestPlan {
     pub(crate) timeout: Duration,
     /// The machines as the manifest has them; [`TestPlan::machines`] makes them ready to run.
     pub(crate) wanted: Vec<Machine>,
+    /// What there is to say of VLANs, besides which machines are on them.
+    pub(crate) vlans: Vec<VlanConfig>,
+    /// Where the randomness of networks starts; `None` takes a new seed.
+    pub(crate) seed: Option<u64>,
     /// The agent for the guests; without it the plain shell serves.
     pub(crate) agent: Option<&'static [u8]>,
     /// How long a child of a command may hold its output; `None` waits for ever.
@@ -30,31 +34,20 @@ pub(crate) struct TestPlan {
 impl TestPlan {
     /// The manifest's plan, with the flags' wishes instead of the manifest's where there are any.
     pub(crate) fn new(manifest: Manifest, args: &RunArgs) -> Self {
+        let mut vlans = manifest.vlans;
+        if args.capture {
+            capture_all(&mut vlans, &manifest.machines);
+        }
         Self {
             name: manifest.name,
             script: args.script.clone().unwrap_or(manifest.script),
             timeout: args.timeout.unwrap_or(manifest.timeout),
             wanted: manifest.machines,
+            vlans,
+            seed: args.seed,
             agent: if args.no_agent { None } else { agent_binary::AGENT },
             grace: Some(args.output_grace).filter(|grace| !grace.is_zero()),
         }
-    }
-
-    /// What a user should know although the run goes on.
-    pub(crate) fn warnings(&self) -> Vec<String> {
-        let plugged: Vec<_> = self
-            .wanted
-            .iter()
-            .filter(|machine| !machine.vlans.is_empty())
-            .map(|machine| &*machine.name)
-            .collect();
-        if plugged.is_empty() {
-            return Vec::new();
-        }
-        vec![format!(
-            "VLANs are not built yet: the `vlans` of {} are ignored, and the machines cannot reach each other",
-            plugged.join(", ")
-        )]
     }
 
     /// The machines with their images found.
@@ -64,6 +57,18 @@ impl TestPlan {
     pub(crate) fn machines(self) -> Result<Vec<MachineConfig>, DriverError> {
         let backends = Backends::default();
         self.wanted.into_iter().map(|machine| machine_config(machine, &backends)).collect()
+    }
+}
+
+/// Has everything recorded that passes on any VLAN.
+fn capture_all(vlans: &mut Vec<VlanConfig>, machines: &[Machine]) {
+    for &number in machines.iter().flat_map(|machine| &machine.vlans) {
+        if vlans.iter().all(|vlan| vlan.number != number) {
+            vlans.push(VlanConfig::new(number));
+        }
+    }
+    for vlan in vlans {
+        vlan.capture = true;
     }
 }
 
@@ -78,6 +83,7 @@ fn machine_config(machine: Machine, backends: &Backends) -> Result<MachineConfig
     Ok(MachineConfig {
         cores: machine.cores,
         shares: machine.shares,
+        vlans: machine.vlans,
         boot_timeout: machine.boot_timeout,
         allow_reboot: machine.allow_reboot,
         options: machine.options,

@@ -8,10 +8,12 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
 use driver_core::event::{Event, FORMAT, Level, Outcome, RunEnded, RunStarted};
+use driver_core::vlan::SwitchMaker;
 use driver_core::{Deadline, Driver, DriverConfig, DriverError, Journal, Reporter};
 use report::{Terminal, Verbosity};
 use script::Script;
 use tokio::time::{sleep, sleep_until};
+use vlan::Switches;
 
 use crate::args::{RunArgs, When};
 use crate::manifest::Manifest;
@@ -76,9 +78,6 @@ async fn conduct(
     if let Some(aside) = dir.moved_aside() {
         journal.log(Level::Info, None, format!("the earlier result is in {} now", aside.display()));
     }
-    for warning in plan.warnings() {
-        journal.log(Level::Warning, None, warning);
-    }
 
     let mut verdict = match set_up(plan, dir.path().to_owned(), journal.clone(), deadline) {
         Ok(driver) => {
@@ -116,9 +115,10 @@ fn set_up(
     journal: Journal,
     deadline: Deadline,
 ) -> Result<Arc<Driver>, DriverError> {
-    let (agent, grace) = (plan.agent, plan.grace);
+    let (agent, grace, seed, vlans) = (plan.agent, plan.grace, plan.seed, plan.vlans.clone());
     let machines = plan.machines()?;
-    Driver::new(DriverConfig { deadline, machines, agent, grace, ..DriverConfig::new(out_dir, journal) })
+    let switches: Option<Arc<dyn SwitchMaker>> = Some(Arc::new(Switches));
+    Driver::new(DriverConfig { journal, out_dir, deadline, machines, agent, grace, switches, vlans, seed })
 }
 
 /// Runs the test until it is over, or its time is, or somebody stops it.

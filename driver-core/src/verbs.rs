@@ -66,6 +66,16 @@ pub enum Subject<'a> {
     Vlan(u32),
 }
 
+impl Subject<'_> {
+    fn target(self) -> Target {
+        match self {
+            Self::Run => Target::Run,
+            Self::Machine(_) => Target::Machine,
+            Self::Vlan(_) => Target::Vlan,
+        }
+    }
+}
+
 /// A parameter of a verb.
 #[derive(Debug, Serialize)]
 pub struct Param {
@@ -187,23 +197,20 @@ impl Driver {
         params: Value,
         patterns: Arc<dyn PatternEngine>,
     ) -> Result<Value, DriverError> {
-        let (target, node, vlan) = match subject {
-            Subject::Run => (Target::Run, None, None),
-            Subject::Machine(name) => (Target::Machine, self.node(name), None),
-            Subject::Vlan(number) => (Target::Vlan, None, self.vlan(number)),
-        };
+        let target = subject.target();
         let entry = table()
             .find(|entry| entry.name == verb && entry.target == target)
             .ok_or_else(|| DriverError::usage(format!("there is no verb `{verb}`")))?;
-        match subject {
-            Subject::Machine(name) if node.is_none() => {
-                return Err(DriverError::usage(format!("there is no machine `{name}`")));
+        let none = |what: String| DriverError::usage(format!("there is no {what}"));
+        let (node, vlan) = match subject {
+            Subject::Run => (None, None),
+            Subject::Machine(name) => {
+                (Some(self.node(name).ok_or_else(|| none(format!("machine `{name}`")))?), None)
             }
-            Subject::Vlan(number) if vlan.is_none() => {
-                return Err(DriverError::usage(format!("there is no VLAN {number}")));
+            Subject::Vlan(number) => {
+                (None, Some(self.vlan(number).ok_or_else(|| none(format!("VLAN {number}")))?))
             }
-            _ => {}
-        }
+        };
         let params = table::with_defaults(entry, params)?;
         let call = Call { driver: Arc::clone(self), node, vlan, patterns };
         self.unless_cancelled((entry.run)(call, params)).await

@@ -286,7 +286,7 @@ pub struct CaptureId(pub u64);
 pub struct CaptureEnd {
     /// Frames in the file.
     pub frames: u64,
-    /// Frames that came after the file had reached its limit.
+    /// Frames that came after the file had reached its limit, or faster than the disk took them.
     pub left_out: u64,
     /// The file's size in bytes.
     pub bytes: u64,

@@ -7,8 +7,10 @@ mod leaks;
 mod program;
 mod run;
 mod slot;
+mod start_script;
 
 pub use image::{Image, need_vm};
 pub use leaks::{Leaks, processes_with};
 pub use program::program;
 pub use run::{Finished, Run, Setup};
+pub use start_script::Member;

@@ -30,6 +30,7 @@ pub struct Setup {
     mark: String,
     environment: Vec<(String, String)>,
     arguments: Vec<String>,
+    machines: usize,
 }
 
 impl Setup {
@@ -61,6 +62,7 @@ impl Setup {
             mark,
             environment: Vec::new(),
             arguments: Vec::new(),
+            machines: 1,
         }
     }
 
@@ -84,6 +86,13 @@ impl Setup {
         arguments.iter().fold(self, |setup, argument| setup.arg(argument))
     }
 
+    /// Says how many machines run at once, if more than one.
+    #[must_use]
+    pub fn machines(mut self, machines: usize) -> Self {
+        self.machines = machines;
+        self
+    }
+
     /// The directory of the manifest, for further files.
     #[must_use]
     pub fn dir(&self) -> &Path {
@@ -99,7 +108,7 @@ impl Setup {
     /// Starts the program. Waits for its turn: machines are heavy.
     #[must_use]
     pub fn start(self) -> Run {
-        let slot = Slot::take();
+        let slot = Slot::take(self.machines);
         let out = self.dir.path().join("out");
         let (name, value) = self.mark.split_once('=').expect("a mark has a name");
         let child = Command::new(program())

@@ -7,25 +7,29 @@ use std::thread;
 static RUNNING: Mutex<usize> = Mutex::new(0);
 static FREED: Condvar = Condvar::new();
 
-/// The right to run a machine, as long as it lives.
+/// The right to run machines, as long as it lives.
 #[derive(Debug)]
-pub(crate) struct Slot(());
+pub(crate) struct Slot(usize);
 
 impl Slot {
-    /// Waits for a free one: one for every two cores.
-    pub(crate) fn take() -> Self {
+    /// Waits for one that is wide enough for so many machines: there is room for one on every two cores. Who
+    /// wants more than that runs alone.
+    pub(crate) fn take(machines: usize) -> Self {
         let all = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
-        let mut running =
-            FREED.wait_while(lock(), |running| *running >= all).unwrap_or_else(PoisonError::into_inner);
-        *running += 1;
-        Self(())
+        let width = machines.clamp(1, all);
+        let mut running = FREED
+            .wait_while(lock(), |running| *running + width > all)
+            .unwrap_or_else(PoisonError::into_inner);
+        *running += width;
+        Self(width)
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        *lock() -= 1;
-        FREED.notify_one();
+        *lock() -= self.0;
+        // Whoever is woken may need more room than there is, and another less.
+        FREED.notify_all();
     }
 }
 

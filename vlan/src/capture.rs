@@ -4,34 +4,44 @@
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use driver_core::vlan::CaptureEnd;
 
-mod pcapng;
+use self::writer::{Chunk, NotTaken, Writer};
 
-/// How much waits to be written at most; [`Capture::flush`] writes what is less.
+mod pcapng;
+mod writer;
+
+/// How much is handed to the disk at once; [`Capture::flush`] hands over what is less.
 const BUFFER: usize = 64 << 10;
+/// How many notes wait for a frame: a script that switches faults without end is no reason to grow without end.
+const NOTES: usize = 100;
+/// A note that is older than this tells its age.
+const SOON: Duration = Duration::from_millis(1);
 
 /// A file that is being written.
 #[derive(Debug)]
 pub(crate) struct Capture {
-    file: File,
+    writer: Writer,
     limit: u64,
     /// Which interface a port is, and the names of those that are not in the file yet.
     ports: HashMap<usize, Port>,
     interfaces: u32,
-    /// Whole blocks that are not in the file yet.
-    buffer: Vec<u8>,
-    /// Frames in the buffer.
-    buffered: u64,
-    /// What is in the file.
-    end: CaptureEnd,
-    /// What happened since the last frame: said with the next one.
-    notes: Vec<String>,
-    state: State,
+    /// What is not handed over yet.
+    buffer: Chunk,
+    /// How many bytes are handed over.
+    handed_over: u64,
+    /// Frames that came.
+    seen: u64,
+    /// Frames that the disk was too slow for, since the last one that it was not.
+    skipped: u64,
+    /// What happened since the last frame, and when: said with the next one.
+    notes: Vec<(SystemTime, String)>,
+    /// Whether nothing more is taken: the file is full, or cannot be written.
+    closed: bool,
 }
 
 #[derive(Debug)]
@@ -40,40 +50,33 @@ enum Port {
     Interface(u32),
 }
 
-#[derive(Debug)]
-enum State {
-    Writing,
-    Full,
-    Failed(Option<io::Error>),
-}
-
 impl Capture {
     /// Begins a file; one of that name is overwritten.
     ///
     /// # Errors
     /// Why it cannot be made.
     pub(crate) fn create(file: &Path, limit: u64, ports: &[(usize, String)]) -> io::Result<Self> {
+        let file = File::create(file)?;
+        let mut first = Vec::new();
+        pcapng::section(&mut first);
         let mut capture = Self {
-            file: File::create(file)?,
+            writer: Writer::start(file, &first)?,
             limit,
             ports: ports.iter().map(|(port, name)| (*port, Port::Named(name.clone()))).collect(),
             interfaces: 0,
-            buffer: Vec::with_capacity(BUFFER),
-            buffered: 0,
-            end: CaptureEnd { frames: 0, left_out: 0, bytes: 0 },
+            buffer: Chunk::default(),
+            handed_over: first.len() as u64,
+            seen: 0,
+            skipped: 0,
             notes: Vec::new(),
-            state: State::Writing,
+            closed: false,
         };
-        pcapng::section(&mut capture.buffer);
         // All ports that there are, in their order, even those that stay silent.
         for (port, _) in ports {
             capture.interface(*port);
         }
         capture.flush();
-        match capture.take_error() {
-            Some(error) => Err(error),
-            None => Ok(capture),
-        }
+        Ok(capture)
     }
 
     /// Says the name of a port that came later.
@@ -83,68 +86,82 @@ impl Capture {
 
     /// Writes a frame that came from a port, and perhaps what became of it.
     pub(crate) fn frame(&mut self, port: usize, time: SystemTime, frame: &[u8], comment: Option<&str>) {
-        if matches!(self.state, State::Failed(_)) {
+        self.seen += 1;
+        if self.closed {
             return;
         }
-        let interface = self.interface(port);
-        let start = self.buffer.len();
-        if let Some(interface) = interface {
-            let comments = self.notes.iter().map(String::as_str).chain(comment);
-            pcapng::packet(&mut self.buffer, interface, time, frame, comments);
-        }
-        if interface.is_none() || !self.fits() {
-            // What has been left out once is never gone on with: the file is the beginning of what passed.
-            self.buffer.truncate(start);
-            self.state = State::Full;
-            self.end.left_out += 1;
-            return;
-        }
-        self.notes.clear();
-        self.buffered += 1;
-        if self.buffer.len() >= BUFFER {
+        if self.buffer.blocks.len() >= BUFFER {
             self.flush();
+            if self.buffer.blocks.len() >= BUFFER {
+                self.skipped += 1;
+                return;
+            }
+        }
+        let Some(interface) = self.interface(port) else { return };
+        let start = self.buffer.blocks.len();
+        let notes = self.notes.iter().map(|(noted, text)| match time.duration_since(*noted) {
+            Ok(since) if since >= SOON => format!("{:.3} s before: {text}", since.as_secs_f64()),
+            _ => text.clone(),
+        });
+        let skipped = (self.skipped > 0)
+            .then(|| format!("{} frames before this are left out: the disk is too slow", self.skipped));
+        let comments = notes.chain(skipped).chain(comment.map(str::to_owned));
+        pcapng::packet(&mut self.buffer.blocks, interface, time, frame, comments);
+        if self.fits(start) {
+            self.notes.clear();
+            self.skipped = 0;
+            self.buffer.frames += 1;
         }
     }
 
-    /// Says something that happened between two frames.
+    /// Says something that happened just now, between two frames.
     pub(crate) fn note(&mut self, text: &str) {
-        if matches!(self.state, State::Writing) {
-            self.notes.push(text.to_owned());
+        if self.notes.len() < NOTES {
+            self.notes.push((SystemTime::now(), text.to_owned()));
         }
     }
 
-    /// Writes what waits to be written. To be called about once a second.
+    /// Hands over what waits to be written, unless the disk is too slow. To be called about once a second.
     pub(crate) fn flush(&mut self) {
-        if matches!(self.state, State::Failed(_)) || self.buffer.is_empty() {
+        if self.buffer.blocks.is_empty() {
             return;
         }
-        match self.file.write_all(&self.buffer) {
-            Ok(()) => {
-                self.end.bytes += self.buffer.len() as u64;
-                self.end.frames += self.buffered;
-            }
-            Err(error) => self.state = State::Failed(Some(error)),
+        let bytes = self.buffer.blocks.len() as u64;
+        match self.writer.try_write(std::mem::take(&mut self.buffer)) {
+            Ok(()) => self.handed_over += bytes,
+            Err(NotTaken::Full(buffer)) => self.buffer = buffer,
+            Err(NotTaken::Failed) => self.closed = true,
         }
-        self.buffer.clear();
-        self.buffered = 0;
     }
 
     /// Why the file could not be written any more: told once.
     pub(crate) fn take_error(&mut self) -> Option<io::Error> {
-        match &mut self.state {
-            State::Failed(error) => error.take(),
-            State::Writing | State::Full => None,
-        }
+        self.writer.written().error.take()
     }
 
-    /// Writes the rest, and says what it has come to.
+    /// Writes the rest, and says what it has come to. Waits for the disk.
     pub(crate) fn end(&mut self) -> CaptureEnd {
-        self.flush();
-        self.end
+        if self.interfaces > 0 && !self.notes.is_empty() && !self.closed {
+            let start = self.buffer.blocks.len();
+            let notes = self.notes.drain(..).map(|(_, text)| text);
+            pcapng::statistics(&mut self.buffer.blocks, 0, SystemTime::now(), notes);
+            self.fits(start);
+        }
+        self.closed = true;
+        self.writer.finish(std::mem::take(&mut self.buffer));
+        let written = self.writer.written();
+        CaptureEnd { frames: written.frames, left_out: self.seen - written.frames, bytes: written.bytes }
     }
 
-    fn fits(&self) -> bool {
-        matches!(self.state, State::Writing) && self.end.bytes + self.buffer.len() as u64 <= self.limit
+    /// Whether the file has room for the block that begins at `start` of the buffer; takes it back otherwise, and
+    /// takes no more: the file is the beginning of what passed.
+    fn fits(&mut self, start: usize) -> bool {
+        let fits = self.handed_over + self.buffer.blocks.len() as u64 <= self.limit;
+        if !fits {
+            self.buffer.blocks.truncate(start);
+            self.closed = true;
+        }
+        fits
     }
 
     /// The interface that a port is; `None` when there is no room to say so.
@@ -154,10 +171,9 @@ impl Capture {
             Some(Port::Named(name)) => name.clone(),
             None => format!("port {port}"),
         };
-        let start = self.buffer.len();
-        pcapng::interface(&mut self.buffer, &name);
-        if !self.fits() {
-            self.buffer.truncate(start);
+        let start = self.buffer.blocks.len();
+        pcapng::interface(&mut self.buffer.blocks, &name);
+        if !self.fits(start) {
             return None;
         }
         let interface = self.interfaces;
@@ -166,3 +182,6 @@ impl Capture {
         Some(interface)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -106,3 +106,60 @@ impl<T> PartialEq for Held<T> {
 }
 
 impl<T> Eq for Held<T> {}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::{DelayLine, LIMIT, OVERHEAD, PORT_LIMIT};
+
+    fn line(frames: &[(u64, (usize, usize), &'static str)]) -> (DelayLine<&'static str>, Instant) {
+        let (mut line, now) = (DelayLine::new(), Instant::now());
+        for (millis, pair, name) in frames {
+            assert!(line.push(now + Duration::from_millis(*millis), *pair, 100, *name));
+        }
+        (line, now)
+    }
+
+    fn due(line: &mut DelayLine<&'static str>, at: Instant) -> Vec<&'static str> {
+        std::iter::from_fn(|| line.pop_due(at)).collect()
+    }
+
+    #[test]
+    fn frames_come_when_they_are_due_and_in_order() {
+        let (mut line, now) = line(&[(5, (1, 2), "c"), (3, (1, 2), "a"), (3, (1, 3), "b"), (9, (1, 2), "d")]);
+        assert_eq!(line.next_due(), Some(now + Duration::from_millis(3)));
+        assert_eq!(due(&mut line, now + Duration::from_millis(2)), [""; 0]);
+        assert_eq!(due(&mut line, now + Duration::from_millis(5)), ["a", "b", "c"]);
+        assert_eq!(due(&mut line, now + Duration::from_secs(1)), ["d"]);
+        assert_eq!(line.next_due(), None);
+    }
+
+    #[test]
+    fn what_is_released_comes_at_once_as_it_was_sent() {
+        let (mut line, now) = line(&[(9, (1, 2), "first"), (5, (1, 2), "second"), (5, (2, 1), "stays")]);
+        line.release(now, |pair| pair == (1, 2));
+        assert_eq!(due(&mut line, now), ["first", "second"]);
+        assert_eq!(due(&mut line, now + Duration::from_millis(5)), ["stays"]);
+    }
+
+    #[test]
+    fn one_port_cannot_fill_it_for_the_others() {
+        let (mut line, now) = (DelayLine::new(), Instant::now());
+        let len = (1 << 20) - OVERHEAD;
+        let taken = (0..100).filter(|n| line.push(now, (1, 2), len, *n)).count();
+        assert_eq!(taken, PORT_LIMIT >> 20);
+        assert!(line.push(now, (2, 1), len, 100), "another port");
+        assert_eq!(line.pop_due(now), Some(0));
+        assert!(line.push(now, (1, 2), len, 101), "there is room again");
+    }
+
+    #[test]
+    fn all_ports_together_have_a_limit_too() {
+        let (mut line, now) = (DelayLine::new(), Instant::now());
+        let len = PORT_LIMIT - OVERHEAD;
+        assert_eq!((0..100).filter(|from| line.push(now, (*from, 100), len, ())).count(), LIMIT / PORT_LIMIT);
+        assert_eq!(line.pop_due(now), Some(()));
+        assert!(line.push(now, (0, 100), len, ()), "there is room again");
+    }
+}

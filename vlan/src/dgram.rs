@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -121,10 +121,10 @@ impl Source for PeerWatch {
             let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(peer) = name.and_then(|name| peers.get(name)) else { continue };
             for _ in 0..TRIES {
-                if peer.connect().is_ok() {
-                    break;
+                match peer.connect() {
+                    Err(error) if error.kind() == ErrorKind::ConnectionRefused => std::thread::yield_now(),
+                    _ => break,
                 }
-                std::thread::yield_now();
             }
         }
         After::Stay

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use rustix::event::epoll::{self, Event, EventData, EventFlags};
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::event::{EventfdFlags, Timespec, eventfd};
 use rustix::io::Errno;
 
 use crate::shared::Shared;
@@ -19,6 +21,9 @@ pub(crate) const READ: usize = 128 << 10;
 
 /// How many sockets are served between two calls to the kernel.
 const EVENTS: usize = 64;
+
+/// How long it waits at most, to bring captures up to date.
+const TEND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// The token of the eventfd that wakes the thread.
 const WAKE: u64 = 0;
@@ -90,7 +95,12 @@ impl Engine {
             sources: HashMap::new(),
             next: FIRST_SOURCE,
         };
-        let thread = thread::Builder::new().name(format!("vlan-{vlan}")).spawn(move || room.run())?;
+        let run = move || {
+            if panic::catch_unwind(AssertUnwindSafe(|| room.run())).is_err() {
+                room.shared.warn("the switch has stopped by a bug of innkeeper's: no frame passes any more");
+            }
+        };
+        let thread = thread::Builder::new().name(format!("vlan-{vlan}")).spawn(run)?;
         Ok(Self { inbox, bell, thread: Mutex::new(Some(thread)) })
     }
 
@@ -104,7 +114,7 @@ impl Engine {
         self.tell(|inbox| inbox.stop = true);
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(thread) = thread {
-            // A panic of the thread has been told on the standard error.
+            // A panic has been told by the thread itself.
             let _ = thread.join();
         }
     }
@@ -139,11 +149,17 @@ impl Room {
             new: Vec::new(),
         };
         let mut events = Vec::<Event>::with_capacity(EVENTS);
+        let mut tended = Instant::now();
         loop {
             events.clear();
-            match epoll::wait(self.shared.epoll(), rustix::buffer::spare_capacity(&mut events), None) {
+            let room = rustix::buffer::spare_capacity(&mut events);
+            match epoll::wait(self.shared.epoll(), room, Some(&TEND)) {
                 Ok(_) | Err(Errno::INTR) => {}
-                Err(error) => return self.warn(&format!("the switch has failed: {error}")),
+                Err(error) => return self.shared.warn(&format!("the switch has failed: {error}")),
+            }
+            if tended.elapsed() >= Duration::from_secs(1) {
+                tended = Instant::now();
+                self.shared.lock().tend();
             }
             for event in &events {
                 match event.data.u64() {
@@ -189,12 +205,8 @@ impl Room {
         self.next += 1;
         match epoll::add(self.shared.epoll(), source.fd(), EventData::new_u64(token), EventFlags::IN) {
             Ok(()) => drop(self.sources.insert(token, source)),
-            Err(error) => self.warn(&format!("a socket cannot be waited for: {error}")),
+            Err(error) => self.shared.warn(&format!("a socket cannot be waited for: {error}")),
         }
-    }
-
-    fn warn(&self, text: &str) {
-        self.shared.lock().log.warning(text);
     }
 }
 

@@ -74,16 +74,11 @@ impl Faults {
         self.ports.insert(port, number);
     }
 
-    /// Forgets a port that is gone for good.
-    pub(crate) fn forget_port(&mut self, port: usize) {
-        self.ports.remove(&port);
-    }
-
     /// Puts a fault on the segment, and says where its randomness starts.
     ///
     /// # Errors
     /// What makes no sense about it.
-    pub(crate) fn impose(&mut self, fault: &Fault, _now: Instant) -> Result<(FaultId, u64), String> {
+    pub(crate) fn impose(&mut self, fault: &Fault) -> Result<(FaultId, u64), String> {
         let known: Vec<&str> = self.machines.iter().flatten().map(String::as_str).collect();
         check::check(fault, &known)?;
         self.imposed += 1;
@@ -193,3 +188,6 @@ fn names(machines: &[Option<String>], (from, to): Machines) -> (Option<&str>, Op
 fn holds_back(kind: &FaultKind) -> bool {
     matches!(kind, FaultKind::Delay { .. } | FaultKind::Rate { .. } | FaultKind::Reorder { .. })
 }
+
+#[cfg(test)]
+mod tests;

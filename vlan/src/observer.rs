@@ -52,7 +52,7 @@ impl Sighting {
     fn packet(self, began: Instant) -> Packet {
         let Self { at, port, length, head } = self;
         let after = at.saturating_duration_since(began);
-        Packet { after, port, length, summary: filter::summary(&head), head }
+        Packet { after, port, length, summary: filter::summary(&head, length), head }
     }
 }
 

@@ -88,6 +88,12 @@ pub(crate) enum Malformed {
     Long,
     /// A request, or a framing, that breaks the port's protocol.
     Protocol,
+    /// A frame that is not in the memory that the guest shares.
+    Unreadable,
+    /// A ring in shared memory that says what no driver says.
+    Ring,
+    /// Memory that was shared and is no longer there.
+    Lost,
 }
 
 impl Malformed {
@@ -100,6 +106,14 @@ impl Malformed {
             Self::Short => format!("sends frames of less than {SHORTEST} bytes (dropped and counted)"),
             Self::Long => format!("sends frames of more than {LONGEST} bytes (dropped and counted)"),
             Self::Protocol => "breaks the protocol of its socket (the connection is ended)".to_owned(),
+            Self::Unreadable => "sends what is not in its memory (dropped and counted)".to_owned(),
+            Self::Ring => {
+                "writes nonsense into its card's rings (at rest until the card is reset)".to_owned()
+            }
+            Self::Lost => {
+                "shares memory that was cut, or that the host has no room for (its card is at rest)"
+                    .to_owned()
+            }
         }
     }
 }
@@ -200,6 +214,11 @@ impl PortHandle {
         self.shared.not_accepted(error)
     }
 
+    /// Says something odd.
+    pub(crate) fn warn(&self, text: &str) {
+        self.shared.warn(text);
+    }
+
     /// Counts something that came to the port's sockets and was no frame, and warns of the first of its kind.
     pub(crate) fn malformed(&self, what: Malformed) {
         self.shared.lock().malformed(self.number, what);
@@ -218,17 +237,21 @@ impl Link {
     pub(crate) fn enter(&self) -> Option<Batch<'_>> {
         let segment = self.port.shared.lock();
         let plugged = segment.port(self.port.number).plugged.as_ref()?;
-        (plugged.generation == self.generation).then_some(Batch {
-            segment,
-            port: self.port.number,
-            last: None,
-        })
+        if plugged.generation != self.generation {
+            return None;
+        }
+        Some(Batch { segment, port: self.port.number, last: None })
+    }
+
+    /// Pulls the plug, unless somebody else has the port by now.
+    pub(crate) fn pull(&self) {
+        self.port.shared.lock().disconnect(self.port.number, self.generation);
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.port.shared.lock().disconnect(self.port.number, self.generation);
+        self.pull();
     }
 }
 

@@ -200,18 +200,14 @@ impl Segment {
             Route::All => self.plugged.clone(),
         };
         let now = Instant::now();
-        let mut told = String::new();
+        let mut told = Vec::new();
         let mut copy: Option<Arc<[u8]>> = None;
         for to in receivers.into_iter().filter(|to| *to != from) {
             if let Some(what) = self.forward_to(from, to, frame, &mut copy, now) {
-                told += if told.is_empty() { "" } else { "; " };
-                told += &format!("{what} on the way to {}", self.ports[to].name);
+                told.push(format!("{what} on the way to {}", self.ports[to].name));
             }
         }
-        let time = SystemTime::now();
-        for recorder in &mut self.recorders {
-            recorder.capture.frame(from, time, frame, Some(told.as_str()).filter(|told| !told.is_empty()));
-        }
+        self.record(from, frame, &told.join("; "));
         if route == Route::All {
             self.serve_addresses(from, frame);
         }
@@ -248,10 +244,19 @@ impl Segment {
         }
     }
 
-    /// Answers a machine that asks for its address.
+    /// Answers a machine that asks for its address. Faults are between machines, and do not concern this.
     fn serve_addresses(&mut self, from: usize, frame: &[u8]) {
         if let Some(answer) = self.dhcp.as_ref().and_then(|dhcp| dhcp.answer(frame)) {
             self.deliver(from, &answer);
+            self.record(from, &answer, "from the switch's DHCP server");
+        }
+    }
+
+    /// Writes a frame to all captures.
+    fn record(&mut self, port: usize, frame: &[u8], comment: &str) {
+        let comment = Some(comment).filter(|comment| !comment.is_empty());
+        for recorder in &mut self.recorders {
+            recorder.capture.frame(port, SystemTime::now(), frame, comment);
         }
     }
 
@@ -305,7 +310,7 @@ impl Segment {
     /// # Errors
     /// What makes no sense about it.
     pub(crate) fn impose(&mut self, fault: &Fault) -> Result<FaultId, String> {
-        let (id, seed) = self.faults.impose(fault, Instant::now())?;
+        let (id, seed) = self.faults.impose(fault)?;
         let fault = Fault { seed: Some(seed), ..fault.clone() };
         self.note(&format!("fault {} is on: {fault}", id.0));
         Ok(id)
@@ -333,6 +338,14 @@ impl Segment {
         self.deliver_due(now);
         self.flush();
         healed
+    }
+
+    /// Brings captures up to date. To be called about once a second.
+    pub(crate) fn tend(&mut self) {
+        for recorder in &mut self.recorders {
+            recorder.capture.flush();
+            recorder.tell_error(|text| self.log.warning(text));
+        }
     }
 
     fn note(&mut self, text: &str) {

@@ -66,8 +66,13 @@ impl Shared {
             return After::Stay;
         }
         // The connection waits still, and would be tried again and again.
-        self.lock().log.warning(&format!("a socket takes no more connections: {error}"));
+        self.warn(&format!("a socket takes no more connections: {error}"));
         After::Remove
+    }
+
+    /// Says something odd.
+    pub(crate) fn warn(&self, text: &str) {
+        self.lock().log.warning(text);
     }
 
     /// A port that belongs to no machine and is free; `None` when there are too many.

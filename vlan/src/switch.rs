@@ -28,6 +28,7 @@ use crate::shared::Shared;
 use crate::stream::StreamListener;
 use crate::tap::Tap;
 use crate::vde::{VdeListener, Whose};
+use crate::vhost_user::VhostUser;
 
 /// The longest path of a Unix socket.
 const SOCKET_PATH: usize = 107;
@@ -62,7 +63,8 @@ struct State {
     /// Sockets and directories to be removed.
     made: Vec<PathBuf>,
     captures: u64,
-    closed: bool,
+    /// The threads of ports that share memory.
+    vhost_user: Vec<VhostUser>,
 }
 
 impl UserspaceSwitch {
@@ -126,6 +128,8 @@ impl UserspaceSwitch {
     /// Ends threads, sockets and captures. Can be called again.
     fn end(&self) {
         self.engine.stop();
+        let vhost_user = std::mem::take(&mut self.state().vhost_user);
+        drop(vhost_user);
         let mut segment = self.shared.lock();
         segment.close();
         let mut recorders = std::mem::take(&mut segment.recorders);
@@ -134,7 +138,6 @@ impl UserspaceSwitch {
             recorder.end(|text| self.log.warning(text));
         }
         let mut state = self.state();
-        state.closed = true;
         // The newest first: what is in a directory before the directory. What is gone already is as it should be.
         for path in state.made.drain(..).rev() {
             let _ = if path.is_dir() { fs::remove_dir_all(&path) } else { fs::remove_file(&path) };
@@ -185,6 +188,15 @@ impl Switch for UserspaceSwitch {
             socket.set_nonblocking(true)?;
             Ok(socket)
         })?;
+        let vhost_user = self.listen(&plug.vhost_user)?;
+        let vhost_user = VhostUser::serve(vhost_user, port.clone()).map_err(|source| DriverError::File {
+            operation: "serve the socket",
+            path: plug.vhost_user.display().to_string(),
+            source,
+        })?;
+        self.state().vhost_user.push(vhost_user);
+        // The machine makes it, and leaves it behind when it is killed.
+        self.state().made.push(plug.dgram_peer.clone());
         let peer = Arc::new(Peer::new(port.clone(), plug.dgram_peer.clone()));
         if let Some(name) = plug.dgram_peer.file_name() {
             let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);

@@ -36,7 +36,7 @@ impl Datagrams {
         for (part, slot) in parts.iter_mut().zip(self.buffer.chunks_exact_mut(SLOT)) {
             *part = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: LONGEST + 1 };
         }
-        let mut headers = parts.each_mut().map(|part| message(part));
+        let mut headers = parts.each_mut().map(message);
         // SAFETY: the headers point to `parts`, those into `buffer`, and all outlive the call; each length is
         // within its slot.
         let count = unsafe {
@@ -74,7 +74,7 @@ pub(crate) fn send(
         *part = libc::iovec { iov_base: datagram.as_ptr().cast_mut().cast(), iov_len: length };
         (rest, count) = (behind, count + 1);
     }
-    let mut headers = parts.each_mut().map(|part| message(part));
+    let mut headers = parts.each_mut().map(message);
     // SAFETY: the first `count` headers point to `parts`, those into `bytes`, which sending does not write to, and
     // all outlive the call.
     let sent = unsafe {

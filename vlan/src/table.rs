@@ -15,13 +15,17 @@ const SHARE: usize = 1024;
 #[derive(Debug, Default)]
 pub(crate) struct MacTable {
     entries: HashMap<[u8; 6], Entry>,
-    /// The addresses of each port, the one first learned first. Some may have moved elsewhere since.
-    learned: Vec<VecDeque<[u8; 6]>>,
+    /// The addresses of each port and their numbers, the one first learned first. Some may have moved elsewhere
+    /// since, or away and back: they have a higher number then.
+    learned: Vec<VecDeque<([u8; 6], u64)>>,
+    /// How often an address was learned.
+    count: u64,
 }
 
 #[derive(Debug)]
 struct Entry {
     port: usize,
+    number: u64,
     seen: Instant,
 }
 
@@ -32,23 +36,23 @@ impl MacTable {
         if address[0] & 1 == 1 {
             return;
         }
-        if let Some(entry) = self.entries.get_mut(&address) {
+        if let Some(entry) = self.entries.get_mut(&address)
+            && entry.port == port
+        {
             entry.seen = now;
-            if entry.port == port {
-                return;
-            }
-            entry.port = port;
-        } else {
-            self.entries.insert(address, Entry { port, seen: now });
+            return;
         }
+        self.count += 1;
+        let number = self.count;
+        self.entries.insert(address, Entry { port, number, seen: now });
         if self.learned.len() <= port {
             self.learned.resize_with(port + 1, VecDeque::new);
         }
-        self.learned[port].push_back(address);
+        self.learned[port].push_back((address, number));
         if self.learned[port].len() > SHARE
-            && let Some(oldest) = self.learned[port].pop_front()
+            && let Some((oldest, number)) = self.learned[port].pop_front()
         {
-            self.remove(oldest, port);
+            self.remove(oldest, number);
         }
     }
 
@@ -60,14 +64,13 @@ impl MacTable {
 
     /// Forgets all addresses of a port.
     pub(crate) fn forget(&mut self, port: usize) {
-        for address in self.learned.get_mut(port).map(std::mem::take).unwrap_or_default() {
-            self.remove(address, port);
+        for (address, number) in self.learned.get_mut(port).map(std::mem::take).unwrap_or_default() {
+            self.remove(address, number);
         }
     }
 
-    fn remove(&mut self, address: [u8; 6], port: usize) {
-        // It may have moved away, or away and back: then it is in the list twice, and is learned anew.
-        if self.entries.get(&address).is_some_and(|entry| entry.port == port) {
+    fn remove(&mut self, address: [u8; 6], number: u64) {
+        if self.entries.get(&address).is_some_and(|entry| entry.number == number) {
             self.entries.remove(&address);
         }
     }

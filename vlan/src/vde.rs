@@ -44,6 +44,13 @@ impl Whose {
         }
     }
 
+    fn warn(&self, text: &str) {
+        match self {
+            Self::Machine(port) => port.warn(text),
+            Self::Host(shared) => shared.warn(text),
+        }
+    }
+
     fn malformed(&self) {
         match self {
             Self::Machine(port) => port.malformed(Malformed::Protocol),
@@ -61,12 +68,23 @@ pub(crate) struct VdeListener {
     made: u64,
     /// As many as there are connections, and one.
     connections: Arc<()>,
+    /// Whether it was said that there are too many.
+    is_told: bool,
 }
 
 impl VdeListener {
     /// `listener` must not block.
     pub(crate) fn new(listener: UnixListener, dir: &Path, whose: Whose) -> Self {
-        Self { listener, dir: dir.into(), whose, made: 0, connections: Arc::new(()) }
+        Self { listener, dir: dir.into(), whose, made: 0, connections: Arc::new(()), is_told: false }
+    }
+
+    fn turn_away(&mut self) {
+        if !std::mem::replace(&mut self.is_told, true) {
+            self.whose.warn(&format!(
+                "VDE clients are turned away: {CONNECTIONS} are connected to `{}`",
+                self.dir.display()
+            ));
+        }
     }
 }
 
@@ -81,7 +99,7 @@ impl Source for VdeListener {
             Ok(socket)
         });
         match accepted {
-            Ok(_) if Arc::strong_count(&self.connections) > CONNECTIONS => self.whose.malformed(),
+            Ok(_) if Arc::strong_count(&self.connections) > CONNECTIONS => self.turn_away(),
             Ok(socket) => {
                 self.made += 1;
                 bench.add(Control {
@@ -131,6 +149,15 @@ impl Control {
         // Its buffer is empty, and this little fits.
         self.socket.write_all(&reply).ok()?;
         Some(Data { socket, link, _file: file })
+    }
+}
+
+impl Drop for Control {
+    fn drop(&mut self) {
+        // The other connection would keep the port.
+        if let Some(link) = &self.link {
+            link.pull();
+        }
     }
 }
 

@@ -4,15 +4,17 @@
 //! What goes to the guest is written straight into its memory by whoever brings it.
 
 mod card;
+mod early;
 mod guard;
 mod lane;
 mod memory;
 mod ring;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -21,8 +23,9 @@ use rustix::event::{EventfdFlags, epoll, eventfd};
 use vhost::vhost_user::{BackendReqHandler, Error};
 
 use self::card::{Card, FROM_GUEST, TO_GUEST};
-use self::lane::{Lane, Trouble, lock};
+use self::lane::{Lane, lock};
 use self::ring::Sent;
+use crate::engine::After;
 use crate::port::{Batch, Gone, Kind, LONGEST, Link, Malformed, Outlet, PortHandle};
 
 /// What the port's thread is woken by, beside the lanes' own numbers.
@@ -30,9 +33,10 @@ const WOKEN: u64 = 2;
 const CALLER: u64 = 3;
 const MESSAGE: u64 = 4;
 
-/// Frames that are brought in at a time: enough to make the segment's lock cheap, few enough to stay in the cache
-/// and to let others in between.
+/// Frames, and bytes, that are brought in at a time: enough to make the segment's lock cheap, few enough to stay in
+/// the cache and to let others in between.
 const BATCH: usize = 64;
+const BATCH_BYTES: usize = 128 * 1024;
 
 /// A socket that hypervisors connect to. Its thread ends with it.
 #[derive(Debug)]
@@ -54,18 +58,20 @@ struct Shared {
 impl Shared {
     fn wake(&self) {
         // It is full only when it has been woken for ages.
-        drop(rustix::io::write(&self.wake, &1_u64.to_ne_bytes()));
+        let _ = rustix::io::write(&self.wake, &1_u64.to_ne_bytes());
+    }
+
+    fn woken(&self) {
+        let _ = rustix::io::read(&self.wake, &mut [0; 8]);
     }
 }
 
 impl VhostUser {
-    /// Listens on `path` for whoever is to be plugged into `port`.
+    /// Serves whoever connects to `listener`, a socket that does not block, and plugs them into `port`.
     ///
     /// # Errors
-    /// The socket or the thread cannot be made.
-    pub(crate) fn listen(path: &Path, port: PortHandle) -> io::Result<Self> {
-        let listener = UnixListener::bind(path)?;
-        listener.set_nonblocking(true)?;
+    /// The host has no files or threads left.
+    pub(crate) fn serve(listener: UnixListener, port: PortHandle) -> io::Result<Self> {
         let wake = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let shared = Arc::new(Shared { wake, ending: AtomicBool::new(false), caller: Mutex::new(None) });
         let epoll = Arc::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
@@ -106,12 +112,14 @@ struct Worker {
 /// A hypervisor that is connected.
 struct Call {
     messages: BackendReqHandler<Mutex<Card>>,
+    socket: UnixStream,
+    card: Arc<Mutex<Card>>,
     from_guest: Arc<Mutex<Lane>>,
     to_guest: Arc<Mutex<Lane>>,
     link: Link,
     frames: Frames,
     /// What was told of each lane, so that it is told once.
-    told: [Option<Trouble>; 2],
+    told: [Option<Malformed>; 2],
 }
 
 /// Frames on their way from the guest to the segment.
@@ -134,7 +142,7 @@ impl Worker {
             }
             for event in &events {
                 match event.data.u64() {
-                    WOKEN => drop(rustix::io::read(&self.shared.wake, &mut [0; 8])),
+                    WOKEN => self.shared.woken(),
                     CALLER => self.answer(),
                     MESSAGE => self.message(),
                     lane if lane == TO_GUEST as u64 => self.serve_waiting(),
@@ -149,18 +157,29 @@ impl Worker {
 
     /// A hypervisor calls. It takes the place of the one before: a machine that was started anew.
     fn answer(&mut self) {
-        let Ok((caller, _)) = self.listener.accept() else { return };
+        let caller = match self.listener.accept() {
+            Ok((caller, _)) => caller,
+            Err(error) => {
+                if self.port.not_accepted(&error) == After::Remove {
+                    let _ = epoll::delete(&self.epoll, &self.listener);
+                }
+                return;
+            }
+        };
         self.hang_up();
-        let Ok(same) = caller.try_clone() else { return };
+        let (Ok(same), Ok(socket)) = (caller.try_clone(), caller.try_clone()) else { return };
         if caller.set_nonblocking(false).is_err() || watch(&self.epoll, &caller, MESSAGE).is_err() {
             return;
         }
         let card = Card::new(self.epoll.clone());
         let (from_guest, to_guest) = (card.lane(FROM_GUEST), card.lane(TO_GUEST));
-        let outlet = ToGuest { lane: to_guest.clone(), shared: self.shared.clone() };
+        let card = Arc::new(Mutex::new(card));
+        let outlet = ToGuest { lane: to_guest.clone(), shared: self.shared.clone(), troubled: false };
         self.call = Some(Call {
             link: self.port.connect(Kind::VhostUser, Box::new(outlet)),
-            messages: BackendReqHandler::from_stream(caller, Arc::new(Mutex::new(card))),
+            messages: BackendReqHandler::from_stream(caller, card.clone()),
+            socket,
+            card,
             from_guest,
             to_guest,
             frames: Frames { bytes: Vec::new(), ends: Vec::with_capacity(BATCH) },
@@ -170,15 +189,16 @@ impl Worker {
     }
 
     fn hang_up(&mut self) {
-        let before = self.shared.caller.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(caller) = before {
-            drop(epoll::delete(&self.epoll, &caller));
-        }
+        // Once all that is open of it is closed, the epoll forgets it.
+        *self.shared.caller.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.call = None;
     }
 
     fn message(&mut self) {
         let Some(call) = &mut self.call else { return };
+        if early::answer(&call.socket, &call.card) {
+            return;
+        }
         match call.messages.handle_request() {
             Ok(()) => {}
             Err(Error::Disconnected | Error::SocketBroken(_) | Error::PartialMessage) => self.hang_up(),
@@ -218,8 +238,8 @@ impl Worker {
         let Some(call) = &mut self.call else { return };
         for (lane, told) in [&call.from_guest, &call.to_guest].into_iter().zip(&mut call.told) {
             let trouble = lock(lane).trouble();
-            if trouble.is_some() && trouble != *told {
-                self.port.malformed(Malformed::Protocol);
+            if let Some(trouble) = trouble.filter(|_| trouble != *told) {
+                self.port.malformed(trouble);
             }
             *told = trouble;
         }
@@ -232,22 +252,25 @@ impl Frames {
     fn collect(&mut self, lane: &mut Lane) -> bool {
         self.ends.clear();
         let mut end = 0;
-        while self.ends.len() < BATCH {
+        while self.ends.len() < BATCH && end < BATCH_BYTES {
             if self.bytes.len() < end + LONGEST {
                 self.bytes.resize(end + LONGEST, 0);
             }
             match lane.take(&mut self.bytes[end..end + LONGEST]) {
-                Sent::Nothing => break,
+                Sent::Nothing => {
+                    lane.wake();
+                    return false;
+                }
                 Sent::Frame(length) => {
                     end += length;
                     self.ends.push(Ok(end));
                 }
                 Sent::TooLong => self.ends.push(Err(Malformed::Long)),
-                Sent::Unreadable => self.ends.push(Err(Malformed::Protocol)),
+                Sent::Unreadable => self.ends.push(Err(Malformed::Unreadable)),
             }
         }
         lane.wake();
-        self.ends.len() == BATCH
+        true
     }
 
     fn hand_over(&self, batch: &mut Batch<'_>) {
@@ -268,6 +291,8 @@ impl Frames {
 struct ToGuest {
     lane: Arc<Mutex<Lane>>,
     shared: Arc<Shared>,
+    /// Whether the port's thread knows that the lane is at rest.
+    troubled: bool,
 }
 
 impl Outlet for ToGuest {
@@ -278,9 +303,11 @@ impl Outlet for ToGuest {
     fn flush(&mut self) -> Result<(), Gone> {
         let mut lane = lock(&self.lane);
         lane.wake();
-        if lane.trouble().is_some() {
+        let troubled = lane.trouble().is_some();
+        if troubled && !self.troubled {
             self.shared.wake();
         }
+        self.troubled = troubled;
         Ok(())
     }
 }

@@ -18,7 +18,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 13] = [
+const NEEDS: [Need; 14] = [
     Need { file: "qemu-system-x86_64", package: qemu::PACKAGE, why: "runs the virtual machines" },
     Need { file: "qemu-img", package: "qemu-utils", why: "makes their disks" },
     Need { file: "mmdebstrap", package: "mmdebstrap", why: "builds their images" },
@@ -37,6 +37,7 @@ const NEEDS: [Need; 13] = [
         package: "vde2",
         why: "plugs into the switch as others do, and is measured beside it",
     },
+    Need { file: "tshark", package: "tshark", why: "reads captures" },
     Need { file: "python3", package: "python3", why: "runs test scripts" },
     Need { file: "perl", package: "perl", why: "runs test scripts" },
     Need { file: "git", package: "git", why: "lists the files to check" },

@@ -18,7 +18,7 @@ const OLDEST_PYTHON: (u32, u32) = (3, 9);
 
 /// Looks at everything.
 pub(super) fn all() -> Vec<Finding> {
-    let mut findings = vec![qemu(), qemu_img(), kvm()];
+    let mut findings = vec![qemu(), qemu_img(), kvm(), tap()];
     findings.extend(languages());
     findings.extend([memory(), space("temp", &env::temp_dir())]);
     findings.extend(cache_dir().map(|cache| space("cache", &cache)));
@@ -59,6 +59,28 @@ fn kvm() -> Finding {
         way_out => way_out.to_owned(),
     };
     Finding::limited("kvm", format!("{probe}; machines run on TCG"), way_out)
+}
+
+/// Whether a VLAN can have a device on the host: `tap` in the manifest.
+fn tap() -> Finding {
+    const TUN: &str = "/dev/net/tun";
+    /// The number of `CAP_NET_ADMIN`, see capabilities(7).
+    const NET_ADMIN: u32 = 12;
+    let use_of_it = "only VLANs with `tap` need it";
+    if let Err(error) = fs::File::options().read(true).write(true).open(TUN) {
+        let way_out = "load the kernel's module `tun`, and allow your user to write to the device";
+        return Finding::limited("tap", format!("`{TUN}` cannot be opened ({error}); {use_of_it}"), way_out);
+    }
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let may = status
+        .lines()
+        .find_map(|line| u64::from_str_radix(line.strip_prefix("CapEff:")?.trim(), 16).ok())
+        .is_some_and(|capabilities| capabilities >> NET_ADMIN & 1 == 1);
+    if may {
+        return Finding::good("tap", "tap devices can be made");
+    }
+    let way_out = "run as root, or give the program the right: `setcap cap_net_admin+ep` on its file";
+    Finding::limited("tap", format!("you may not make network devices; {use_of_it}"), way_out)
 }
 
 /// Python and Perl: a test needs the one that it is written in.

@@ -9,6 +9,7 @@ use toml::Spanned;
 
 use super::reader::Section;
 use super::values::{Mebibytes, to_json};
+use super::vlan::VlanNumber;
 use crate::backends::BackendKind;
 
 /// The time that a machine may take until its shell answers when its manifest does not say.
@@ -125,7 +126,7 @@ fn read(name: String, section: &mut Section<'_, '_>, folder: &Path) -> Option<Ma
     let source = read_source(section, folder);
     let memory_mib = section.optional::<Mebibytes>("memory").map(|memory| memory.0);
     let cores = section.optional("cores").map_or(1, NonZeroU32::get);
-    let vlans = section.list("vlans");
+    let vlans = read_vlans(section);
     let boot_timeout = section.optional("boot_timeout").unwrap_or(DEFAULT_BOOT_TIMEOUT);
     let allow_reboot = section.optional("allow_reboot").unwrap_or(false);
     let shares = section
@@ -145,6 +146,22 @@ fn read(name: String, section: &mut Section<'_, '_>, folder: &Path) -> Option<Ma
         shares,
         options,
     })
+}
+
+/// The VLANs that the machine is on, each once.
+fn read_vlans(section: &mut Section<'_, '_>) -> Vec<u32> {
+    let mut vlans = Vec::new();
+    for VlanNumber(number) in section.list("vlans") {
+        if vlans.contains(&number) {
+            section.problems().add(
+                section.place(),
+                format!("{} is on VLAN {number} twice", section.what()),
+                "a machine has one network card on a VLAN",
+            );
+        }
+        vlans.push(number);
+    }
+    vlans
 }
 
 /// Who launches the machine; `None` when it is nobody known, which has been said.

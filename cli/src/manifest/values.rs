@@ -48,6 +48,14 @@ impl Shape for u32 {
     }
 }
 
+impl Shape for u64 {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        whole_number(value.as_integer()?)?.try_into().ok()
+    }
+}
+
 impl Shape for NonZeroU32 {
     const EXPECTED: &'static str = "a whole number of at least 1";
 

@@ -32,6 +32,15 @@ fn json_says_the_same() {
 }
 
 #[test]
+fn whether_vlans_can_have_devices_on_the_host_is_told() {
+    let said = Place::with(&[]).run(&["doctor"]);
+    let mut lines = said.stdout.lines().skip_while(|line| !line.contains("  tap  "));
+    let tap = lines.next().expect("a line on tap devices");
+    let way_out = lines.next().unwrap_or_default();
+    assert!(tap.starts_with("ok") || way_out.contains("-> "), "{tap}\n{way_out}");
+}
+
+#[test]
 fn images_are_listed_by_name() {
     let place = Place::with(&[]);
     let image = place.path().join("cache/images/tiny");

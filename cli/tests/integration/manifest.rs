@@ -125,3 +125,18 @@ fn a_backends_own_settings_are_checked_in_their_place_too() {
     let error = error_of(&format!("{head}extra_args = \"-snapshot\"\n"));
     assert!(error.contains("test.toml:6:14"), "{error}");
 }
+
+#[test]
+fn vlans_are_numbers_that_addresses_have_room_for() {
+    let head = "name = \"test\"\nscript = \"test.py\"\n[machines.a]\nimage = \"base\"\n";
+    for (rest, title, label) in [
+        ("vlans = [0]", "an entry of `vlans` in machine `a` cannot be the number 0", "1 to 255"),
+        ("vlans = [2, 2]", "machine `a` is on VLAN 2 twice", "one network card on a VLAN"),
+        ("[vlans.256]", "\"256\" cannot be a VLAN", "1 to 255"),
+        ("[vlans.1]\nseed = -1", "`seed` in VLAN 1 cannot be the number -1", "a whole number"),
+        ("[vlans.1]\ntap = \"a/b\"", "`tap` in VLAN 1 cannot be the text \"a/b\"", "up to 15 letters"),
+    ] {
+        let error = error_of(&format!("{head}{rest}\n"));
+        assert!(error.contains(title) && error.contains(label), "{rest}: {error}");
+    }
+}

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use agent_protocol::message::Card;
 
@@ -25,8 +26,10 @@ use crate::wait::{Look, Wait};
 const FUNCTIONS: &str = include_str!("addresses.sh");
 /// The status that says that a card is not there yet.
 const NOT_YET: i32 = 3;
-/// How long the guest may take, from its shell on, to find its network cards.
-const CARDS_LIMIT: Duration = Duration::from_secs(30);
+/// How long the guest may take, from its shell on, to find its network cards; and when to wonder aloud. A shell can
+/// come long before a busy guest is done with its devices.
+const CARDS_LIMIT: Duration = Duration::from_secs(120);
+const CARDS_LATE: Duration = Duration::from_secs(10);
 /// What the guest has to say in the initrd.
 const INITRD: &str = "initrd";
 /// Problems that are told, at most: guests are hostile.
@@ -49,10 +52,20 @@ impl Node {
             return Ok(());
         }
         let during = || "giving the guest its addresses".to_owned();
-        let work = async {
-            let wait = Wait::by("the guest's network cards", limit.at_most(CARDS_LIMIT));
-            wait.until(|last| self.try_to_give_addresses(running, last, limit)).await
+        let began = Instant::now();
+        let has_wondered = AtomicBool::new(false);
+        let has_wondered = &has_wondered;
+        let look = |last| async move {
+            let look = self.try_to_give_addresses(running, last, limit).await?;
+            if let Look::NotYet(missing) = &look
+                && began.elapsed() > CARDS_LATE
+                && !has_wondered.swap(true, Ordering::Relaxed)
+            {
+                self.log(format!("waiting for the guest to find its network cards ({})", excerpt(missing)));
+            }
+            Ok(look)
         };
+        let work = Wait::by("the guest's network cards", limit.at_most(CARDS_LIMIT)).until(look);
         for problem in self.while_it_runs(running, during, work).await? {
             let text = format!("the guest's network: {}", excerpt(&problem));
             self.context.journal.log(Level::Warning, Some(self.name()), text);
@@ -162,22 +175,4 @@ fn hosts(stations: &[Station], me: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::hosts;
-    use crate::vlan::Station;
-
-    #[test]
-    fn a_name_leads_to_the_first_network_that_is_shared() {
-        let at = |vlan, machine, number| Station::new(vlan, machine, number).unwrap();
-        // A client and a server that only a router can bring together.
-        let stations = [at(1, "client", 1), at(1, "router", 2), at(2, "router", 2), at(2, "server", 3)];
-        assert_eq!(
-            hosts(&stations, "server"),
-            "192.168.1.1 client client.vlan1\n2001:db8:1::1 client client.vlan1\n\
-             192.168.1.2 router.vlan1\n2001:db8:1::2 router.vlan1\n\
-             192.168.2.2 router router.vlan2\n2001:db8:2::2 router router.vlan2\n\
-             192.168.2.3 server server.vlan2\n2001:db8:2::3 server server.vlan2\n"
-        );
-        assert!(hosts(&stations, "client").contains("192.168.1.2 router router.vlan1\n"));
-    }
-}
+mod tests;

@@ -46,21 +46,22 @@ need_cards() {
 # claim_cards MAC...: who manages the guest's network leaves them alone. It would ask around for a DHCP server, and
 # take our addresses away when there is none.
 claim_cards() {
-    local mac key value reload= list=
+    local mac key value state reload= list=
     for mac; do
         find_card "$mac" || continue
         list+="mac:$mac;"
+        # systemd-networkd has this directory while it runs, and a state for each card that it knows. Where it
+        # starts later, it finds our file.
+        [ -d /run/systemd/system ] || continue
+        state=
         while IFS='=' read -r key value; do
-            case $key=$value in
-            ADMIN_STATE=unmanaged) ;;
-            ADMIN_STATE=*)
-                mkdir -p /run/systemd/network
-                printf '[Match]\nMACAddress=%s\n\n[Link]\nUnmanaged=yes\n' "$mac" \
-                    >"/run/systemd/network/00-innkeeper-${mac//:/}.network"
-                reload=1
-                ;;
-            esac
+            [ "$key" != ADMIN_STATE ] || state=$value
         done <"/run/systemd/netif/links/$index"
+        [ "$state" != unmanaged ] || continue
+        mkdir -p /run/systemd/network
+        printf '[Match]\nMACAddress=%s\n\n[Link]\nUnmanaged=yes\n' "$mac" \
+            >"/run/systemd/network/00-innkeeper-${mac//:/}.network"
+        [ ! -d /run/systemd/netif ] || reload=1
     done
     [ -z "$reload" ] || networkctl reload
     if [ -d /run/NetworkManager ]; then

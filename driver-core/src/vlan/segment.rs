@@ -10,7 +10,7 @@ use super::setup::mixed;
 use super::{Between, Fault, FaultId, FaultKind, PortStats, Switch};
 use crate::driver::VlanConfig;
 use crate::error::DriverError;
-use crate::event::Event;
+use crate::event::{Event, Level};
 use crate::journal::Journal;
 
 /// A VLAN of the run: a handle on its switch. Clones of the [`Arc`] around it are the same VLAN.
@@ -136,6 +136,7 @@ impl Vlan {
 
     pub(crate) async fn close(&self) {
         self.end_recordings();
+        self.journal.log(Level::Info, None, format!("kill vlan (pid {})", std::process::id()));
         self.switch.close().await;
     }
 

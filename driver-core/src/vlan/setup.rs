@@ -69,6 +69,9 @@ impl Setup {
         let mut started = Vec::new();
         let result = self.vlans.iter().try_for_each(|config| {
             say(format!("start vlan {}", config.number));
+            if let Some(tap) = &config.tap {
+                say(format!("creating tap interface {tap}"));
+            }
             let vlan = self.start_one(config, journal, run_dir, out_dir)?;
             let (pid, dir) = (std::process::id(), vlan.socket_dir().display());
             say(format!("running vlan (pid {pid}; ctl {dir})"));

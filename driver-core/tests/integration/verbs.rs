@@ -102,6 +102,9 @@ async fn what_a_backend_lacks_is_said_with_the_way_out() {
         ("screenshot", json!({"filename": "x"})),
         ("send_key", json!({"key": "ret"})),
         ("send_monitor_command", json!({"command": "info mice"})),
+        ("block", json!({})),
+        ("unblock", json!({})),
+        ("forward_port", json!({})),
     ] {
         let error = stage.call(verb, params).await.unwrap_err();
         assert!(matches!(error, DriverError::Unsupported { .. }), "{verb}: {error:?}");

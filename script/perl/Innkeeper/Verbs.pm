@@ -90,6 +90,8 @@ sub function {
         usage("$name: too many arguments") if @_;
         for my $param (keys %args) {
             my $kind = $kinds{$param} or usage("$name: there is no parameter `$param`");
+            usage("$name: `$param` belongs to another VLAN")
+                if $kind eq "handle" && ref $args{$param} && $args{$param}{subject} != $subject;
             $args{$param} = $CONVERT{$kind}->($args{$param});
         }
         my $result = $connection->request("call",

@@ -17,13 +17,13 @@ class Handle:
     """Something that goes on until it is ended: by ``end()``, or at the end of a ``with`` block."""
 
     def __init__(self, subject, answer):
-        self._subject, self._end, self._cancel = subject, answer["end"], answer["cancel"]
+        self.subject, self._end, self._cancel = subject, answer["end"], answer["cancel"]
         self.id = answer["id"]
         self.__dict__.update(answer["fields"])
 
     def end(self):
         """Ends it, and returns what the verb for that returns."""
-        result = getattr(self._subject, self._end)(self)
+        result = getattr(self.subject, self._end)(self)
         if isinstance(result, (dict, Packet)):
             self.__dict__.update(result if isinstance(result, dict) else vars(result))
         return result
@@ -42,4 +42,4 @@ class Handle:
         if kind is None:
             self.end()
         else:
-            getattr(self._subject, self._cancel)(self)
+            getattr(self.subject, self._cancel)(self)

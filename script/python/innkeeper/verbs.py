@@ -126,6 +126,8 @@ def function(connection, verb):
                 converted[param] = _CONVERT.get(kind, lambda value: value)(value)
             except TypeError as error:
                 raise TypeError("%s (argument `%s` of %s())" % (error, param, name)) from None
+            if kind == "handle" and getattr(value, "subject", subject) is not subject:
+                raise ValueError("%r belongs to %r (argument `%s` of %s())" % (value, value.subject, param, name))
             if kind == "pattern":
                 patterns[converted[param]] = re.compile(value)
         params = dict(about(subject), verb=name, args=converted, scope=connection.current_scope)

@@ -8,7 +8,7 @@ use script::FailureKind;
 
 use crate::support::{Bench, Ran};
 
-/// Runs a script against the machines `client`, `db-1` and `server`, on VLAN 1 all of them.
+/// Runs a script against the machines `client`, `db-1` and `server`, on VLANs 1 and 2 all of them.
 async fn run(name: &str, text: &str) -> (Ran, Arc<FakeSwitch>) {
     let bench = Bench::new(&["client", "db-1", "server"]);
     let switch = bench.switches.switch(1).expect("the switch of VLAN 1");
@@ -103,7 +103,7 @@ async fn vlans_are_what_nixos_tests_know() {
     let (ran, switch) = run(
         "vlans.py",
         r#"
-assert vlans == [vlan1] and repr(vlan1) == "<Vlan Nr. 1>", vlans
+assert vlans == [vlan1, vlan2] and repr(vlan1) == "<Vlan Nr. 1>", vlans
 def plugged(vlan: VLan) -> str:
     return os.environ[f"QEMU_VDE_SOCKET_{vlan.nr}"]
 assert plugged(vlan1) == str(vlan1.socket_dir) and vlan1.tap_name is None and vlan1.pid > 0
@@ -115,7 +115,7 @@ print(vlan1.socket_dir)
     assert_eq!(ran.printed(), [switch.setup().dir.display().to_string()]);
     let (ran, switch) = run(
         "vlans.pl",
-        r#"die "vlans" unless @vlans == 1 && $vlans[0] == $vlan1 && $vlan1->nr == 1; print $vlan1->socketDir, "\n";"#,
+        r#"die "vlans" unless @vlans == 2 && $vlans[1] == $vlan2 && $vlan1->nr == 1; print $vlan1->socketDir, "\n";"#,
     )
     .await;
     ran.passed();
@@ -159,11 +159,13 @@ die "stats" unless $vlan1->stats->{client}{sent_frames} == 2;
 #[tokio::test]
 async fn a_block_that_fails_does_not_wait_for_its_packet() {
     for (name, text) in [
-        ("late.py", "with vlan1.expect_packet('TCP'):\n    assert False, 'inside'\n"),
-        ("late.pl", "$vlan1->expectPacket('TCP', {}, sub { die \"inside\\n\" });\n"),
+        ("late.py", "with vlan1.expect_packet('TCP', timeout=10):\n    assert False, 'inside'\n"),
+        ("late.pl", "$vlan1->expectPacket('TCP', { timeout => 10 }, sub { die \"inside\\n\" });\n"),
     ] {
-        // Nothing passes: a wait would last for fifteen minutes.
         let ran = Bench::new(&["client"]).run(name, text).await;
+        let is_wait =
+            |event: &Event| matches!(event, Event::ScopeStarted { text, .. } if text.contains("packet"));
+        assert!(!ran.records.iter().any(|record| is_wait(&record.event)), "{:?}", ran.records);
         assert_eq!((ran.failure().kind, ran.failure().message.as_str()), (FailureKind::Assertion, "inside"));
     }
 }
@@ -178,6 +180,11 @@ async fn mistakes_are_told_in_the_scripts_own_terms() {
     );
     let (ran, _) = run("unknown.py", "vlan1.partition([client], ['sever'])").await;
     assert_eq!(ran.failure().message, "ValueError: machine `sever` has no port here");
+    let (ran, _) = run("other.py", "vlan1.loss(1, seed=1)\nvlan2.lift(vlan1.loss(2, seed=1))").await;
+    let other = "ValueError: <loss of 2 %, seed 1> belongs to <Vlan Nr. 1> (argument `fault` of lift())";
+    assert_eq!(ran.failure().message, other);
+    let (ran, _) = run("other.pl", "$vlan2->lift($vlan1->loss(1));").await;
+    assert_eq!(ran.failure().message, "lift: `fault` belongs to another VLAN");
     let (ran, _) = run("unknown.pl", "\n$vlan1->partition([$client], ['sever']);").await;
     assert_eq!((ran.failure().kind, ran.failure().line), (FailureKind::ScriptError, Some(2)));
 }

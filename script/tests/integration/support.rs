@@ -84,7 +84,7 @@ pub(crate) struct Bench {
     pub(crate) driver: Arc<Driver>,
     /// What is in the journal by now.
     pub(crate) records: watch::Receiver<Vec<Record>>,
-    /// The switch of VLAN 1, which all machines are on.
+    /// The switches of VLANs 1 and 2, which all machines are on.
     pub(crate) switches: FakeSwitches,
     folder: tempfile::TempDir,
 }
@@ -154,7 +154,7 @@ fn machine(name: &str, programs: Option<PathBuf>) -> MachineConfig {
         memory_mib: 1,
         cores: 1,
         shares: Vec::new(),
-        vlans: vec![1],
+        vlans: vec![1, 2],
         boot_timeout: Duration::from_secs(30),
         allow_reboot: false,
         options: serde_json::Value::Null,

@@ -11,12 +11,15 @@ mod initrd;
 mod input;
 mod layering;
 mod machine_dies;
+mod multi_machine;
+mod networks;
 mod nothing_to_run;
 mod output;
 mod pages;
 mod shell;
 mod stopped;
 mod units;
+mod vhost_user;
 mod waits;
 
 use std::time::Duration;

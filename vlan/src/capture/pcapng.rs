@@ -4,6 +4,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
+const STATISTICS: u32 = 5;
 const ENHANCED_PACKET: u32 = 6;
 
 const BYTE_ORDER: u32 = 0x1a2b_3c4d;
@@ -50,29 +51,47 @@ pub(super) fn interface(out: &mut Vec<u8>, name: &str) {
 }
 
 /// A frame.
-pub(super) fn packet<'a>(
+pub(super) fn packet(
     out: &mut Vec<u8>,
     interface: u32,
     time: SystemTime,
     frame: &[u8],
-    comments: impl Iterator<Item = &'a str>,
+    comments: impl Iterator<Item = String>,
 ) {
-    let nanos = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-    let len = frame.len() as u32;
+    let len = (frame.len() as u32).to_ne_bytes();
     block(out, ENHANCED_PACKET, |out| {
         out.extend(interface.to_ne_bytes());
-        out.extend(((nanos >> 32) as u32).to_ne_bytes());
-        out.extend((nanos as u32).to_ne_bytes());
-        out.extend(len.to_ne_bytes());
-        out.extend(len.to_ne_bytes());
+        out.extend(timestamp(time));
+        out.extend(len);
+        out.extend(len);
         out.extend(frame);
         pad(out);
         option(out, EPB_FLAGS, &INBOUND.to_ne_bytes());
-        for comment in comments {
-            text(out, OPT_COMMENT, comment);
-        }
+        comments.for_each(|comment| text(out, OPT_COMMENT, &comment));
         option(out, OPT_END, &[]);
     });
+}
+
+/// What is known of an interface at the end; here it is what happened after the last frame.
+pub(super) fn statistics(
+    out: &mut Vec<u8>,
+    interface: u32,
+    time: SystemTime,
+    comments: impl Iterator<Item = String>,
+) {
+    block(out, STATISTICS, |out| {
+        out.extend(interface.to_ne_bytes());
+        out.extend(timestamp(time));
+        comments.for_each(|comment| text(out, OPT_COMMENT, &comment));
+        option(out, OPT_END, &[]);
+    });
+}
+
+/// In nanoseconds, the higher half first.
+fn timestamp(time: SystemTime) -> impl Iterator<Item = u8> {
+    let nanos = time.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    let [high, low] = [nanos >> 32, nanos & u64::from(u32::MAX)].map(|half| (half as u32).to_ne_bytes());
+    high.into_iter().chain(low)
 }
 
 /// A block: its type, its length, what `body` writes, and its length again.

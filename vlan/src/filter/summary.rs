@@ -8,13 +8,17 @@ use etherparse::{ArpPacketSlice, IpNumber, TcpSlice, TransportSlice};
 
 use super::frame::Frame;
 
-/// What a frame is, in one line. All of it is ours but for numbers: there are no control characters.
-pub(crate) fn summary(frame: &[u8]) -> String {
+/// What a frame of that length is, in one line; `head` is how it begins, at least as far as headers go. All of the
+/// line is ours but for numbers: there are no control characters.
+pub(crate) fn summary(head: &[u8], length: usize) -> String {
+    // What is not there is not looked at, but lengths have to add up.
+    let mut frame = head.to_vec();
+    frame.resize(length, 0);
     let mut out = String::new();
     // Writing to a string never fails.
-    let _ = match Frame::parse(frame) {
+    let _ = match Frame::parse(&frame) {
         Some(frame) => whole(&mut out, &frame),
-        None => write!(out, "malformed, length {}", frame.len()),
+        None => write!(out, "malformed, length {length}"),
     };
     out
 }

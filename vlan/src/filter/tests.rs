@@ -98,6 +98,10 @@ fn frames() -> BTreeMap<&'static str, Vec<u8>> {
     ])
 }
 
+fn summary_of(frame: &[u8]) -> String {
+    summary(frame, frame.len())
+}
+
 fn fitting(filter: &str) -> Vec<&'static str> {
     let filter = Filter::parse(filter, &names()).unwrap_or_else(|error| panic!("{error}"));
     let all = frames();
@@ -164,6 +168,20 @@ fn each_word_picks_its_frames() {
 }
 
 #[test]
+fn the_filters_of_the_documentation_are_understood() {
+    let docs = include_str!("../../../docs/networks.md");
+    let (_, chapter) = docs.split_once("## Filters").unwrap();
+    let (_, examples) = chapter.split_once("```text\n").unwrap();
+    let (examples, _) = examples.split_once("```").unwrap();
+    let mut names = names();
+    names.insert("web1".to_owned(), vec![SERVER_IP.into()]);
+    assert!(examples.lines().count() > 3);
+    for example in examples.lines() {
+        Filter::parse(example, &names).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
 fn a_second_card_has_a_name_of_its_own() {
     let mut names = names();
     names.insert("client-2".to_owned(), Vec::new());
@@ -211,6 +229,14 @@ fn a_filter_of_several_lines_is_shown_in_one() {
 }
 
 #[test]
+fn parentheses_without_end_are_refused() {
+    for text in ["(", "not ", "!"] {
+        let error = Filter::parse(&text.repeat(1_000_000), &names()).unwrap_err();
+        assert!(error.starts_with("this is too deep in parentheses"));
+    }
+}
+
+#[test]
 fn a_fragment_has_a_protocol_but_no_ports() {
     let mut frame = request();
     // More fragments follow.
@@ -218,7 +244,7 @@ fn a_fragment_has_a_protocol_but_no_ports() {
     let fits = |filter: &str| Filter::parse(filter, &names()).unwrap().fits("x", None, &frame);
     assert!(fits("tcp") && fits("contains \"/admin\""));
     assert!(!fits("port 80") && !fits("tcp ack"));
-    assert_eq!(summary(&frame), "IP 192.168.1.1 > 192.168.1.2: fragment of TCP, length 41");
+    assert_eq!(summary_of(&frame), "IP 192.168.1.1 > 192.168.1.2: fragment of TCP, length 41");
 }
 
 #[test]
@@ -235,10 +261,20 @@ fn summaries_are_those_of_tcpdump() {
     ];
     let frames = frames();
     for (name, expected) in table {
-        assert_eq!(summary(&frames[name]), expected, "{name}");
+        assert_eq!(summary_of(&frames[name]), expected, "{name}");
     }
-    assert_eq!(summary(&arp(ArpOperation::REPLY)), "ARP 192.168.1.1 is at 52:54:00:12:01:01");
-    assert_eq!(summary(&syn()[..30]), "malformed, length 30");
+    assert_eq!(summary_of(&arp(ArpOperation::REPLY)), "ARP 192.168.1.1 is at 52:54:00:12:01:01");
+    assert_eq!(summary_of(&syn()[..30]), "malformed, length 30");
+}
+
+#[test]
+fn the_head_of_a_long_frame_is_enough_for_its_summary() {
+    let builder = PacketBuilder::ethernet2(CLIENT, SERVER).ipv4(CLIENT_IP, SERVER_IP, 64);
+    let frame = built!(builder.tcp(40000, 80, 2, 64240).ack(9), &[b'x'; 1400]);
+    assert_eq!(
+        summary(&frame[..256], frame.len()),
+        "IP 192.168.1.1.40000 > 192.168.1.2.80: TCP ACK, length 1400"
+    );
 }
 
 #[test]
@@ -270,14 +306,14 @@ proptest! {
         frame.truncate(len);
         let filter = "tcp syn or port 80 or host server or vlan 7 or contains 'x' or net 10.0.0.0/8 or icmp6";
         Filter::parse(filter, &names()).unwrap().fits("client", None, &frame);
-        prop_assert!(!summary(&frame).contains(|c: char| c.is_control()));
+        prop_assert!(!summary_of(&frame).contains(|c: char| c.is_control()));
     }
 
     #[test]
     fn no_bytes_panic(frame in prop::collection::vec(any::<u8>(), 0..200)) {
         let filter = Filter::parse("tcp syn or host server or vlan or contains 'x'", &names()).unwrap();
         filter.fits("client", None, &frame);
-        prop_assert!(!summary(&frame).contains(|c: char| c.is_control()));
+        prop_assert!(!summary_of(&frame).contains(|c: char| c.is_control()));
     }
 
     #[test]

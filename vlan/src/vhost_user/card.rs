@@ -67,7 +67,7 @@ impl Card {
     fn forget_kick(&mut self, number: usize) {
         if let Some(kick) = self.kicks[number].take() {
             // The hypervisor has it open as well, so that closing it would not take it out.
-            drop(epoll::delete(&self.knocks, &kick));
+            let _ = epoll::delete(&self.knocks, &kick);
         }
     }
 
@@ -89,7 +89,7 @@ impl Card {
 impl Drop for Card {
     fn drop(&mut self) {
         self.reset();
-        // Whoever still delivers to the lane must not keep a dead machine's memory.
+        // The last who has the memory unmaps it, which takes time that the segment, whose outlet has a lane, has not.
         self.for_both(|lane| lane.set_memory(None));
     }
 }
@@ -161,9 +161,10 @@ impl VhostUserBackendReqHandlerMut for Card {
 
     fn set_vring_num(&mut self, index: u32, entries: u32) -> Result<()> {
         let mut lane = lock(self.named(index)?.1);
-        if lane.is_started() || !lane.ring.set_length(entries) {
+        if !lane.ring.set_length(entries) {
             return Err(Error::InvalidParam);
         }
+        lane.check();
         Ok(())
     }
 

@@ -106,11 +106,12 @@ fn install() -> io::Result<libc::sigaction> {
 /// touching `errno`.
 extern "C" fn on_signal(signal: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
     // SAFETY: the kernel hands over a valid structure, as SA_SIGINFO asks.
-    let code = unsafe { (*info).si_code };
+    let info = unsafe { &*info };
+    let code = info.si_code;
     // Codes above zero come from the kernel; only those carry an address.
     if code > 0 {
-        // SAFETY: as above.
-        let address = unsafe { (*info).si_addr() } as usize;
+        // SAFETY: a SIGBUS of the kernel's has an address.
+        let address = unsafe { info.si_addr() } as usize;
         for slot in &SLOTS {
             if let Some((start, length)) = slot.around(address)
                 && put_empty_memory(start, length)

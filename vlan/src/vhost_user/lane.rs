@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use vm_memory::GuestMemoryMmap;
 
 use super::memory::SharedMemory;
-use super::ring::{Delivered, Ring, RingError, Sent};
+use super::ring::{BadRing, Delivered, Ring, Sent};
+use crate::port::Malformed;
 
 /// What waits for a guest that has no buffers left, in bytes.
 const MOST_WAITING: usize = 512 * 1024;
@@ -24,17 +25,6 @@ pub(super) struct Agreed {
     pub(super) event_index: bool,
 }
 
-/// Why a lane has come to rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Trouble {
-    /// The guest lies.
-    #[error(transparent)]
-    Ring(#[from] RingError),
-    /// The memory is gone.
-    #[error("the memory that it shares was cut, or the host has no room for it")]
-    Lost,
-}
-
 /// One direction.
 #[derive(Debug)]
 pub(super) struct Lane {
@@ -45,7 +35,7 @@ pub(super) struct Lane {
     memory: Option<Arc<SharedMemory>>,
     started: bool,
     enabled: bool,
-    trouble: Option<Trouble>,
+    trouble: Option<Malformed>,
     waiting: Waiting,
 }
 
@@ -104,13 +94,8 @@ impl Lane {
         }
     }
 
-    /// Whether the ring is in use.
-    pub(super) fn is_started(&self) -> bool {
-        self.started
-    }
-
     /// Why it rests although it should not.
-    pub(super) fn trouble(&self) -> Option<Trouble> {
+    pub(super) fn trouble(&self) -> Option<Malformed> {
         self.trouble
     }
 
@@ -124,8 +109,12 @@ impl Lane {
         .unwrap_or(Sent::Nothing)
     }
 
-    /// Gives the guest a frame, or keeps it until it has buffers; `false` when it is lost.
+    /// Gives the guest a frame, or keeps it until it has buffers; `false` when it is lost. A guest that does not
+    /// use its card loses nothing.
     pub(super) fn deliver(&mut self, frame: &[u8]) -> bool {
+        if !self.started || !self.enabled {
+            return true;
+        }
         if self.waiting.is_empty() {
             match self.put(frame) {
                 Some(Delivered::Full) => {}
@@ -141,8 +130,8 @@ impl Lane {
         let mut waiting = std::mem::take(&mut self.waiting);
         while let Some(frame) = waiting.first() {
             match self.put(frame) {
-                Some(Delivered::Full) => break,
-                _ => waiting.remove_first(),
+                Some(Delivered::Yes | Delivered::TooLong) => waiting.remove_first(),
+                Some(Delivered::Full) | None => break,
             }
         }
         self.waiting = waiting;
@@ -170,26 +159,25 @@ impl Lane {
     /// Works on the ring if it may be worked on. Trouble ends that.
     fn when_live<T>(
         &mut self,
-        work: impl FnOnce(&mut Self, &GuestMemoryMmap) -> Result<T, RingError>,
+        work: impl FnOnce(&mut Self, &GuestMemoryMmap) -> Result<T, BadRing>,
     ) -> Option<T> {
         if self.started && self.enabled && self.trouble.is_none() { self.with_memory(work) } else { None }
     }
 
     fn with_memory<T>(
         &mut self,
-        work: impl FnOnce(&mut Self, &GuestMemoryMmap) -> Result<T, RingError>,
+        work: impl FnOnce(&mut Self, &GuestMemoryMmap) -> Result<T, BadRing>,
     ) -> Option<T> {
         let memory = self.memory.take();
         let done = match &memory {
-            Some(memory) => work(self, memory.guest()).map_err(Trouble::from),
-            None => Err(RingError::Outside.into()),
+            Some(memory) => work(self, memory.guest()),
+            None => Err(BadRing),
         };
         let lost = memory.as_ref().is_some_and(|memory| memory.is_lost());
         self.memory = memory;
         match done {
-            _ if lost => self.trouble = Some(Trouble::Lost),
-            Err(trouble) => self.trouble = Some(trouble),
-            Ok(done) => return Some(done),
+            Ok(done) if !lost => return Some(done),
+            _ => self.trouble = Some(if lost { Malformed::Lost } else { Malformed::Ring }),
         }
         None
     }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 
 use vhost::vhost_user::message::VhostUserMemoryRegion;
-use vm_memory::{GuestAddress, GuestMemoryMmap, GuestRegionMmap};
+use vm_memory::{GuestAddress, GuestMemoryMmap, GuestMemoryRegion, GuestRegionMmap};
 
 use super::guard::Guard;
 
@@ -36,6 +36,10 @@ impl SharedMemory {
         let mut shared = Self { guards: Vec::new(), areas: Vec::new(), memory: GuestMemoryMmap::new() };
         let mut mapped = Vec::new();
         for (region, file) in regions.iter().zip(files) {
+            let about = file.metadata()?;
+            if about.is_file() && about.len().checked_sub(region.mmap_offset) < Some(region.memory_size) {
+                return Err(io::Error::other("a region of memory is larger than its file"));
+            }
             let mapping = region.mmap_region(file).map_err(io::Error::other)?;
             let region_in_guest = GuestRegionMmap::new(mapping, GuestAddress(region.guest_phys_addr))
                 .ok_or_else(|| io::Error::other("a region of memory ends beyond the last address"))?;
@@ -48,7 +52,7 @@ impl SharedMemory {
             mapped.push(region_in_guest);
         }
         // They come in any order, and are kept in that of the guest.
-        mapped.sort_by_key(|region| vm_memory::GuestMemoryRegion::start_addr(region));
+        mapped.sort_by_key(GuestMemoryRegion::start_addr);
         shared.memory = GuestMemoryMmap::from_regions(mapped).map_err(io::Error::other)?;
         Ok(shared)
     }

@@ -19,17 +19,12 @@ const LONGEST: u16 = 32768;
 const MOST_PIECES: usize = 256;
 
 /// The guest has written into its ring what no driver writes. The ring rests until the guest starts its card anew.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RingError {
-    /// Rings or what they point to are not in the guest's memory.
-    #[error("a ring lies outside the guest's memory")]
-    Outside,
-    /// The ring claims more entries than it has.
-    #[error("a ring offers more buffers than it has entries")]
-    Overrun,
-    /// A chain without an end, or with a head that the table does not have.
-    #[error("a ring offers a buffer that cannot be followed")]
-    Chain,
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct BadRing;
+
+/// Whatever goes wrong with a ring says that it cannot be trusted.
+fn bad<E>(_: E) -> BadRing {
+    BadRing
 }
 
 /// What the guest's next chain to send is.
@@ -97,19 +92,19 @@ impl Ring {
     }
 
     /// Begins to use the ring.
-    pub(super) fn start(&mut self, memory: &GuestMemoryMmap, event_index: bool) -> Result<(), RingError> {
+    pub(super) fn start(&mut self, memory: &GuestMemoryMmap, event_index: bool) -> Result<(), BadRing> {
         self.queue.set_event_idx(event_index);
         self.queue.set_ready(true);
         self.check(memory)?;
-        let used = self.queue.used_idx(memory, Ordering::Acquire).map_err(outside)?;
+        let used = self.queue.used_idx(memory, Ordering::Acquire).map_err(bad)?;
         self.queue.set_next_used(used.0);
         self.told = used;
         Ok(())
     }
 
     /// Whether it lies in memory, which may have changed since it was started.
-    pub(super) fn check(&self, memory: &GuestMemoryMmap) -> Result<(), RingError> {
-        if self.queue.is_valid(memory) { Ok(()) } else { Err(RingError::Outside) }
+    pub(super) fn check(&self, memory: &GuestMemoryMmap) -> Result<(), BadRing> {
+        if self.queue.is_valid(memory) { Ok(()) } else { Err(BadRing) }
     }
 
     /// Stops using the ring, where it stands.
@@ -123,7 +118,7 @@ impl Ring {
         memory: &GuestMemoryMmap,
         header: usize,
         buffer: &mut [u8],
-    ) -> Result<Sent, RingError> {
+    ) -> Result<Sent, BadRing> {
         let Some(chain) = self.next_chain(memory)? else { return Ok(Sent::Nothing) };
         let head = chain.head_index();
         let sent = copy_out(chain, memory, header, buffer);
@@ -133,13 +128,13 @@ impl Ring {
     }
 
     /// Asks the guest to knock when there is more; `true` if there is already.
-    pub(super) fn ask_for_knocks(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
-        self.queue.enable_notification(memory).map_err(outside)
+    pub(super) fn ask_for_knocks(&mut self, memory: &GuestMemoryMmap) -> Result<bool, BadRing> {
+        self.queue.enable_notification(memory).map_err(bad)
     }
 
     /// Asks the guest not to knock.
-    pub(super) fn spare_knocks(&mut self, memory: &GuestMemoryMmap) -> Result<(), RingError> {
-        self.queue.disable_notification(memory).map_err(outside)
+    pub(super) fn spare_knocks(&mut self, memory: &GuestMemoryMmap) -> Result<(), BadRing> {
+        self.queue.disable_notification(memory).map_err(bad)
     }
 
     /// Gives the guest a frame, after a `header` of zeros, in one buffer or, if it can put several together, in as
@@ -150,7 +145,7 @@ impl Ring {
         header: usize,
         mergeable: bool,
         frame: &[u8],
-    ) -> Result<Delivered, RingError> {
+    ) -> Result<Delivered, BadRing> {
         self.pieces.clear();
         self.chains.clear();
         let wanted = header + frame.len();
@@ -167,14 +162,17 @@ impl Ring {
             let (head, before) = (chain.head_index(), room);
             for piece in chain {
                 if !piece.is_write_only() || self.pieces.len() == MOST_PIECES {
-                    return Err(RingError::Chain);
+                    return Err(BadRing);
                 }
                 let length = (piece.len() as usize).min(wanted - room);
                 self.pieces.push((piece.addr(), length));
                 room += length;
+                if room == wanted {
+                    break;
+                }
             }
             if room == before {
-                return Err(RingError::Chain);
+                return Err(BadRing);
             }
             self.chains.push((head, u32::try_from(room - before).unwrap_or(0)));
         }
@@ -188,7 +186,7 @@ impl Ring {
     }
 
     /// Whether the guest wants to be told of what we returned since it was last asked.
-    pub(super) fn wants_interrupt(&mut self, memory: &GuestMemoryMmap) -> Result<bool, RingError> {
+    pub(super) fn wants_interrupt(&mut self, memory: &GuestMemoryMmap) -> Result<bool, BadRing> {
         let (used, told) = (Wrapping(self.queue.next_used()), self.told);
         if used == told {
             return Ok(false);
@@ -199,30 +197,26 @@ impl Ring {
         let at = |offset| GuestAddress(self.queue.avail_ring() + offset);
         if self.queue.event_idx_enabled() {
             let after_entries = at(4 + 2 * u64::from(self.queue.size()));
-            let event = memory.load::<u16>(after_entries, Ordering::Relaxed).map_err(outside)?;
+            let event = memory.load::<u16>(after_entries, Ordering::Relaxed).map_err(bad)?;
             return Ok(used - Wrapping(u16::from_le(event)) - Wrapping(1) < used - told);
         }
-        let flags = u16::from_le(memory.load(at(0), Ordering::Relaxed).map_err(outside)?);
+        let flags = u16::from_le(memory.load(at(0), Ordering::Relaxed).map_err(bad)?);
         Ok(u32::from(flags) & VRING_AVAIL_F_NO_INTERRUPT == 0)
     }
 
     fn next_chain<'m>(
         &mut self,
         memory: &'m GuestMemoryMmap,
-    ) -> Result<Option<DescriptorChain<&'m GuestMemoryMmap>>, RingError> {
+    ) -> Result<Option<DescriptorChain<&'m GuestMemoryMmap>>, BadRing> {
         let length = self.queue.size();
-        let mut chains = self.queue.iter(memory).map_err(|error| match error {
-            virtio_queue::Error::InvalidAvailRingIndex => RingError::Overrun,
-            _ => RingError::Outside,
-        })?;
-        match chains.next() {
-            Some(chain) if chain.head_index() >= length => Err(RingError::Chain),
+        match self.queue.iter(memory).map_err(bad)?.next() {
+            Some(chain) if chain.head_index() >= length => Err(BadRing),
             chain => Ok(chain),
         }
     }
 
     /// Writes the header and the frame over the pieces.
-    fn fill(&self, memory: &GuestMemoryMmap, header: usize, frame: &[u8]) -> Result<(), RingError> {
+    fn fill(&self, memory: &GuestMemoryMmap, header: usize, frame: &[u8]) -> Result<(), BadRing> {
         let mut start = [0; 12];
         let buffers = u16::try_from(self.chains.len()).unwrap_or(0).to_le_bytes();
         start[10..].copy_from_slice(&buffers);
@@ -230,9 +224,9 @@ impl Ring {
         for (address, length) in &self.pieces {
             let (of_start, rest) = start.split_at(start.len().min(*length));
             let (of_frame, later) = frame.split_at(frame.len().min(length - of_start.len()));
-            memory.write_slice(of_start, *address).map_err(outside)?;
-            let behind = address.0.checked_add(of_start.len() as u64).ok_or(RingError::Outside)?;
-            memory.write_slice(of_frame, GuestAddress(behind)).map_err(outside)?;
+            memory.write_slice(of_start, *address).map_err(bad)?;
+            let behind = address.0.checked_add(of_start.len() as u64).ok_or(BadRing)?;
+            memory.write_slice(of_frame, GuestAddress(behind)).map_err(bad)?;
             (start, frame) = (rest, later);
         }
         Ok(())
@@ -245,19 +239,19 @@ impl Ring {
         ahead: usize,
         head: u16,
         length: u32,
-    ) -> Result<(), RingError> {
+    ) -> Result<(), BadRing> {
         let at = (usize::from(self.queue.next_used()) + ahead) % usize::from(self.queue.size());
         let address = GuestAddress(self.queue.used_ring() + 4 + 8 * at as u64);
         let entry = u64::from(head) | u64::from(length) << 32;
-        memory.write_obj(entry.to_le(), address).map_err(outside)
+        memory.write_obj(entry.to_le(), address).map_err(bad)
     }
 
     /// Lets the guest see the next entries.
-    fn publish(&mut self, memory: &GuestMemoryMmap, entries: usize) -> Result<(), RingError> {
+    fn publish(&mut self, memory: &GuestMemoryMmap, entries: usize) -> Result<(), BadRing> {
         let used = Wrapping(self.queue.next_used()) + Wrapping(u16::try_from(entries).unwrap_or(0));
         self.queue.set_next_used(used.0);
         let address = GuestAddress(self.queue.used_ring() + 2);
-        memory.store(used.0.to_le(), address, Ordering::Release).map_err(outside)
+        memory.store(used.0.to_le(), address, Ordering::Release).map_err(bad)
     }
 }
 
@@ -267,7 +261,7 @@ fn copy_out(
     header: usize,
     buffer: &mut [u8],
 ) -> Sent {
-    let (mut skip, mut length) = (header, 0);
+    let (mut skip, mut length, mut unfinished) = (header, 0, false);
     for (count, piece) in chain.enumerate() {
         let skipped = skip.min(piece.len() as usize);
         skip -= skipped;
@@ -281,10 +275,7 @@ fn copy_out(
             return Sent::Unreadable;
         }
         length += more;
+        unfinished = piece.has_next();
     }
-    Sent::Frame(length)
-}
-
-fn outside<E>(_: E) -> RingError {
-    RingError::Outside
+    if unfinished { Sent::Unreadable } else { Sent::Frame(length) }
 }

@@ -1,5 +1,7 @@
 //! Frames between ports of all kinds that are sockets.
 
+use std::time::Duration;
+
 use crate::support::{ALL, Bed, Dgram, Machine, Stream, Vde, frame, mac};
 
 #[test]
@@ -43,6 +45,18 @@ fn a_known_address_gets_its_frames_alone() {
 }
 
 #[test]
+fn an_address_is_looked_for_everywhere_once_its_machine_has_gone() {
+    let bed = Bed::new();
+    let (a, b, mut c) = (bed.stream("a"), bed.stream("b"), bed.stream("c"));
+    b.send(&frame(ALL, mac(2), "b is here"));
+    assert_eq!(c.text(), "b is here");
+    drop(b);
+    bed.until("b", |port| port.kind.is_none());
+    a.send(&frame(mac(2), mac(1), "where are you?"));
+    assert_eq!(c.text(), "where are you?");
+}
+
+#[test]
 fn a_machine_that_comes_again_takes_its_port() {
     let bed = Bed::new();
     let plug = bed.switch.plug("a").unwrap();
@@ -59,4 +73,22 @@ fn a_machine_that_comes_again_takes_its_port() {
     b.send(&frame(mac(1), mac(2), "to your second life"));
     assert_eq!(vde.text(), "to your second life");
     assert_eq!(bed.stats("a").kind.as_deref(), Some("vde"));
+}
+
+#[test]
+fn a_machine_on_datagrams_comes_again_and_hears_before_it_speaks() {
+    let bed = Bed::new();
+    let a = bed.stream("a");
+    let plug = bed.switch.plug("b").unwrap();
+    for (number, life) in ["first", "second", "third"].into_iter().enumerate() {
+        let mut b = Dgram::connect(&plug);
+        // Of a former life nobody knows that it is over until a frame does not arrive.
+        while b.next_within(Duration::from_millis(20)).is_none() {
+            a.send(&frame(ALL, mac(1), life));
+        }
+        b.send(&frame(mac(1), mac(2), life));
+        bed.until("b", |port| port.sent_frames == number as u64 + 1);
+        drop(b);
+        std::fs::remove_file(&plug.dgram_peer).unwrap();
+    }
 }

@@ -3,14 +3,16 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use driver_core::DriverError;
 use driver_core::vlan::{Plug, PortStats, Switch, SwitchLog, SwitchMaker, SwitchSetup};
 use vlan::Switches;
 
 /// How long a test waits for what has to come.
-const LONG: Duration = Duration::from_secs(20);
+pub(crate) const LONG: Duration = Duration::from_secs(20);
 
 /// Keeps what a switch says.
 #[derive(Debug, Default)]
@@ -18,17 +20,17 @@ pub(crate) struct Log(Mutex<Vec<String>>);
 
 impl Log {
     pub(crate) fn lines(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.0.lock().expect("the host plays along").clone()
     }
 }
 
 impl SwitchLog for Log {
     fn info(&self, text: &str) {
-        self.0.lock().unwrap().push(text.to_owned());
+        self.0.lock().expect("the host plays along").push(text.to_owned());
     }
 
     fn warning(&self, text: &str) {
-        self.0.lock().unwrap().push(format!("warning: {text}"));
+        self.0.lock().expect("the host plays along").push(format!("warning: {text}"));
     }
 }
 
@@ -41,24 +43,30 @@ pub(crate) struct Bed {
 
 impl Bed {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let log = Arc::new(Log::default());
-        let switch = Switches
-            .make(SwitchSetup {
-                vlan: 1,
-                dir: dir.path().to_owned(),
-                stations: Vec::new(),
-                seed: 1,
-                dhcp: None,
-                log: log.clone(),
-            })
-            .unwrap();
+        let dir = tempfile::tempdir().expect("the host plays along");
+        let (switch, log) = Self::try_in(dir.path()).expect("a switch starts");
         Self { switch, log, dir }
+    }
+
+    /// A switch that lives in a directory.
+    pub(crate) fn try_in(dir: &Path) -> Result<(Arc<dyn Switch>, Arc<Log>), DriverError> {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let log = Arc::new(Log::default());
+        let setup = SwitchSetup {
+            // Tests know by it the thread that is theirs.
+            vlan: NUMBER.fetch_add(1, Ordering::Relaxed),
+            dir: dir.to_owned(),
+            stations: Vec::new(),
+            seed: 1,
+            dhcp: None,
+            log: log.clone(),
+        };
+        Ok((Switches.make(setup)?, log))
     }
 
     /// Plugs a machine in by a stream socket.
     pub(crate) fn stream(&self, machine: &str) -> Stream {
-        Stream::connect(&self.switch.plug(machine).unwrap(), self)
+        Stream::connect(&self.switch.plug(machine).expect("the host plays along"), self)
     }
 
     pub(crate) fn stats(&self, port: &str) -> PortStats {
@@ -69,9 +77,9 @@ impl Bed {
     pub(crate) fn until(&self, port: &str, what: impl Fn(&PortStats) -> bool) -> PortStats {
         let start = Instant::now();
         loop {
-            let stats = self.stats(port);
-            if what(&stats) {
-                return stats;
+            let stats = self.switch.stats().into_iter().find(|stats| stats.port == port);
+            if let Some(stats) = stats.as_ref().filter(|stats| what(stats)) {
+                return stats.clone();
             }
             assert!(start.elapsed() < LONG, "it never came to that: {stats:?}");
             std::thread::yield_now();
@@ -117,35 +125,43 @@ impl Stream {
             bed.switch.stats().iter().filter(|port| port.kind.is_some()).count() as u64
         };
         let before = connected(bed);
-        let socket = UnixStream::connect(&plug.stream).unwrap();
+        let socket = UnixStream::connect(&plug.stream).expect("the host plays along");
         let start = Instant::now();
         while connected(bed) == before {
             assert!(start.elapsed() < LONG, "the connection is not taken");
             std::thread::yield_now();
         }
-        Self { socket, received: Vec::new() }
+        Self::from(socket)
     }
 
     /// Sends bytes that need not be a frame.
     pub(crate) fn raw(&self, bytes: &[u8]) {
-        (&self.socket).write_all(bytes).unwrap();
+        (&self.socket).write_all(bytes).expect("the host plays along");
     }
 
     /// Waits until the switch has hung up.
     pub(crate) fn is_hung_up(&mut self) -> bool {
-        self.socket.set_read_timeout(Some(LONG)).unwrap();
-        matches!((&self.socket).read(&mut [0; 1]), Ok(0))
+        self.socket.set_read_timeout(Some(LONG)).expect("the host plays along");
+        // Reset, when it has not read all that was sent.
+        let read = (&self.socket).read(&mut [0; 1]);
+        read.map_or_else(|error| error.kind() == ErrorKind::ConnectionReset, |count| count == 0)
+    }
+}
+
+impl From<UnixStream> for Stream {
+    fn from(socket: UnixStream) -> Self {
+        Self { socket, received: Vec::new() }
     }
 }
 
 impl Machine for Stream {
     fn send(&self, frame: &[u8]) {
-        let length = u32::try_from(frame.len()).unwrap().to_be_bytes();
+        let length = u32::try_from(frame.len()).expect("the host plays along").to_be_bytes();
         self.raw(&[&length[..], frame].concat());
     }
 
     fn next_within(&mut self, time: Duration) -> Option<Vec<u8>> {
-        self.socket.set_read_timeout(Some(time)).unwrap();
+        self.socket.set_read_timeout(Some(time)).expect("the host plays along");
         loop {
             if let Some(length) = self.received.first_chunk::<4>() {
                 let end = 4 + u32::from_be_bytes(*length) as usize;
@@ -172,18 +188,18 @@ pub(crate) struct Dgram {
 
 impl Dgram {
     pub(crate) fn connect(plug: &Plug) -> Self {
-        let socket = UnixDatagram::bind(&plug.dgram_peer).unwrap();
+        let socket = UnixDatagram::bind(&plug.dgram_peer).expect("the host plays along");
         Self { socket, switch: plug.dgram.clone() }
     }
 }
 
 impl Machine for Dgram {
     fn send(&self, frame: &[u8]) {
-        self.socket.send_to(frame, &self.switch).unwrap();
+        self.socket.send_to(frame, &self.switch).expect("the host plays along");
     }
 
     fn next_within(&mut self, time: Duration) -> Option<Vec<u8>> {
-        self.socket.set_read_timeout(Some(time)).unwrap();
+        self.socket.set_read_timeout(Some(time)).expect("the host plays along");
         let mut buffer = [0; 70_000];
         match self.socket.recv(&mut buffer) {
             Ok(count) => Some(buffer[..count].to_vec()),
@@ -209,33 +225,34 @@ pub(crate) fn vde_request(magic: u32, version: u32, kind: u32, path: &[u8]) -> V
 
 /// A machine at a VDE socket.
 pub(crate) struct Vde {
-    pub(crate) control: UnixStream,
+    _control: UnixStream,
     data: UnixDatagram,
 }
 
 impl Vde {
     pub(crate) fn connect(dir: &Path, name: &str) -> Self {
-        let control = UnixStream::connect(dir.join("ctl")).unwrap();
-        control.set_read_timeout(Some(LONG)).unwrap();
+        let control = UnixStream::connect(dir.join("ctl")).expect("the host plays along");
+        control.set_read_timeout(Some(LONG)).expect("the host plays along");
         let path = dir.join(name);
-        let data = UnixDatagram::bind(&path).unwrap();
+        let data = UnixDatagram::bind(&path).expect("the host plays along");
         let request = vde_request(0xfeed_face, 3, 0, path.as_os_str().as_encoded_bytes());
-        (&control).write_all(&request).unwrap();
+        (&control).write_all(&request).expect("the host plays along");
         let mut reply = [0; 110];
-        (&control).read_exact(&mut reply).unwrap();
-        let end = reply[2..].iter().position(|byte| *byte == 0).unwrap();
-        data.connect(std::str::from_utf8(&reply[2..2 + end]).unwrap()).unwrap();
-        Self { control, data }
+        (&control).read_exact(&mut reply).expect("the host plays along");
+        let end = reply[2..].iter().position(|byte| *byte == 0).expect("the host plays along");
+        let switch = std::str::from_utf8(&reply[2..2 + end]).expect("a path in the reply");
+        data.connect(switch).expect("the host plays along");
+        Self { _control: control, data }
     }
 }
 
 impl Machine for Vde {
     fn send(&self, frame: &[u8]) {
-        self.data.send(frame).unwrap();
+        self.data.send(frame).expect("the host plays along");
     }
 
     fn next_within(&mut self, time: Duration) -> Option<Vec<u8>> {
-        self.data.set_read_timeout(Some(time)).unwrap();
+        self.data.set_read_timeout(Some(time)).expect("the host plays along");
         let mut buffer = [0; 70_000];
         match self.data.recv(&mut buffer) {
             Ok(count) => Some(buffer[..count].to_vec()),
@@ -243,4 +260,12 @@ impl Machine for Vde {
             Err(error) => panic!("{error}"),
         }
     }
+}
+
+/// Says that a test is skipped and why; with `REQUIRE_VM=1` that is a failure.
+#[expect(clippy::print_stderr, reason = "a skip has to be seen")]
+pub(crate) fn skip<T>(why: &str) -> Option<T> {
+    assert!(std::env::var_os("REQUIRE_VM").is_none_or(|value| value != "1"), "cannot run: {why}");
+    eprintln!("skipped: {why}");
+    None
 }
