@@ -187,27 +187,43 @@ impl Shell {
                     source,
                 },
             )?;
-            let request = Message::Request(Request::upload(target, mode, chunk, sent == 0)?);
-            let mut call = self.ask(&what, request, within);
-            let mut words = Vec::new();
-            let status = loop {
-                match call.next().await? {
-                    Answer::Sent => {}
-                    Answer::Output(chunk) => {
-                        words.extend_from_slice(&chunk);
-                        words.truncate(DIAGNOSTICS);
-                    }
-                    Answer::Status(status) => break status,
-                }
-            };
+            let request = Request::upload(target, mode, chunk, sent == 0)?;
+            let ShellOutput { status, stdout } = self.feed(&what, request, within).await?;
             if status != 0 {
-                let words = String::from_utf8_lossy(&words);
+                let words = String::from_utf8_lossy(&stdout);
                 let message = format!("`{target}` could not be written in the guest: {}", words.trim());
                 return Err(DriverError::assertion(message));
             }
             sent += size;
             if sent == length {
                 return Ok(());
+            }
+        }
+    }
+
+    /// Has the shell itself run a command that reads all of `input`, or fails. Of what it prints, the beginning
+    /// is returned. `what` is that, in words.
+    pub(crate) async fn run_with(
+        &self,
+        what: &str,
+        command: &str,
+        input: Vec<u8>,
+        within: Deadline,
+    ) -> Result<ShellOutput, DriverError> {
+        self.feed(what, Request::fed(command, input), within).await
+    }
+
+    async fn feed(&self, what: &str, request: Request, within: Deadline) -> Result<ShellOutput, DriverError> {
+        let mut call = self.ask(what, Message::Request(request), within);
+        let mut stdout = Vec::new();
+        loop {
+            match call.next().await? {
+                Answer::Sent => {}
+                Answer::Output(chunk) => {
+                    stdout.extend_from_slice(&chunk);
+                    stdout.truncate(DIAGNOSTICS);
+                }
+                Answer::Status(status) => return Ok(ShellOutput { status, stdout }),
             }
         }
     }

@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// How often each driver runs everything; they take turns
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=50))]
     runs: Option<u32>,
+    /// How many waits of each kind a run takes, in one boot; round trips are ten times as many
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100))]
+    samples: Option<u32>,
     /// A few minutes instead of an hour: one run, with few samples; writes no results and no page
     #[arg(long)]
     quick: bool,
@@ -78,7 +81,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let mut drivers = vec![Contestant::Agent, Contestant::Shell];
     drivers.extend(upstream.is_some().then_some(Contestant::Upstream));
     let runs = args.runs.unwrap_or(if args.quick { 1 } else { 5 });
-    let plan = if args.quick { Plan::quick() } else { Plan::full() };
+    let plan = if args.quick {
+        Plan::quick(args.samples.unwrap_or(4))
+    } else {
+        Plan::full(args.samples.unwrap_or(10))
+    };
     let mut bench = Bench {
         work: work.path(),
         program,

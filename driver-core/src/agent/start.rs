@@ -19,8 +19,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Puts the agent into the guest and starts it. `packed`: the program, packed by gzip. `bulk`: the guest's
 /// port for what is large, which is taken once the agent runs.
 ///
-/// Folders are tried until one takes programs: some are mounted `noexec`, some are full, some are not there
-/// in an initrd. The agent removes its own file when it starts.
+/// The agent removes its own file when it starts.
 ///
 /// # Errors
 /// What keeps it from running, as a sentence for the log; the shell still serves. When the shell is lost on
@@ -34,6 +33,42 @@ pub(crate) async fn start(
     heard: impl Fn(&[u8]) + Send + 'static,
 ) -> Result<Result<Agent, String>, DriverError> {
     let within = within.at_most(LIMIT);
+    let file = match place_at_once(shell, packed, within).await? {
+        Some(file) => file,
+        None => match place(shell, packed, within).await? {
+            Ok(file) => file,
+            Err(reason) => return Ok(Err(reason)),
+        },
+    };
+    let stream = shell.hand_over(&format!("exec {file}\n"), within).await?;
+    let bulk = bulk.lock().unwrap_or_else(PoisonError::into_inner).take();
+    Ok(Ok(Agent::open(machine, Streams { shell: stream, bulk }, heard)))
+}
+
+/// Writes, unpacks and tries the agent where most guests take it, all in one exchange: a guest has most to do while
+/// it boots, and each process waits for its turn. The path; `None` if that did not work, for whatever reason.
+async fn place_at_once(
+    shell: &Shell,
+    packed: &[u8],
+    within: Deadline,
+) -> Result<Option<String>, DriverError> {
+    let file = "/run/.innkeeper-agent";
+    let command = format!(
+        "umask 077; {{ gzip -dc >{file} && chmod 700 {file} && {file} --version; }} || {{ rm -f {file}; false; }}"
+    );
+    let placed = shell.run_with("starting the agent", &command, packed.to_vec(), within).await?;
+    Ok((placed.status == 0).then(|| file.to_owned()))
+}
+
+/// Looks for a place for the agent, writes it there, and tries it. The path, in quotes if need be.
+///
+/// Folders are tried until one takes programs: some are mounted `noexec`, some are full, some are not there
+/// in an initrd.
+async fn place(
+    shell: &Shell,
+    packed: &[u8],
+    within: Deadline,
+) -> Result<Result<String, String>, DriverError> {
     let place = r#"[ "$(uname -m)" = x86_64 ] || { echo "the guest is $(uname -m)"; exit 1; }
 umask 077
 for d in /run /tmp /dev/shm /; do
@@ -78,7 +113,5 @@ echo "the guest has no folder to run it from"; exit 1"#;
         let words = String::from_utf8_lossy(&tried.stdout).trim().to_owned();
         return Ok(Err(format!("it does not run in the guest (status {}): {words}", tried.status)));
     }
-    let stream = shell.hand_over(&format!("exec {file}\n"), within).await?;
-    let bulk = bulk.lock().unwrap_or_else(PoisonError::into_inner).take();
-    Ok(Ok(Agent::open(machine, Streams { shell: stream, bulk }, heard)))
+    Ok(Ok(file))
 }

@@ -84,12 +84,17 @@ impl Request {
             }
             _ => format!("cat >{file} && chmod {mode:o} -- {file}"),
         };
-        // Whatever becomes of the file, all of the piece must be read, or the shell would run the rest.
-        Ok(Self {
-            before: String::new(),
-            command: format!("head -c {} | {{ {write}; s=$?; cat >/dev/null; exit $s; }} 2>&1", chunk.len()),
-            payload: chunk,
-        })
+        Ok(Self::fed(&write, chunk))
+    }
+
+    /// A command of the shell's own language that reads `input`. What it prints on either stream is the output.
+    pub(super) fn fed(command: &str, input: Vec<u8>) -> Self {
+        // If it has not read everything, somebody must, or the shell would run the rest.
+        let command = format!(
+            "head -c {} | {{ {command}; s=$?; [ $s = 0 ] || cat >/dev/null; exit $s; }} 2>&1",
+            input.len()
+        );
+        Self { before: String::new(), command, payload: input }
     }
 
     /// A file, as the output.

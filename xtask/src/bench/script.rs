@@ -25,13 +25,13 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// One of the runs that make 500 round trips and 50 waits of each kind.
-    pub(super) fn full() -> Self {
+    /// One run with this many waits of each kind, and as many more round trips as they are shorter.
+    pub(super) fn full(samples: u32) -> Self {
         Self {
-            round_trips: 100,
-            paused_round_trips: 40,
+            round_trips: 10 * samples,
+            paused_round_trips: 4 * samples,
             at_once: 5,
-            waits: 10,
+            waits: samples,
             small_copies: 10,
             copy_mib: 100,
             copy_limit: 300,
@@ -39,15 +39,9 @@ impl Plan {
         }
     }
 
-    pub(super) fn quick() -> Self {
-        Self {
-            round_trips: 50,
-            paused_round_trips: 20,
-            at_once: 3,
-            waits: 4,
-            small_copies: 5,
-            ..Self::full()
-        }
+    /// The same, with less of what has no number of samples.
+    pub(super) fn quick(samples: u32) -> Self {
+        Self { at_once: 3, small_copies: 5, ..Self::full(samples) }
     }
 
     /// As little as shows that everything works.
@@ -59,7 +53,7 @@ impl Plan {
             waits: 1,
             small_copies: 1,
             copy_mib: 1,
-            ..Self::full()
+            ..Self::full(1)
         }
     }
 
