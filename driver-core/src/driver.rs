@@ -18,6 +18,7 @@ use crate::image::Image;
 use crate::journal::Journal;
 use crate::machine::Backend;
 use crate::node::Node;
+use crate::ocr::OcrEngine;
 use crate::spec::{Boot, Share};
 
 mod test;
@@ -47,6 +48,8 @@ pub struct DriverConfig {
     /// How long a child of a command may hold its standard output after the command itself has ended; the
     /// call then returns with a warning. `None` waits for ever, and so does the plain shell.
     pub grace: Option<Duration>,
+    /// Who reads the text on screens; without it, the verbs that look for text there are refused.
+    pub ocr: Option<Arc<dyn OcrEngine>>,
 }
 
 /// What a machine is made of, before the run has given it directories.
@@ -74,7 +77,7 @@ pub struct MachineConfig {
 
 impl DriverConfig {
     /// A run without machines that leaves its results in `out_dir`: an hour at most, ten seconds of grace
-    /// for outputs, no agent.
+    /// for outputs, no agent, no OCR engine.
     #[must_use]
     pub fn new(out_dir: impl Into<PathBuf>, journal: Journal) -> Self {
         Self {
@@ -84,6 +87,7 @@ impl DriverConfig {
             machines: Vec::new(),
             agent: None,
             grace: Some(GRACE),
+            ocr: None,
         }
     }
 }
@@ -122,6 +126,7 @@ pub(crate) struct Context {
     pub(crate) deadline: Deadline,
     pub(crate) agent: Option<&'static [u8]>,
     pub(crate) grace: Option<Duration>,
+    pub(crate) ocr: Option<Arc<dyn OcrEngine>>,
     run_dir: PathBuf,
     cancelled: watch::Sender<Option<String>>,
 }
@@ -153,6 +158,7 @@ impl Driver {
             deadline: config.deadline,
             agent: config.agent,
             grace: config.grace,
+            ocr: config.ocr,
             // From here on the guard removes it.
             run_dir: TempDir::keep(run_dir),
             cancelled: watch::Sender::new(None),
