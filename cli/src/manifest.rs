@@ -1,7 +1,7 @@
 //! The manifest: a TOML file that names a test's script and machines (docs/manifest.md).
 //!
-//! Reading it looks at nothing but its text; whether the files it names are there is [`crate::plan`]'s
-//! business.
+//! Reading it looks at nothing but its text and the plugins that it names, which bring words of their own;
+//! whether other files are there is [`crate::plan`]'s business.
 
 mod fields;
 mod machine;
@@ -17,9 +17,12 @@ use anyhow::Context as _;
 pub(crate) use fields::fields_of;
 pub(crate) use machine::{ImageRef, Machine, Source};
 pub(crate) use problem::FileError;
-pub(crate) use values::parse_duration;
+pub(crate) use values::{PluginRef, parse_duration};
 
-use reader::{Section, read_file};
+pub(crate) use reader::{Section, read_file};
+
+use crate::backends::Backends;
+use crate::plugins::Plugins;
 
 /// The time that a test may take when its manifest does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
@@ -35,18 +38,20 @@ pub(crate) struct Manifest {
     pub(crate) timeout: Duration,
     /// The machines, sorted by name.
     pub(crate) machines: Vec<Machine>,
+    /// The name of the OCR engine; one that a plugin offers.
+    pub(crate) ocr: Option<String>,
 }
 
 impl Manifest {
-    /// Reads the manifest at `path`.
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+    /// Reads the manifest at `path`, and loads the plugins that it names.
+    pub(crate) fn read(path: &Path, plugins: &mut Plugins) -> anyhow::Result<Self> {
         let source = std::fs::read_to_string(path)
             .with_context(|| format!("the manifest `{}` cannot be read", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Ok(read_file(path, &source, "the manifest", |section| Self::from_section(section, folder))?)
+        Ok(read_file(path, &source, "the manifest", |section| Self::from_section(section, folder, plugins))?)
     }
 
-    fn from_section(section: &mut Section<'_, '_>, folder: &Path) -> Option<Self> {
+    fn from_section(section: &mut Section<'_, '_>, folder: &Path, plugins: &mut Plugins) -> Option<Self> {
         let name = section.required::<String>("name");
         if let Some(name) = &name
             && !is_file_name(name.get_ref())
@@ -59,12 +64,21 @@ impl Manifest {
         }
         let script = section.required::<PathBuf>("script");
         let timeout = section.optional("timeout").unwrap_or(DEFAULT_TIMEOUT);
-        let machines = machine::read_all(section, folder);
+        let loaded = plugins.read(section, folder);
+        let ocr = section.located::<String>("ocr");
+        if let Some(word) = &ocr
+            && loaded.is_some()
+            && let Err(problem) = plugins.find_ocr(word.get_ref())
+        {
+            section.problems().add(word.span(), "this OCR engine is not there", problem);
+        }
+        let machines = machine::read_all(section, folder, &Backends::new(plugins));
         Some(Self {
             name: name?.into_inner(),
             script: folder.join(script?.into_inner()),
             timeout,
             machines: machines?,
+            ocr: ocr.map(toml::Spanned::into_inner),
         })
     }
 }
