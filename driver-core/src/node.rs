@@ -9,6 +9,7 @@ mod input;
 mod journal;
 mod life;
 mod network;
+mod reading;
 mod terminal;
 mod units;
 mod watch;

@@ -100,6 +100,8 @@ pub enum Returns {
     Map,
     /// Truth.
     Flag,
+    /// An array of strings.
+    Texts,
 }
 
 /// What a verb gets besides its arguments.

@@ -67,6 +67,7 @@ sub function {
         my $result = $connection->request("call",
             { verb => $verb->{name}, machine => $machine, args => \%args, scope => $connection->{scope} });
         return wantarray ? @$result : $result->[-1] if $verb->{returns} eq "status_and_text";
+        return wantarray ? @$result : $result if $verb->{returns} eq "texts";
         return $result ? 1 : 0 if $verb->{returns} eq "flag";
         return $result;
     };
