@@ -2,7 +2,7 @@
 
 use core::ptr;
 
-/// What came of a call. Any other number is taken for [`Status::FAILED`].
+/// What came of a call. Any other number is taken for `FAILED`.
 #[repr(transparent)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Status(pub i32);

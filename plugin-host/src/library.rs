@@ -1,11 +1,14 @@
 //! A loaded library: what it says about itself, checked before anything of it is called.
 
+use std::error::Error;
+use std::fs::File;
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use driver_core::{Backend, Capabilities, OcrEngine, Reporter};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use object::{Object as _, ObjectSegment as _, ReadCache};
 use plugin_abi::{
     ABI_MAJOR, ABI_MINOR, BackendTable, MAGIC, OcrTable, PluginHeader, ReporterTable, SYMBOL, Str,
 };
@@ -56,10 +59,13 @@ impl Plugin {
         if !path.metadata().map_err(unreadable)?.is_file() {
             return Err(PluginError::NotAFile { file: owned() });
         }
-        let not_a_library = |source| PluginError::NotALibrary { file: owned(), source: Box::new(source) };
+        let not_a_library =
+            |source: Box<dyn Error + Send + Sync>| PluginError::NotALibrary { file: owned(), source };
+        is_whole(&path).map_err(not_a_library)?;
         // All symbols at once: one that is missing must fail here, and not end the program in the middle of a run.
         // SAFETY: what runs when a library is loaded is the choice of who has named it.
-        let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }.map_err(not_a_library)?;
+        let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) };
+        let library = library.map_err(|error| not_a_library(Box::new(error)))?;
         // SAFETY: only the address is taken.
         let symbol = unsafe { library.get::<*const PluginHeader>(SYMBOL.as_bytes()) };
         let header = symbol.map(|symbol| *symbol).map_err(|_| PluginError::NotAPlugin {
@@ -208,6 +214,22 @@ impl Plugin {
         };
         PluginError::Refused { file: self.file.clone(), problem }
     }
+}
+
+/// Whether nothing of a library is missing at its end. The system maps one that was cut off as if it were whole, and
+/// the first look at what is missing ends the program.
+fn is_whole(path: &Path) -> Result<(), Box<dyn Error + Send + Sync>> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let content = ReadCache::new(file);
+    let library = object::File::parse(&content)?;
+    // The table of sections, which nobody needs for loading, stands behind everything else.
+    let ends = library.segments().map(|segment| segment.file_range());
+    let end = ends.map(|(start, size)| start.saturating_add(size)).max().unwrap_or(0);
+    if end > length {
+        return Err(format!("it has {length} bytes, and should have {end} at least").into());
+    }
+    Ok(())
 }
 
 /// Reads a field of a header that is not known to be whole.
