@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Make the reports of a result directory again from its events.jsonl.
     Report(ReportArgs),
+    /// List the plugins that were found, and what they offer.
+    Plugins(PluginsArgs),
 }
 
 /// `innkeeper run`.
@@ -77,6 +79,15 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "TIME", value_parser = duration, default_value = "10s")]
     pub(crate) output_grace: Duration,
 
+    /// Load this plugin: a shared library that adds a hypervisor, an OCR engine or a reporter. Can be given
+    /// several times.
+    #[arg(long = "plugin", value_name = "LIB")]
+    pub(crate) plugins: Vec<PathBuf>,
+
+    /// Read text on screens with this OCR engine, instead of the one that the manifest names.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) ocr: Option<String>,
+
     /// Show only what went wrong.
     #[arg(short, long, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
@@ -93,6 +104,52 @@ pub(crate) struct DoctorArgs {
     /// Print one JSON object instead of text.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// `innkeeper plugins`.
+#[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    after_help = "Exit status: 0 when all can be used, 2 when one cannot."
+)]
+pub(crate) struct PluginsArgs {
+    /// Load this plugin, too. Can be given several times.
+    #[arg(long = "plugin", value_name = "LIB")]
+    pub(crate) plugins: Vec<PathBuf>,
+
+    /// What to do instead.
+    #[command(subcommand)]
+    pub(crate) command: Option<PluginsCommand>,
+}
+
+/// What else can be done with plugins.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PluginsCommand {
+    /// Check one plugin: whether it can be loaded, and whether its backend keeps the rules that all keep.
+    Check(CheckArgs),
+}
+
+/// `innkeeper plugins check`.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Exit status: 0 when all rules are kept, 1 when one is broken, 2 when it cannot be loaded."
+)]
+pub(crate) struct CheckArgs {
+    /// The plugin.
+    #[arg(value_name = "LIB")]
+    pub(crate) plugin: PathBuf,
+
+    /// What its machines boot: the name of an image that `cargo xtask guests` has built [default: nothing].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) image: Option<String>,
+
+    /// Its settings, in JSON.
+    #[arg(long, value_name = "JSON")]
+    pub(crate) settings: Option<String>,
+
+    /// How long a machine may take to boot.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "5m")]
+    pub(crate) boot: Duration,
 }
 
 /// `innkeeper report`.

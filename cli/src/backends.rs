@@ -1,69 +1,109 @@
-//! The backends that manifests can name.
+//! The backends that manifests can name: our own, and those of plugins.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use backend_cloud_hypervisor::CloudHypervisor;
-use backend_qemu::Qemu;
 use driver_core::Backend;
+use plugin_host::PluginError;
 use serde::Deserialize as _;
 use toml::Spanned;
 use toml::de::{DeValue, ValueDeserializer};
 
 use crate::manifest::fields_of;
+use crate::plugins::Plugins;
 
-/// Which backend a machine wants.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum BackendKind {
-    /// QEMU; also for machines that name none.
-    #[default]
-    Qemu,
-    /// Cloud Hypervisor.
-    CloudHypervisor,
-}
-
-impl BackendKind {
-    /// All that there are.
-    pub(crate) const ALL: &[Self] = &[Self::Qemu, Self::CloudHypervisor];
-
-    /// The word in manifests.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Qemu => backend_qemu::NAME,
-            Self::CloudHypervisor => backend_cloud_hypervisor::NAME,
-        }
-    }
-
+/// A backend of our own.
+struct BuiltIn {
+    word: &'static str,
+    make: fn() -> Arc<dyn Backend>,
     /// The keys of the table under its word.
-    pub(crate) fn settings(self) -> &'static [&'static str] {
-        match self {
-            Self::Qemu => fields_of::<backend_qemu::Options>(),
-            Self::CloudHypervisor => fields_of::<backend_cloud_hypervisor::Options>(),
-        }
-    }
-
+    settings: fn() -> &'static [&'static str],
     /// Says what is wrong with that table, and where.
-    pub(crate) fn check_settings(self, table: Spanned<DeValue<'_>>) -> Result<(), toml::de::Error> {
-        let table = ValueDeserializer::from(table);
-        match self {
-            Self::Qemu => backend_qemu::Options::deserialize(table).map(drop),
-            Self::CloudHypervisor => backend_cloud_hypervisor::Options::deserialize(table).map(drop),
+    check: fn(ValueDeserializer<'_>) -> Result<(), toml::de::Error>,
+}
+
+/// All of our own; machines that name none get the first.
+const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn {
+        word: backend_qemu::NAME,
+        make: || Arc::<backend_qemu::Qemu>::default(),
+        settings: fields_of::<backend_qemu::Options>,
+        check: |table| backend_qemu::Options::deserialize(table).map(drop),
+    },
+    BuiltIn {
+        word: backend_cloud_hypervisor::NAME,
+        make: || Arc::<backend_cloud_hypervisor::CloudHypervisor>::default(),
+        settings: fields_of::<backend_cloud_hypervisor::Options>,
+        check: |table| backend_cloud_hypervisor::Options::deserialize(table).map(drop),
+    },
+];
+
+/// Whether a backend of our own has that name.
+pub(crate) fn is_built_in(word: &str) -> bool {
+    BUILT_IN.iter().any(|backend| backend.word == word)
+}
+
+/// The backends that there are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Backends<'p> {
+    plugins: &'p Plugins,
+}
+
+impl<'p> Backends<'p> {
+    /// Our own, and those of `plugins`.
+    pub(crate) fn new(plugins: &'p Plugins) -> Self {
+        Self { plugins }
+    }
+
+    /// The words in manifests.
+    pub(crate) fn words(self) -> impl Iterator<Item = &'p str> {
+        BUILT_IN.iter().map(|backend| backend.word).chain(self.plugins.backends())
+    }
+
+    /// The word for machines that name none.
+    pub(crate) fn default_word(self) -> &'static str {
+        BUILT_IN[0].word
+    }
+
+    /// Whether it is a plugin's, of which nothing is known here but its name.
+    pub(crate) fn is_foreign(self, word: &str) -> bool {
+        !is_built_in(word)
+    }
+
+    /// The keys of the table under a word, where that can be known.
+    pub(crate) fn settings(self, word: &str) -> Option<&'static [&'static str]> {
+        built_in(word).map(|backend| (backend.settings)())
+    }
+
+    /// Says what is wrong with that table, and where. What belongs to a plugin is checked by it, with the machine.
+    pub(crate) fn check_settings(
+        self,
+        word: &str,
+        table: Spanned<DeValue<'_>>,
+    ) -> Result<(), toml::de::Error> {
+        built_in(word).map_or(Ok(()), |backend| (backend.check)(ValueDeserializer::from(table)))
+    }
+
+    /// Makes those that `words` name. Each looks at the host once, whatever the number of its machines.
+    pub(crate) fn open<'w>(self, words: impl Iterator<Item = &'w str>) -> Result<Opened, PluginError> {
+        let mut opened = HashMap::new();
+        for word in words {
+            if opened.contains_key(word) {
+                continue;
+            }
+            let backend = match built_in(word) {
+                Some(backend) => Some((backend.make)()),
+                None => self.plugins.open_backend(word).transpose()?,
+            };
+            opened.extend(backend.map(|backend| (word.to_owned(), backend)));
         }
+        Ok(opened)
     }
 }
 
-/// The backends of a run. Each looks at the host once, whatever the number of its machines.
-#[derive(Debug, Default)]
-pub(crate) struct Backends {
-    qemu: Arc<Qemu>,
-    cloud_hypervisor: Arc<CloudHypervisor>,
-}
+/// The backends of a run, by their names.
+pub(crate) type Opened = HashMap<String, Arc<dyn Backend>>;
 
-impl Backends {
-    /// The backend of that kind.
-    pub(crate) fn get(&self, kind: BackendKind) -> Arc<dyn Backend> {
-        match kind {
-            BackendKind::Qemu => self.qemu.clone(),
-            BackendKind::CloudHypervisor => self.cloud_hypervisor.clone(),
-        }
-    }
+fn built_in(word: &str) -> Option<&'static BuiltIn> {
+    BUILT_IN.iter().find(|backend| backend.word == word)
 }

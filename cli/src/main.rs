@@ -8,6 +8,7 @@ mod doctor;
 mod exit;
 mod manifest;
 mod plan;
+mod plugins;
 mod remake;
 mod result_dir;
 mod run;
@@ -38,6 +39,7 @@ fn dispatch(args: &Args) -> u8 {
         Command::Run(run_args) => run::run(run_args, args.color),
         Command::Doctor(doctor_args) => doctor::run(doctor_args, args.color),
         Command::Report(report_args) => remake::run(report_args, args.color),
+        Command::Plugins(plugins_args) => plugins::run(plugins_args),
     };
     done.unwrap_or_else(|error| {
         console::err(&describe(&error, args.color));
@@ -45,11 +47,16 @@ fn dispatch(args: &Args) -> u8 {
     })
 }
 
-/// The error and its causes, each on a line of its own; the errors of a file in its own form.
+/// The error as it is shown; those of a file in its own form.
 fn describe(error: &anyhow::Error, color: When) -> String {
     if let Some(file_error) = error.downcast_ref::<FileError>() {
         return file_error.render(color.look(&io::stderr()).colours);
     }
+    describe_error(error)
+}
+
+/// An error and its causes, each on a line of its own.
+fn describe_error(error: &anyhow::Error) -> String {
     let causes: String = error.chain().skip(1).map(|cause| format!("\n  {cause}")).collect();
     format!("error: {error}{causes}")
 }

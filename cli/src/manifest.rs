@@ -1,7 +1,7 @@
 //! The manifest: a TOML file that names a test's script and machines (docs/manifest.md).
 //!
-//! Reading it looks at nothing but its text; whether the files it names are there is [`crate::plan`]'s
-//! business.
+//! Reading it looks at nothing but its text and the plugins that it names, which bring words of their own;
+//! whether other files are there is [`crate::plan`]'s business.
 
 mod fields;
 mod machine;
@@ -19,9 +19,12 @@ use driver_core::VlanConfig;
 pub(crate) use fields::fields_of;
 pub(crate) use machine::{ImageRef, Machine, Source};
 pub(crate) use problem::FileError;
-pub(crate) use values::parse_duration;
+pub(crate) use values::{PluginRef, parse_duration};
 
-use reader::{Section, read_file};
+pub(crate) use reader::{Section, read_file};
+
+use crate::backends::Backends;
+use crate::plugins::Plugins;
 
 /// The time that a test may take when its manifest does not say.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60 * 60);
@@ -39,18 +42,20 @@ pub(crate) struct Manifest {
     pub(crate) machines: Vec<Machine>,
     /// What is said of VLANs, besides which machines are on them.
     pub(crate) vlans: Vec<VlanConfig>,
+    /// The name of the OCR engine; one that a plugin offers.
+    pub(crate) ocr: Option<String>,
 }
 
 impl Manifest {
-    /// Reads the manifest at `path`.
-    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
+    /// Reads the manifest at `path`, and loads the plugins that it names.
+    pub(crate) fn read(path: &Path, plugins: &mut Plugins) -> anyhow::Result<Self> {
         let source = std::fs::read_to_string(path)
             .with_context(|| format!("the manifest `{}` cannot be read", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Ok(read_file(path, &source, "the manifest", |section| Self::from_section(section, folder))?)
+        Ok(read_file(path, &source, "the manifest", |section| Self::from_section(section, folder, plugins))?)
     }
 
-    fn from_section(section: &mut Section<'_, '_>, folder: &Path) -> Option<Self> {
+    fn from_section(section: &mut Section<'_, '_>, folder: &Path, plugins: &mut Plugins) -> Option<Self> {
         let name = section.required::<String>("name");
         if let Some(name) = &name
             && !is_file_name(name.get_ref())
@@ -63,7 +68,15 @@ impl Manifest {
         }
         let script = section.required::<PathBuf>("script");
         let timeout = section.optional("timeout").unwrap_or(DEFAULT_TIMEOUT);
-        let machines = machine::read_all(section, folder);
+        let loaded = plugins.read(section, folder);
+        let ocr = section.located::<String>("ocr");
+        if let Some(word) = &ocr
+            && loaded.is_some()
+            && let Err(problem) = plugins.find_ocr(word.get_ref())
+        {
+            section.problems().add(word.span(), "this OCR engine is not there", problem);
+        }
+        let machines = machine::read_all(section, folder, &Backends::new(plugins));
         let vlans = vlan::read_all(section);
         Some(Self {
             name: name?.into_inner(),
@@ -71,6 +84,7 @@ impl Manifest {
             timeout,
             machines: machines?,
             vlans,
+            ocr: ocr.map(toml::Spanned::into_inner),
         })
     }
 }

@@ -2,12 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
-use driver_core::{Boot, DriverError, Image, ImageError, MachineConfig, VlanConfig};
+use driver_core::{Backend, Boot, DriverError, Image, ImageError, MachineConfig, VlanConfig};
 
 use crate::args::RunArgs;
-use crate::backends::Backends;
+use crate::backends::Opened;
 use crate::manifest::{ImageRef, Machine, Manifest, Source};
 
 /// Everything that a run needs to know.
@@ -29,6 +30,8 @@ pub(crate) struct TestPlan {
     pub(crate) agent: Option<&'static [u8]>,
     /// How long a child of a command may hold its output; `None` waits for ever.
     pub(crate) grace: Option<Duration>,
+    /// The name of the OCR engine.
+    pub(crate) ocr: Option<String>,
 }
 
 impl TestPlan {
@@ -47,6 +50,7 @@ impl TestPlan {
             seed: args.seed,
             agent: if args.no_agent { None } else { agent_binary::AGENT },
             grace: Some(args.output_grace).filter(|grace| !grace.is_zero()),
+            ocr: args.ocr.clone().or(manifest.ocr),
         }
     }
 
@@ -54,9 +58,14 @@ impl TestPlan {
     ///
     /// # Errors
     /// [`DriverError::Launch`] for an image that is not there or cannot be understood.
-    pub(crate) fn machines(self) -> Result<Vec<MachineConfig>, DriverError> {
-        let backends = Backends::default();
-        self.wanted.into_iter().map(|machine| machine_config(machine, &backends)).collect()
+    pub(crate) fn machines(self, backends: &Opened) -> Result<Vec<MachineConfig>, DriverError> {
+        let config = |machine: Machine| {
+            let backend = backends
+                .get(&machine.backend)
+                .ok_or_else(|| DriverError::usage(format!("there is no backend `{}`", machine.backend)))?;
+            machine_config(machine, Arc::clone(backend))
+        };
+        self.wanted.into_iter().map(config).collect()
     }
 }
 
@@ -72,7 +81,7 @@ fn capture_all(vlans: &mut Vec<VlanConfig>, machines: &[Machine]) {
     }
 }
 
-fn machine_config(machine: Machine, backends: &Backends) -> Result<MachineConfig, DriverError> {
+fn machine_config(machine: Machine, backend: Arc<dyn Backend>) -> Result<MachineConfig, DriverError> {
     let without_memory = |boot| Image { boot, memory_mib: None };
     let mut image = match machine.source {
         Source::Boot(boot) => without_memory(boot),
@@ -87,7 +96,7 @@ fn machine_config(machine: Machine, backends: &Backends) -> Result<MachineConfig
         boot_timeout: machine.boot_timeout,
         allow_reboot: machine.allow_reboot,
         options: machine.options,
-        ..MachineConfig::new(machine.name, backends.get(machine.backend), image)
+        ..MachineConfig::new(machine.name, backend, image)
     })
 }
 

@@ -9,15 +9,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use driver_core::event::{Event, FORMAT, Level, Outcome, RunEnded, RunStarted};
 use driver_core::vlan::SwitchMaker;
-use driver_core::{Deadline, Driver, DriverConfig, DriverError, Journal, Reporter};
+use driver_core::{Deadline, Driver, DriverConfig, DriverError, Journal, OcrEngine, Reporter};
 use report::{Terminal, Verbosity};
 use script::Script;
 use tokio::time::{sleep, sleep_until};
 use vlan::Switches;
 
 use crate::args::{RunArgs, When};
+use crate::backends::{Backends, Opened};
 use crate::manifest::Manifest;
 use crate::plan::TestPlan;
+use crate::plugins::Plugins;
 use crate::result_dir::ResultDir;
 use crate::signals::Signals;
 use crate::verdict::Verdict;
@@ -29,20 +31,33 @@ const RESULTS: &str = "innkeeper-results";
 /// How long the script may take to end after it has been told to. It kills its interpreter sooner.
 const GRACE: Duration = Duration::from_secs(4);
 
+/// Who takes part in a run.
+struct Cast {
+    backends: Opened,
+    ocr: Option<Arc<dyn OcrEngine>>,
+}
+
 /// Runs the test and returns the exit status. An error is one of usage: nothing has been started then, and
 /// no result directory made.
 pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
-    let manifest = Manifest::read(&args.manifest)?;
+    let mut plugins = Plugins::of_user(&args.plugins)?;
+    let manifest = Manifest::read(&args.manifest, &mut plugins)?;
     let plan = TestPlan::new(manifest, args);
+    let wanted = plan.wanted.iter().map(|machine| machine.backend.as_str());
+    let backends = Backends::new(&plugins).open(wanted)?;
+    let ocr = plan.ocr.as_deref().map(|word| plugins.open_ocr(word)).transpose()?;
+    let cast = Cast { backends, ocr };
     let script = Script::new(&plan.script, None)?;
     let results = args.output.clone().unwrap_or_else(|| Path::new(RESULTS).join(&plan.name));
     let dir = ResultDir::create(&results)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(async {
         let signals = Signals::listen().context("signals cannot be listened to")?;
-        let journal =
-            Journal::create(&dir.path().join(report::EVENTS), reporters(args, color, &results, &dir)?)?;
-        Ok(conduct(plan, &script, &dir, journal, signals).await)
+        let journal = Journal::create(
+            &dir.path().join(report::EVENTS),
+            reporters(args, color, &results, &dir, &plugins)?,
+        )?;
+        Ok(conduct(plan, cast, &script, &dir, journal, signals).await)
     });
     // A thread that hangs in a system call must not keep the program.
     runtime.shutdown_background();
@@ -54,13 +69,15 @@ fn reporters(
     color: When,
     results: &Path,
     dir: &ResultDir,
-) -> Result<Vec<Box<dyn Reporter>>, DriverError> {
+    plugins: &Plugins,
+) -> anyhow::Result<Vec<Box<dyn Reporter>>> {
     let verbosity = match (args.quiet, args.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
     let mut reporters = report::file_views(dir.path())?;
+    reporters.extend(plugins.open_reporters(dir.path())?);
     reporters.push(Box::new(Terminal::stdio_with(color.look(&io::stderr()), verbosity, results)));
     Ok(reporters)
 }
@@ -68,6 +85,7 @@ fn reporters(
 /// Everything between the first event and the last.
 async fn conduct(
     plan: TestPlan,
+    cast: Cast,
     script: &Script,
     dir: &ResultDir,
     journal: Journal,
@@ -79,7 +97,7 @@ async fn conduct(
         journal.log(Level::Info, None, format!("the earlier result is in {} now", aside.display()));
     }
 
-    let mut verdict = match set_up(plan, dir.path().to_owned(), journal.clone(), deadline) {
+    let mut verdict = match set_up(plan, cast, dir.path().to_owned(), journal.clone(), deadline) {
         Ok(driver) => {
             let verdict = supervise(&driver, script, deadline, &mut signals).await;
             tokio::select! {
@@ -111,14 +129,26 @@ async fn conduct(
 
 fn set_up(
     plan: TestPlan,
+    cast: Cast,
     out_dir: PathBuf,
     journal: Journal,
     deadline: Deadline,
 ) -> Result<Arc<Driver>, DriverError> {
     let (agent, grace, seed, vlans) = (plan.agent, plan.grace, plan.seed, plan.vlans.clone());
-    let machines = plan.machines()?;
+    let machines = plan.machines(&cast.backends)?;
     let switches: Option<Arc<dyn SwitchMaker>> = Some(Arc::new(Switches));
-    Driver::new(DriverConfig { journal, out_dir, deadline, machines, agent, grace, switches, vlans, seed })
+    Driver::new(DriverConfig {
+        journal,
+        out_dir,
+        deadline,
+        machines,
+        agent,
+        grace,
+        switches,
+        vlans,
+        seed,
+        ocr: cast.ocr,
+    })
 }
 
 /// Runs the test until it is over, or its time is, or somebody stops it.

@@ -16,6 +16,7 @@ use crate::event::Level;
 use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::node::Node;
+use crate::ocr::OcrEngine;
 use crate::verbs::Expected;
 use crate::vlan::{Setup, Station, Vlan};
 
@@ -45,6 +46,7 @@ pub(crate) struct Context {
     pub(crate) grace: Option<Duration>,
     /// All machines on all VLANs.
     pub(crate) stations: Vec<Station>,
+    pub(crate) ocr: Option<Arc<dyn OcrEngine>>,
     run_dir: PathBuf,
     cancelled: watch::Sender<Option<String>>,
 }
@@ -80,6 +82,7 @@ impl Driver {
             agent: config.agent,
             grace: config.grace,
             stations: network.stations().to_vec(),
+            ocr: config.ocr,
             // From here on the guard removes it.
             run_dir: TempDir::keep(run_dir),
             cancelled: watch::Sender::new(None),

@@ -220,6 +220,7 @@ fn while_doing(during: &Option<String>) -> String {
     during.as_ref().map_or_else(String::new, |what| format!(" (while {what})"))
 }
 
-fn hint(way_out: &str) -> String {
+/// The way out, as messages have it.
+pub(crate) fn hint(way_out: &str) -> String {
     if way_out.is_empty() { String::new() } else { format!(" ({way_out})") }
 }

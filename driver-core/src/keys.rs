@@ -1,9 +1,12 @@
 //! Names of keys: what `send_key` and `send_chars` accept, and what backends are given.
 
+use serde::{Deserialize, Serialize};
+
 use crate::error::DriverError;
 
 /// One key, as QEMU's `QKeyCode` names it or by its number in the IBM PC set 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Key {
     /// A `QKeyCode`, such as `ctrl`, `a`, `ret`.
     Name(String),

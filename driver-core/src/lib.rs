@@ -21,6 +21,7 @@ mod journal;
 mod keys;
 mod machine;
 mod node;
+mod ocr;
 mod pattern;
 mod shell;
 mod spec;
@@ -41,6 +42,7 @@ pub use machine::{
     MachineLog, Monitor, Network, Power, Screen,
 };
 pub use node::{Node, UnitInfo};
+pub use ocr::{Frame, FrameError, OcrEngine, OcrError, Reading, Rect, TextLine, Word};
 pub use pattern::{PatternEngine, RustPatterns};
 pub use shell::{GREETING, OUTPUT_LIMIT, Shell, ShellOutput, quote};
 pub use spec::{Boot, Disk, DiskFormat, MachineSpec, Share};

@@ -194,6 +194,7 @@ pub struct Exit {
     /// Why.
     pub reason: ExitReason,
     /// The last lines that the hypervisor, or the start script, printed; at most twenty.
+    #[serde(default)]
     pub last_words: Vec<String>,
 }
 

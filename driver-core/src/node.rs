@@ -11,6 +11,7 @@ mod input;
 mod journal;
 mod life;
 mod network;
+mod reading;
 mod terminal;
 mod units;
 mod watch;

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::vlan::Nic;
 
-/// The description of one machine, complete enough to launch it.
-#[derive(Debug, Clone)]
+/// The description of one machine, complete enough to launch it. Plugins are given it as JSON: a field that is
+/// added needs a default, so that descriptions from before can be read.
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MachineSpec {
     /// The name that scripts, logs and host names use.
     pub name: String,
@@ -23,17 +24,22 @@ pub struct MachineSpec {
     /// Directory that machines and host share; exported to the guest where the backend can.
     pub shared_dir: PathBuf,
     /// Further directories of the host that the guest can mount.
+    #[serde(default)]
     pub shares: Vec<Share>,
     /// Network cards on VLANs, in order. A card beside them that leads outside is the backend's own affair.
+    #[serde(default)]
     pub nics: Vec<Nic>,
     /// Whether a reboot of the guest restarts it (otherwise it ends the machine).
+    #[serde(default)]
     pub allow_reboot: bool,
     /// Settings of the backend's own: the table under the backend's name, or null.
+    #[serde(default)]
     pub options: serde_json::Value,
 }
 
 /// How a machine boots.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "way")]
 pub enum Boot {
     /// A NixOS start script (`run-<name>-vm`) or any shell command that ends in the hypervisor, given the
     /// driver's arguments as `"$@"`.
@@ -71,11 +77,12 @@ impl Boot {
 }
 
 /// A disk image. It is never written: each run has its own overlay.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Disk {
     /// The base image.
     pub path: PathBuf,
     /// How the image is stored.
+    #[serde(default)]
     pub format: DiskFormat,
 }
 
@@ -108,7 +115,7 @@ impl DiskFormat {
 }
 
 /// A directory of the host that the guest can mount.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Share {
     /// The name to mount it by.
     pub tag: String,

@@ -138,6 +138,8 @@ pub enum Returns {
     Map,
     /// Truth.
     Flag,
+    /// An array of strings.
+    Texts,
     /// Anything: what it holds is in the verb's description.
     Json,
     /// A [`Handle`]: something that goes on until it is ended.

@@ -10,7 +10,7 @@ use toml::Spanned;
 use super::reader::Section;
 use super::values::{Mebibytes, to_json};
 use super::vlan::VlanNumber;
-use crate::backends::BackendKind;
+use crate::backends::Backends;
 
 /// The time that a machine may take until its shell answers when its manifest does not say.
 const DEFAULT_BOOT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
@@ -20,8 +20,8 @@ const DEFAULT_BOOT_TIMEOUT: Duration = Duration::from_secs(5 * 60);
 pub(crate) struct Machine {
     /// What the script calls it.
     pub(crate) name: String,
-    /// Who launches it.
-    pub(crate) backend: BackendKind,
+    /// Who launches it: the name of one that there is.
+    pub(crate) backend: String,
     /// What it boots.
     pub(crate) source: Source,
     /// Memory in MiB, if the manifest says.
@@ -72,13 +72,17 @@ impl ImageRef {
 }
 
 /// Reads all machines; `None` when a problem was found.
-pub(super) fn read_all(manifest: &mut Section<'_, '_>, folder: &Path) -> Option<Vec<Machine>> {
+pub(super) fn read_all(
+    manifest: &mut Section<'_, '_>,
+    folder: &Path,
+    backends: &Backends,
+) -> Option<Vec<Machine>> {
     let sections = manifest.sections("machines", |name| format!("machine `{name}`"));
     let mut machines = Vec::new();
     let mut complete = true;
     for (name, mut section) in sections {
         check_name(&name, &machines, &section);
-        match read(name.into_inner(), &mut section, folder) {
+        match read(name.into_inner(), &mut section, folder, backends) {
             Some(machine) => machines.push(machine),
             None => complete = false,
         }
@@ -111,19 +115,20 @@ fn check_name(name: &Spanned<String>, others: &[Machine], section: &Section<'_, 
     }
 }
 
-fn read(name: String, section: &mut Section<'_, '_>, folder: &Path) -> Option<Machine> {
-    let backend = read_backend(section);
+fn read(name: String, section: &mut Section<'_, '_>, folder: &Path, backends: &Backends) -> Option<Machine> {
+    let backend = read_backend(section, backends);
     // Under another backend's name it would be a table that nobody reads: an unknown key.
-    let options = match backend {
-        Some(backend) => read_options(section, backend),
+    let options = match &backend {
+        Some(backend) => read_options(section, backend, backends),
         None => {
             // The backend's name is the mistake to correct first.
-            BackendKind::ALL.iter().for_each(|kind| drop(section.take(kind.word())));
+            backends.words().for_each(|word| drop(section.take(word)));
             serde_json::Value::Null
         }
     };
+    let boots_nothing = backend.as_deref().is_some_and(|backend| backends.is_foreign(backend));
     // Everything is asked for before anything is given up on: a key that nobody asked for is unknown.
-    let source = read_source(section, folder);
+    let source = read_source(section, folder, boots_nothing);
     let memory_mib = section.optional::<Mebibytes>("memory").map(|memory| memory.0);
     let cores = section.optional("cores").map_or(1, NonZeroU32::get);
     let vlans = read_vlans(section);
@@ -165,37 +170,42 @@ fn read_vlans(section: &mut Section<'_, '_>) -> Vec<u32> {
 }
 
 /// Who launches the machine; `None` when it is nobody known, which has been said.
-fn read_backend(section: &mut Section<'_, '_>) -> Option<BackendKind> {
-    let Some(word) = section.located::<String>("backend") else { return Some(BackendKind::default()) };
-    let known = BackendKind::ALL.iter().find(|kind| kind.word() == word.get_ref()).copied();
-    if known.is_none() {
-        let words: Vec<_> = BackendKind::ALL.iter().map(|kind| format!("\"{}\"", kind.word())).collect();
-        section.problems().add(
-            word.span(),
-            format!("{} wants the unknown backend {:?}", section.what(), word.get_ref()),
-            format!("expected {}", words.join(" or ")),
-        );
+fn read_backend(section: &mut Section<'_, '_>, backends: &Backends) -> Option<String> {
+    let Some(word) = section.located::<String>("backend") else {
+        return Some(backends.default_word().to_owned());
+    };
+    if backends.words().any(|known| known == word.get_ref()) {
+        return Some(word.into_inner());
     }
-    known
+    let words: Vec<_> = backends.words().map(|word| format!("\"{word}\"")).collect();
+    section.problems().add_with_help(
+        word.span(),
+        format!("{} wants the unknown backend {:?}", section.what(), word.get_ref()),
+        format!("expected {}", words.join(" or ")),
+        Some("others come as plugins: plugins = [\"./libNAME.so\"], see `innkeeper plugins`".to_owned()),
+    );
+    None
 }
 
 /// The table of the backend's own settings as the backend wants it: in JSON.
-fn read_options(section: &mut Section<'_, '_>, backend: BackendKind) -> serde_json::Value {
-    let Some(table) = section.foreign(backend.word(), backend.settings()) else {
-        return serde_json::Value::Null;
+fn read_options(section: &mut Section<'_, '_>, backend: &str, backends: &Backends) -> serde_json::Value {
+    let table = match backends.settings(backend) {
+        Some(known) => section.foreign(backend, known),
+        None => section.unread(backend),
     };
-    if let Err(error) = backend.check_settings(table.clone()) {
+    let Some(table) = table else { return serde_json::Value::Null };
+    if let Err(error) = backends.check_settings(backend, table.clone()) {
         section.problems().add(
             error.span().unwrap_or(table.span()),
-            format!("a setting in `{}` of {} makes no sense", backend.word(), section.what()),
+            format!("a setting in `{backend}` of {} makes no sense", section.what()),
             error.message(),
         );
     }
     to_json(table.get_ref())
 }
 
-/// What the machine boots: exactly one of the four ways.
-fn read_source(section: &mut Section<'_, '_>, folder: &Path) -> Option<Source> {
+/// What the machine boots: exactly one of the four ways, or nothing where the backend may do without.
+fn read_source(section: &mut Section<'_, '_>, folder: &Path, or_nothing: bool) -> Option<Source> {
     let image = section.located::<String>("image");
     let start_script = section.located::<PathBuf>("start_script");
     let kernel = section.located::<PathBuf>("kernel");
@@ -248,7 +258,7 @@ fn read_source(section: &mut Section<'_, '_>, folder: &Path) -> Option<Source> {
             cmdline: cmdline.map(Spanned::into_inner).unwrap_or_default(),
             disks,
         })),
-        (None, None, None) if !disks.is_empty() => Some(Source::Boot(Boot::Firmware { disks })),
+        (None, None, None) if or_nothing || !disks.is_empty() => Some(Source::Boot(Boot::Firmware { disks })),
         (None, None, None) => {
             section.problems().add_with_help(
                 section.place(),

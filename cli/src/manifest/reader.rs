@@ -43,7 +43,7 @@ pub(crate) struct Section<'i, 'p> {
     what: String,
     place: Range<usize>,
     entries: Vec<(Spanned<String>, Located<'i>)>,
-    known: Vec<&'static str>,
+    known: Vec<String>,
     problems: &'p Problems,
 }
 
@@ -72,25 +72,25 @@ impl<'i, 'p> Section<'i, 'p> {
     }
 
     /// Takes a value out, whatever it is.
-    pub(crate) fn take(&mut self, key: &'static str) -> Option<Located<'i>> {
-        self.known.push(key);
+    pub(crate) fn take(&mut self, key: &str) -> Option<Located<'i>> {
+        self.known.push(key.to_owned());
         let at = self.entries.iter().position(|(name, _)| name.get_ref() == key)?;
         Some(self.entries.remove(at).1)
     }
 
     /// A value that may be missing, with its place.
-    pub(crate) fn located<T: Shape>(&mut self, key: &'static str) -> Option<Spanned<T>> {
+    pub(crate) fn located<T: Shape>(&mut self, key: &str) -> Option<Spanned<T>> {
         let value = self.take(key)?;
         self.read(&format!("`{key}`"), &value).map(|read| Spanned::new(value.span(), read))
     }
 
     /// A value that may be missing.
-    pub(crate) fn optional<T: Shape>(&mut self, key: &'static str) -> Option<T> {
+    pub(crate) fn optional<T: Shape>(&mut self, key: &str) -> Option<T> {
         self.located(key).map(Spanned::into_inner)
     }
 
     /// A value that must be there.
-    pub(crate) fn required<T: Shape>(&mut self, key: &'static str) -> Option<Spanned<T>> {
+    pub(crate) fn required<T: Shape>(&mut self, key: &str) -> Option<Spanned<T>> {
         if !self.entries.iter().any(|(name, _)| name.get_ref() == key) {
             self.problems.add(
                 self.place(),
@@ -102,11 +102,17 @@ impl<'i, 'p> Section<'i, 'p> {
     }
 
     /// A list of values; missing is empty.
-    pub(crate) fn list<T: Shape>(&mut self, key: &'static str) -> Vec<T> {
+    pub(crate) fn list<T: Shape>(&mut self, key: &str) -> Vec<T> {
+        self.located_list(key).into_iter().map(Spanned::into_inner).collect()
+    }
+
+    /// A list of values, with their places; missing is empty.
+    pub(crate) fn located_list<T: Shape>(&mut self, key: &str) -> Vec<Spanned<T>> {
         let Some(value) = self.take(key) else { return Vec::new() };
         match value.get_ref() {
             DeValue::Array(items) => {
-                items.iter().filter_map(|item| self.read(&format!("an entry of `{key}`"), item)).collect()
+                let read = |item| self.read(&format!("an entry of `{key}`"), item);
+                items.iter().filter_map(|item| Some(Spanned::new(item.span(), read(item)?))).collect()
             }
             other => {
                 self.mismatch(&format!("`{key}`"), "a list in brackets", other, value.span());
@@ -116,7 +122,7 @@ impl<'i, 'p> Section<'i, 'p> {
     }
 
     /// A table whose keys are names of the author's choice, each with a value; missing is empty.
-    pub(crate) fn named<T: Shape>(&mut self, key: &'static str) -> Vec<(Spanned<String>, T)> {
+    pub(crate) fn named<T: Shape>(&mut self, key: &str) -> Vec<(Spanned<String>, T)> {
         let Some(value) = self.take(key) else { return Vec::new() };
         let Some(entries) = self.entries_of(key, value) else { return Vec::new() };
         entries
@@ -131,7 +137,7 @@ impl<'i, 'p> Section<'i, 'p> {
     /// A table of tables with names of the author's choice, such as `[machines.NAME]`; missing is empty.
     pub(crate) fn sections(
         &mut self,
-        key: &'static str,
+        key: &str,
         what: impl Fn(&str) -> String,
     ) -> Vec<(Spanned<String>, Section<'i, 'p>)> {
         let Some(value) = self.take(key) else { return Vec::new() };
@@ -146,7 +152,7 @@ impl<'i, 'p> Section<'i, 'p> {
     }
 
     /// A list of tables, such as `[[disks]]`; missing is empty.
-    pub(crate) fn tables(&mut self, key: &'static str, what: &str) -> Vec<Section<'i, 'p>> {
+    pub(crate) fn tables(&mut self, key: &str, what: &str) -> Vec<Section<'i, 'p>> {
         let Some(value) = self.take(key) else { return Vec::new() };
         let span = value.span();
         match value.into_inner() {
@@ -166,15 +172,22 @@ impl<'i, 'p> Section<'i, 'p> {
 
     /// A table whose values somebody else reads: only its keys are looked at here. `None` when it is missing
     /// or something is wrong with it, which has been said.
-    pub(crate) fn foreign(&mut self, key: &'static str, known: &[&'static str]) -> Option<Located<'i>> {
+    pub(crate) fn foreign(&mut self, key: &str, known: &[&str]) -> Option<Located<'i>> {
         let value = self.take(key)?;
         let mut section = self.section_of(format!("`{key}`"), value.span(), value.clone())?;
         section.what = format!("`{key}` of {}", self.what);
-        section.known.extend(known);
+        section.known.extend(known.iter().map(|&key| key.to_owned()));
         section.entries.retain(|(name, _)| !known.contains(&name.get_ref().as_str()));
         let all_known = section.entries.is_empty();
         section.finish();
         all_known.then_some(value)
+    }
+
+    /// A table of which nothing is looked at here; missing, or no table, is `None`.
+    pub(crate) fn unread(&mut self, key: &str) -> Option<Located<'i>> {
+        let value = self.take(key)?;
+        self.section_of(format!("`{key}` of {}", self.what), value.span(), value.clone())?;
+        Some(value)
     }
 
     /// Complains about all that nobody has asked for.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use driver_core::{DiskFormat, image};
+use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
 /// A kind of value that can be read from TOML.
@@ -109,6 +110,32 @@ impl Shape for DiskFormat {
 
     fn read(value: &DeValue<'_>) -> Option<Self> {
         [Self::Raw, Self::Qcow2].into_iter().find(|format| value.as_str() == Some(format.as_str()))
+    }
+}
+
+/// A plugin that a file names.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct PluginRef {
+    /// The library.
+    pub(crate) path: PathBuf,
+    /// Its settings, or null.
+    pub(crate) settings: serde_json::Value,
+}
+
+impl Shape for PluginRef {
+    const EXPECTED: &'static str = "a path in quotes, or { path = \"PATH\", settings = { ... } }";
+
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        let DeValue::Table(table) = value else {
+            return Some(Self { path: PathBuf::read(value)?, settings: serde_json::Value::Null });
+        };
+        let settings = table.get("settings").map(Spanned::get_ref);
+        let known = 1 + usize::from(settings.is_some());
+        if table.len() != known || settings.is_some_and(|settings| !matches!(settings, DeValue::Table(_))) {
+            return None;
+        }
+        let path = PathBuf::read(table.get("path")?.get_ref())?;
+        Some(Self { path, settings: settings.map_or(serde_json::Value::Null, to_json) })
     }
 }
 

@@ -8,6 +8,7 @@ use crate::deadline::Deadline;
 use crate::image::Image;
 use crate::journal::Journal;
 use crate::machine::Backend;
+use crate::ocr::OcrEngine;
 use crate::spec::{Boot, Share};
 use crate::vlan::SwitchMaker;
 
@@ -43,6 +44,8 @@ pub struct DriverConfig {
     pub vlans: Vec<VlanConfig>,
     /// Where the randomness of networks starts; `None` takes a new seed for each run.
     pub seed: Option<u64>,
+    /// Who reads the text on screens; without it, the verbs that look for text there are refused.
+    pub ocr: Option<Arc<dyn OcrEngine>>,
 }
 
 /// What a VLAN is made of.
@@ -98,7 +101,7 @@ pub struct MachineConfig {
 
 impl DriverConfig {
     /// A run without machines that leaves its results in `out_dir`: an hour at most, ten seconds of grace
-    /// for outputs, no agent.
+    /// for outputs, no agent, no OCR engine.
     #[must_use]
     pub fn new(out_dir: impl Into<PathBuf>, journal: Journal) -> Self {
         Self {
@@ -111,6 +114,7 @@ impl DriverConfig {
             switches: None,
             vlans: Vec::new(),
             seed: None,
+            ocr: None,
         }
     }
 }

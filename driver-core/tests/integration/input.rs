@@ -1,4 +1,5 @@
 //! What a person at the machine would do and see, on machines that play.
 
 mod console;
+mod reading;
 mod terminal;

@@ -7,7 +7,8 @@ use driver_core::event::{Event, Level, Record};
 use driver_core::fake::{FakeBackend, Play};
 use driver_core::verbs::Subject;
 use driver_core::{
-    Boot, Deadline, Driver, DriverConfig, DriverError, Journal, MachineConfig, Node, Reporter, RustPatterns,
+    Boot, Deadline, Driver, DriverConfig, DriverError, Journal, MachineConfig, Node, OcrEngine, Reporter,
+    RustPatterns,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -32,6 +33,11 @@ impl Reporter for Recorder {
 impl Stage {
     /// Sets the run up; nothing is started yet.
     pub(crate) fn new(backend: &FakeBackend) -> Self {
+        Self::with_ocr(backend, None)
+    }
+
+    /// A run with an OCR engine.
+    pub(crate) fn with_ocr(backend: &FakeBackend, ocr: Option<Arc<dyn OcrEngine>>) -> Self {
         let records = Arc::new(Mutex::new(Vec::new()));
         let out_dir = tempfile::tempdir().expect("a result directory");
         let server = MachineConfig {
@@ -56,6 +62,7 @@ impl Stage {
             switches: None,
             vlans: Vec::new(),
             seed: None,
+            ocr,
         })
         .expect("a run");
         let server = driver.node("server").expect("the machine");

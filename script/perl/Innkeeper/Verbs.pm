@@ -98,6 +98,7 @@ sub function {
             { $SUBJECT{ $verb->{target} }->($subject),
                 verb => $verb->{name}, args => \%args, scope => $connection->{scope} });
         return wantarray ? @$result : $result->[-1] if $verb->{returns} eq "status_and_text";
+        return wantarray ? @$result : $result if $verb->{returns} eq "texts";
         return $result ? 1 : 0 if $verb->{returns} eq "flag";
         return packet($result) if $verb->{returns} eq "packet";
         return $result if $verb->{returns} ne "handle";

@@ -24,6 +24,18 @@ async fn every_verb_is_there_in_both_languages() {
     run("names.pl", &perl.join("\n")).await.passed();
 }
 
+#[tokio::test]
+async fn the_text_on_the_screen_is_a_list_in_both_languages() {
+    let python = "server.start()\nserver.wait_for_text(r'(?i)LOGIN')\n\
+                  assert server.get_screen_text() == 'login:\\n'\n\
+                  assert server.get_screen_text_variants() == ['login:\\n']\n";
+    run("text.py", python).await.passed();
+    let perl = "$server->start;\n$server->waitForText(qr/LOGIN/i);\n\
+                die unless $server->getScreenText eq \"login:\\n\";\n\
+                die unless join('|', $server->getScreenTextVariants) eq \"login:\\n\";\n";
+    run("text.pl", perl).await.passed();
+}
+
 /// A verb's name in Perl.
 pub(crate) fn camel(name: &str) -> String {
     let mut words = name.split('_');

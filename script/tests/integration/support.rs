@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use driver_core::event::{Event, Level, Record, ScopeId};
 use driver_core::fake::{FakeBackend, FakeSwitches, Play, Reply};
-use driver_core::{Boot, Deadline, Driver, DriverConfig, DriverError, Journal, MachineConfig, Reporter};
+use driver_core::{
+    Boot, Deadline, Driver, DriverConfig, DriverError, Frame, Journal, MachineConfig, OcrEngine, OcrError,
+    Reading, Reporter, TextLine, Word,
+};
 use script::{Script, ScriptError, ScriptFailure, ScriptOutcome};
 use tokio::sync::watch;
 
@@ -79,6 +82,21 @@ impl Ran {
     }
 }
 
+/// Reads a prompt on every screen.
+#[derive(Debug)]
+struct Prompt;
+
+impl OcrEngine for Prompt {
+    fn name(&self) -> &'static str {
+        "prompt"
+    }
+
+    fn read(&self, _frame: &Frame, _within: Deadline) -> Result<Reading, OcrError> {
+        let word = Word { text: "login:".to_owned(), rect: None, confidence: None };
+        Ok(Reading { engine: self.name().to_owned(), lines: vec![TextLine { words: vec![word] }] })
+    }
+}
+
 /// A run that a script can be put into.
 pub(crate) struct Bench {
     pub(crate) driver: Arc<Driver>,
@@ -109,6 +127,7 @@ impl Bench {
             switches: Some(Arc::new(switches.clone())),
             vlans: Vec::new(),
             seed: Some(1),
+            ocr: Some(Arc::new(Prompt)),
         };
         Self { driver: Driver::new(config).expect("a driver"), records, switches, folder }
     }
