@@ -14,6 +14,7 @@ mod machine_dies;
 mod nothing_to_run;
 mod output;
 mod pages;
+mod plugins;
 mod shell;
 mod stopped;
 mod units;
