@@ -10,5 +10,5 @@ mod slot;
 
 pub use image::{Image, need_vm};
 pub use leaks::{Leaks, processes_with};
-pub use program::{example, plugin, program};
+pub use program::{build_package, example, plugin, program};
 pub use run::{Finished, Run, Setup};

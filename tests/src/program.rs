@@ -42,6 +42,18 @@ pub fn example(package: &str, name: &str) -> PathBuf {
     built(&["--package", package, "--example", name], name, |message| message["filenames"][0].as_str())
 }
 
+/// The shared library of a package that lies elsewhere.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn build_package(folder: &Path, name: &str) -> PathBuf {
+    let manifest = folder.join("Cargo.toml").display().to_string();
+    built(&["--offline", "--lib", "--manifest-path", &manifest], name, |message| {
+        message["filenames"][0].as_str()
+    })
+}
+
 /// Lets cargo build something, and hears where it is.
 fn built(what: &[&str], target: &str, place: impl Fn(&serde_json::Value) -> Option<&str>) -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());

@@ -15,6 +15,7 @@ mod nothing_to_run;
 mod output;
 mod pages;
 mod plugins;
+mod plugins_page;
 mod shell;
 mod stopped;
 mod units;

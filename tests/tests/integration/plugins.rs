@@ -38,7 +38,7 @@ fn on_local(table: &str, script: &str) -> Setup {
 fn loopback(table: &str) -> Setup {
     let setup = Setup::new(&format!("[machines.server]\n{table}"), "");
     let script = repository("examples/loopback/loopback.py").display().to_string();
-    setup.args(&["--plugin", local(), "--script", &script])
+    setup.args(&["--plugin", local(), "--script", &script, "--timeout", "2m"])
 }
 
 /// Runs the program with other words than `run`.
@@ -90,7 +90,7 @@ fn a_process_tree_reboots_and_crashes_as_a_machine_does() {
         "",
         "server.start(allow_reboot=True)\nserver.succeed('echo 1 > /root/mark; : > /run/gone')\n\
          server.execute('reboot', check_output=False)\nserver.wait_for_console_text('reboot')\n\
-         server.wait_until_succeeds('test ! -e /run/gone')\nserver.succeed('grep 1 /root/mark')\n\
+         server.wait_for_console_text('is up')\nserver.succeed('test ! -e /run/gone && grep 1 /root/mark')\n\
          server.crash()\nassert not server.is_on()\nserver.succeed('grep 1 /root/mark')\n\
          server.execute('poweroff', check_output=False)\nserver.wait_for_shutdown(30)\n",
     );
