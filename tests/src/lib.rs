@@ -11,6 +11,6 @@ mod start_script;
 
 pub use image::{Image, need_vm};
 pub use leaks::{Leaks, processes_with};
-pub use program::program;
+pub use program::{build_package, example, plugin, program};
 pub use run::{Finished, Run, Setup};
 pub use start_script::Member;

@@ -20,9 +20,45 @@ pub fn program() -> &'static Path {
 }
 
 fn build() -> PathBuf {
+    built(&["--package=cli", "--bin=innkeeper"], "innkeeper", |message| message["executable"].as_str())
+}
+
+/// The shared library of an example that is a plugin: `plugin-local`, say.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn plugin(package: &str) -> PathBuf {
+    let target = package.replace('-', "_");
+    built(&["--package", package, "--lib"], &target, |message| message["filenames"][0].as_str())
+}
+
+/// The shared library of an example of `package`, such as the plugins of a test.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn example(package: &str, name: &str) -> PathBuf {
+    built(&["--package", package, "--example", name], name, |message| message["filenames"][0].as_str())
+}
+
+/// The shared library of a package that lies elsewhere.
+///
+/// # Panics
+/// When it cannot be built.
+#[must_use]
+pub fn build_package(folder: &Path, name: &str) -> PathBuf {
+    let manifest = folder.join("Cargo.toml").display().to_string();
+    built(&["--offline", "--lib", "--manifest-path", &manifest], name, |message| {
+        message["filenames"][0].as_str()
+    })
+}
+
+/// Lets cargo build something, and hears where it is.
+fn built(what: &[&str], target: &str, place: impl Fn(&serde_json::Value) -> Option<&str>) -> PathBuf {
     let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = Command::new(cargo);
-    command.args(["build", "--package=cli", "--bin=innkeeper", "--message-format=json-render-diagnostics"]);
+    command.arg("build").args(what).arg("--message-format=json-render-diagnostics");
     if !cfg!(debug_assertions) {
         command.arg("--release");
     }
@@ -31,12 +67,12 @@ fn build() -> PathBuf {
         .stderr(Stdio::inherit())
         .output()
         .expect("cargo starts");
-    assert!(output.status.success(), "the program does not compile");
+    assert!(output.status.success(), "`{target}` does not compile");
     let messages = String::from_utf8_lossy(&output.stdout);
-    let executable = messages.lines().find_map(|line| {
+    let file = messages.lines().find_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
-        let is_ours = message["target"]["name"] == "innkeeper";
-        message["executable"].as_str().filter(|_| is_ours).map(PathBuf::from)
+        let is_ours = message["target"]["name"] == target;
+        place(&message).filter(|_| is_ours).map(PathBuf::from)
     });
-    executable.expect("cargo says where the program is")
+    file.expect("cargo says where it is")
 }

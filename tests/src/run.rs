@@ -117,6 +117,8 @@ impl Setup {
             .arg(&self.manifest)
             .args(&self.arguments)
             .env("TMPDIR", self.temp())
+            // What the user has configured is no business of a test.
+            .env("XDG_CONFIG_HOME", self.dir.path())
             .env(name, value)
             .envs(self.environment.iter().cloned())
             .stdin(Stdio::null())

@@ -36,7 +36,7 @@ impl Place {
         for name in ["INNKEEPER_IMAGES", "XDG_CACHE_HOME", "INNKEEPER_LOG", "CLICOLOR_FORCE"] {
             command.env_remove(name);
         }
-        command.env("INNKEEPER_CACHE", "cache").env("COLUMNS", "100");
+        command.env("INNKEEPER_CACHE", "cache").env("COLUMNS", "100").env("XDG_CONFIG_HOME", "config");
         command
     }
 

@@ -66,15 +66,18 @@ fn the_header_is_what_the_source_says() {
     );
 }
 
+#[expect(clippy::print_stderr, reason = "what a test skips must be seen")]
+fn skip(test: &str) {
+    eprintln!("SKIPPED {test}: there is no C compiler (install the package `gcc`)");
+}
+
 /// Every size and offset that C sees is the one that Rust sees.
 #[test]
 fn both_languages_see_the_same_layout() {
     let Some(compiler) =
         ["cc", "gcc", "clang"].into_iter().find(|name| Command::new(name).arg("--version").output().is_ok())
     else {
-        eprintln!(
-            "SKIPPED both_languages_see_the_same_layout: there is no C compiler (install the package `gcc`)"
-        );
+        skip("both_languages_see_the_same_layout");
         return;
     };
     macro_rules! layout {

@@ -69,8 +69,8 @@ fn settings_that_are_refused_are_refused_in_the_plugins_words() {
 /// The error of a probe that is written in C.
 async fn probe(code: &str) -> Option<DriverError> {
     let (_place, plugin) = loaded(&[&format!("PROBE={code}")])?;
-    let backend = plugin.open_backend(&Value::Null).unwrap().unwrap();
-    Some(backend.probe().await.unwrap_err())
+    let backend = plugin.open_backend(&Value::Null).expect("a backend").expect("it opens");
+    Some(backend.probe().await.expect_err("it fails"))
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! What cannot be loaded is refused with the file's name and the way out, and never called.
 
+use std::error::Error;
 use std::fs;
 use std::path::Path;
 
@@ -9,13 +10,9 @@ use crate::support::{c_plugin, rust_plugin};
 
 /// Why a file cannot be loaded, causes included.
 fn refusal(file: &Path) -> String {
-    let error = Plugin::load(file).map(|plugin| plugin.name().to_owned()).unwrap_err();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text += &format!(": {error}");
-        cause = error.source();
-    }
+    let error = Plugin::load(file).map(|plugin| plugin.name().to_owned()).expect_err("it is refused");
+    let causes = std::iter::successors(Some(&error as &dyn Error), |error| error.source());
+    let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     assert!(text.contains(&file.display().to_string()), "the file is not named: {text}");
     text
 }

@@ -15,18 +15,18 @@ use crate::support::{Log, SHORT, loaded, record, rust_plugin, spec};
 const SOON: Duration = Duration::from_secs(20);
 
 /// The plugin in Rust with a panic in one of its functions.
-async fn panicking(function: &str) -> (Plugin, Result<Arc<dyn Backend>, plugin_host::PluginError>) {
-    let plugin = Plugin::load(rust_plugin()).unwrap();
-    let opened = plugin.open_backend(&json!({ "panic": function })).unwrap();
+fn panicking(function: &str) -> (Plugin, Result<Arc<dyn Backend>, plugin_host::PluginError>) {
+    let plugin = Plugin::load(rust_plugin()).expect("it loads");
+    let opened = plugin.open_backend(&json!({ "panic": function })).expect("a backend");
     (plugin, opened)
 }
 
 fn backend_of(plugin: &Plugin) -> Arc<dyn Backend> {
-    plugin.open_backend(&Value::Null).unwrap().unwrap()
+    plugin.open_backend(&Value::Null).expect("a backend").expect("it opens")
 }
 
 async fn launch(backend: &dyn Backend, log: &Arc<Log>) -> Result<Arc<dyn Machine>, DriverError> {
-    let place = tempfile::tempdir().unwrap();
+    let place = tempfile::tempdir().expect("a directory");
     backend.launch(&spec(place.path()), log.clone(), Deadline::after(Duration::from_millis(300))).await
 }
 
@@ -34,13 +34,13 @@ async fn launch(backend: &dyn Backend, log: &Arc<Log>) -> Result<Arc<dyn Machine
 async fn machine(definitions: &[&str]) -> Option<(TempDir, Arc<dyn Machine>, Arc<Log>)> {
     let (place, plugin) = loaded(definitions)?;
     let log = Arc::new(Log::default());
-    let machine = launch(backend_of(&plugin).as_ref(), &log).await.unwrap();
+    let machine = launch(backend_of(&plugin).as_ref(), &log).await.expect("it is launched");
     Some((place, machine, log))
 }
 
 #[tokio::test]
 async fn a_panic_is_told_with_its_words_and_the_plugin_is_not_called_again() {
-    let (_plugin, backend) = panicking("launch").await;
+    let (_plugin, backend) = panicking("launch");
     let (backend, log) = (backend.unwrap(), Arc::new(Log::default()));
     backend.probe().await.unwrap();
     let error = launch(backend.as_ref(), &log).await.unwrap_err().chain();
@@ -50,13 +50,13 @@ async fn a_panic_is_told_with_its_words_and_the_plugin_is_not_called_again() {
     let again = backend.probe().await.unwrap_err().to_string();
     assert!(again.contains("panicked in `launch`") && again.contains("not called again"), "{again}");
 
-    let (plugin, backend) = panicking("probe").await;
+    let (plugin, backend) = panicking("probe");
     let error = backend.unwrap().probe().await.unwrap_err().to_string();
     assert!(error.contains("panicked in `probe`"), "{error}");
     let aside = plugin.open_ocr(&Value::Null).unwrap().unwrap_err().to_string();
     assert!(aside.contains("panicked in `probe`"), "the whole plugin is set aside: {aside}");
 
-    let (_plugin, backend) = panicking("open").await;
+    let (_plugin, backend) = panicking("open");
     let error = backend.unwrap_err().to_string();
     assert!(error.contains("panicked in `open`: the fixture panics in open"), "{error}");
 }

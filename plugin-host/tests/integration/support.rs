@@ -46,6 +46,7 @@ pub(crate) fn c_plugin(definitions: &[&str]) -> Option<(TempDir, PathBuf)> {
 }
 
 /// The same with the header in another folder.
+#[expect(clippy::print_stderr, reason = "what a test skips must be seen")]
 pub(crate) fn c_plugin_with(include: PathBuf, definitions: &[&str]) -> Option<(TempDir, PathBuf)> {
     let compiler = env::var_os("CC").unwrap_or_else(|| OsString::from("cc"));
     let place = tempfile::tempdir().expect("a directory");

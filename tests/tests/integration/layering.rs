@@ -12,6 +12,12 @@ fn siblings_are_strangers_and_driver_core_knows_but_the_protocol() {
             "agent-protocol" | "agent-binary" => &[],
             // What both ends of the guest's port speak.
             "driver-core" | "agent" => &["agent-protocol"],
+            "plugin-abi" => &[],
+            "plugin-sdk" => &["driver-core", "plugin-abi"],
+            // The tests of the host load a plugin that is made with the SDK.
+            "plugin-host" => &["driver-core", "plugin-abi", "plugin-sdk"],
+            // As plugins that come from elsewhere.
+            "plugin-local" | "plugin-ocr" => &["plugin-sdk"],
             // The program puts everything together, and so does a test in Rust.
             "cli" | "guestbook-in-rust" => &members,
             // What backends of hypervisors have in common.

@@ -16,6 +16,8 @@ mod networks;
 mod nothing_to_run;
 mod output;
 mod pages;
+mod plugins;
+mod plugins_page;
 mod shell;
 mod stopped;
 mod units;
