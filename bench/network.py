@@ -22,13 +22,21 @@ def ticks(stat):
     return int(fields[11]) + int(fields[12])
 
 
+def name(thread):
+    try:
+        return (thread / "comm").read_text().strip()
+    except OSError:
+        # It has ended meanwhile: the driver's threads come and go.
+        return ""
+
+
 def switch_seconds():
     """The processor time that the switch has taken so far; `None` where there is no switch."""
     if plan["switch_pid"]:
         used = ticks(pathlib.Path(f"/proc/{plan['switch_pid']}/stat"))
     elif plan["switch_thread"]:
         threads = pathlib.Path(f"/proc/{os.getppid()}/task").iterdir()
-        ours = [thread for thread in threads if (thread / "comm").read_text().startswith(plan["switch_thread"])]
+        ours = [thread for thread in threads if name(thread) == plan["switch_thread"]]
         assert ours, f"the driver has no thread {plan['switch_thread']}"
         used = sum(ticks(thread / "stat") for thread in ours)
     else:

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::net::{IpAddr, UdpSocket};
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
@@ -17,7 +17,7 @@ const CARDS: &str = "/sys/class/net";
 /// somebody else looks after it.
 pub(crate) fn set_up(card: &Card) -> Result<(), String> {
     let (index, name) = find(card)?;
-    if card.addresses.first().is_some_and(|(address, _)| UdpSocket::bind((*address, 0)).is_ok()) {
+    if card.addresses.first().is_some_and(|(address, _)| is_ours(*address)) {
         return Ok(());
     }
     let failed = |what: String| move |error: io::Error| format!("{what}: {error}");
@@ -59,6 +59,19 @@ fn find(card: &Card) -> Result<(u32, String), String> {
         return Err(format!("udev is not done with the network card {wanted}"));
     }
     Ok((index, dir.file_name().unwrap_or_default().to_string_lossy().into_owned()))
+}
+
+/// Whether the guest has an IPv4 address: a leaf of the kernel's tables of routes, and below it what it is for.
+fn is_ours(address: IpAddr) -> bool {
+    let leaf = format!("|-- {address}");
+    let tables = fs::read_to_string("/proc/net/fib_trie").unwrap_or_default();
+    let mut is_below = false;
+    tables.lines().any(|line| {
+        if line.contains("-- ") {
+            is_below = line.trim_start() == leaf;
+        }
+        is_below && line.contains("host LOCAL")
+    })
 }
 
 /// What the kernel says when it has no IPv6, or is told to have none.

@@ -27,9 +27,7 @@ fn in_namespace() -> Option<Host> {
         return None;
     }
     let agent = AGENT.replace('\'', r"'\''");
-    Some(Host::starting(&format!(
-        "exec {unshare} bash --norc -c 'mount -t sysfs sysfs /sys; ip link set lo up; {agent}'\n"
-    )))
+    Some(Host::starting(&format!("exec {unshare} bash --norc -c 'mount -t sysfs sysfs /sys; {agent}'\n")))
 }
 
 fn done(host: &mut Host, card: &Card) -> bool {
@@ -50,10 +48,20 @@ fn a_card_gets_its_name_and_its_addresses_and_serves_at_once() {
 #[test]
 fn a_card_that_has_its_address_is_left_alone() {
     let Some(mut host) = in_namespace() else { return };
-    host.run("ip addr add 192.168.1.2/16 dev lo");
+    host.run("ip addr add 192.168.1.2/16 dev lo; ip link set lo up");
     assert!(done(&mut host, &card("eth1")));
     let shown = host.run("ip -o addr show dev lo").text().to_owned();
     assert!(shown.contains("192.168.1.2/16") && !shown.contains("2001:db8"), "{shown}");
+}
+
+#[test]
+fn a_guest_that_lets_anybody_bind_to_any_address_is_given_its_own() {
+    let Some(mut host) = in_namespace() else { return };
+    host.run(
+        "echo 1 >/proc/sys/net/ipv4/ip_nonlocal_bind; ip link set lo up; ip route add 192.168.1.2/32 dev lo",
+    );
+    assert!(done(&mut host, &card("eth1")));
+    assert!(host.run("ip -o addr").text().contains("192.168.1.2/24"));
 }
 
 #[test]

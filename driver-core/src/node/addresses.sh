@@ -63,11 +63,11 @@ claim_cards() {
             >"/run/systemd/network/00-innkeeper-${mac//:/}.network"
         [ ! -d /run/systemd/netif ] || reload=1
     done
-    [ -z "$reload" ] || networkctl reload
+    [ -z "$reload" ] || timeout 30 networkctl reload
     if [ -d /run/NetworkManager ]; then
         mkdir -p /run/NetworkManager/conf.d
         printf '[keyfile]\nunmanaged-devices+=%s\n' "$list" >/run/NetworkManager/conf.d/00-innkeeper.conf
-        nmcli general reload conf
+        timeout 30 nmcli general reload conf
     fi
 } >/dev/null 2>&1
 

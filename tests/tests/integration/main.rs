@@ -5,6 +5,7 @@
 
 mod agent;
 mod boot;
+mod cluster;
 mod files;
 mod guestbook;
 mod initrd;

@@ -175,6 +175,19 @@ fn eight_machines_of_start_scripts() {
 }
 
 #[test]
+fn cards_are_called_by_their_number_when_none_leads_outside() {
+    if need_vm("base").is_none() {
+        return;
+    }
+    // The kernel calls them eth0 and eth1.
+    let alone = "[machines.server]\nimage = \"base\"\nmemory = 256\nvlans = [7, 200]\n\
+                 [machines.server.qemu]\nnetwork = \"none\"\nvlan_port = \"dgram\"\n";
+    let script = "for card, address in (\"eth1\", \"192.168.7.1\"), (\"eth2\", \"192.168.200.1\"):\n\
+                  \x20   server.succeed(f\"ip -4 -o addr show dev {card} | grep -F {address}/24\")\n";
+    Setup::new(alone, script).run().assert_status(0);
+}
+
+#[test]
 fn kill_9_leaves_no_machine_and_no_network() {
     let Some(setup) = setup(Manner::Manifest, ("base", 256), TWO, "server.sleep(600)\n") else {
         return;

@@ -49,8 +49,11 @@ with subtest("a loss is right within 10 %, and a seed loses the same again"):
     def lost(seed):
         with vlan1.loss(20, between=(client, server), one_way=True, seed=seed) as fault:
             assert fault.seed == seed
+            before = vlan1.stats()["server"]["dropped_by_fault"]
             text, replies, _ = ping("-c 500 -i 0.01 -W 5")
-            return sorted(set(range(1, 501)) - set(replies))
+            missing = sorted(set(range(1, 501)) - set(replies))
+            assert vlan1.stats()["server"]["dropped_by_fault"] - before == len(missing), text
+            return missing
     first, again, other = lost(1), lost(1), lost(2)
     assert 90 <= len(first) <= 110, len(first)
     assert first == again, (first, again)

@@ -81,23 +81,21 @@ impl Ring {
             && self.queue.try_set_used_ring_address(GuestAddress(used)).is_ok()
     }
 
-    /// Sets which of the guest's entries is looked at next.
-    pub(super) fn set_position(&mut self, next: u16) {
-        self.queue.set_next_avail(next);
-    }
-
     /// Which of the guest's entries is looked at next.
     pub(super) fn position(&self) -> u16 {
         self.queue.next_avail()
     }
 
-    /// Begins to use the ring.
+    /// Begins to use the ring, behind what was returned to the guest: all that was taken before was returned, and in
+    /// order. What the hypervisor believes to be the next entry is not asked for; Cloud Hypervisor names the last that
+    /// the guest has made, and would have all buffers forgotten that wait in a ring, after a restore for one.
     pub(super) fn start(&mut self, memory: &GuestMemoryMmap, event_index: bool) -> Result<(), BadRing> {
         self.queue.set_event_idx(event_index);
         self.queue.set_ready(true);
         self.check(memory)?;
         let used = self.queue.used_idx(memory, Ordering::Acquire).map_err(bad)?;
         self.queue.set_next_used(used.0);
+        self.queue.set_next_avail(used.0);
         self.told = used;
         Ok(())
     }

@@ -175,7 +175,8 @@ fn rings_that_go_on_in_the_middle_need_no_knock() {
     client.prepare([65_500, 300]);
     (0..ENTRIES).for_each(|slot| client.offer(slot));
     client.send_quietly(&frame(2, 100));
-    client.resume([65_500, 300]);
+    // Cloud Hypervisor says that all of that is done already.
+    client.resume([RX, TX].map(|ring| client.halves[ring].available));
     assert_eq!(server.receive(), Some(frame(2, 100)));
     for count in 0..300 {
         server.send(&frame(1, 60 + count));

@@ -147,7 +147,7 @@ impl Round<'_> {
         let result = self.folder.join("figures.json");
         let plan = json!({
             "switch_pid": switch.as_ref().map(|switch| switch.0.id()),
-            "switch_thread": (self.wire == Wire::Innkeeper).then_some("vlan"),
+            "switch_thread": (self.wire == Wire::Innkeeper).then_some("vlan-1"),
             "address_by_hand": self.wire != Wire::Innkeeper,
             "seconds": if self.quick { 3 } else { 10 },
             "pings": if self.quick { 20 } else { 200 },
