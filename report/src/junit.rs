@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
@@ -15,7 +14,7 @@ use driver_core::{DriverError, Reporter};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::escape::{visible, visible_lines};
-use crate::files::failed;
+use crate::files::{failed, write_atomically};
 use crate::summary::{Subtest, SubtestOutcome, Summary, Verdict};
 use crate::tally::{MAIN, Tally};
 use crate::transcript::{Kind, Transcript};
@@ -103,7 +102,7 @@ impl Reporter for JunitXml {
 
     fn finish(&mut self) -> Result<(), DriverError> {
         let xml = self.report().to_string().map_err(std::io::Error::other).map_err(failed("write", NAME))?;
-        write_atomically(&self.dir, &xml).map_err(failed("write", NAME))
+        write_atomically(&self.dir, NAME, xml.as_bytes()).map_err(failed("write", NAME))
     }
 }
 
@@ -169,16 +168,4 @@ impl fmt::Display for CaseText {
         }
         self.entries.iter().try_for_each(|text| f.write_str(text))
     }
-}
-
-fn write_atomically(dir: &Path, text: &str) -> std::io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".junit-").suffix(".tmp");
-    // Temporary files are private, results are as public as the user's umask has it.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(dir)?;
-    file.write_all(text.as_bytes())?;
-    file.persist(dir.join(NAME))?;
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! The event stream made visible.
 //!
 //! Each view is a [`driver_core::Reporter`]: [`Terminal`] for the person who watches, and the files of the
-//! result directory ([`file_views`]): `junit.xml`, `log.txt` and `console/<machine>.log`. The views know
+//! result directory ([`file_views`]): `report.html`, `junit.xml`, `log.txt` and `console/<machine>.log`. The views know
 //! nothing but the records, so [`remake`] makes the files again from `events.jsonl` alone, also after a
 //! kill -9. `docs/results.md` describes the directory for its readers.
 
@@ -10,6 +10,7 @@ mod console_logs;
 mod error;
 mod escape;
 mod files;
+mod html;
 mod junit;
 mod live;
 mod log_file;
@@ -25,6 +26,7 @@ pub use console_logs::ConsoleLogs;
 pub use error::ReportError;
 pub use escape::visible;
 pub use files::{EVENTS, file_views, remake};
+pub use html::HtmlPage;
 pub use junit::JunitXml;
 pub use log_file::LogFile;
 pub use read::Unread;

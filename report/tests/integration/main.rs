@@ -3,6 +3,7 @@
 mod docs;
 mod golden;
 mod hostile;
+mod html;
 mod remake;
 mod scopes;
 mod support;
