@@ -55,7 +55,7 @@ pub(crate) struct Args {
 /// Measures, prints a table, and keeps it in bench/results and docs/performance.md.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let upstream = args.against.as_deref().map(|folder| Upstream::find(folder, &args.python)).transpose()?;
-    setup::run()?;
+    setup::run(setup::Purpose::Runs)?;
     guests::run(&guests::Args::only("base"))?;
     guests::run(&guests::Args::only("guestbook"))?;
     let program = program(args)?;

@@ -7,10 +7,15 @@ use std::path::{Component, Path};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// Bytes of one picture that goes into the page, and of all of them.
 const ONE: u64 = 4 << 20;
 const ALL: u64 = 16 << 20;
+
+/// What is written as `%20` in an address.
+const IN_PATHS: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
 
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
@@ -49,19 +54,8 @@ impl<'a> Pictures<'a> {
 
 /// The address of a file of the result directory, for a link beside it; `None` for one that lies elsewhere.
 pub(super) fn address(path: &str) -> Option<String> {
-    is_inside(path).then(|| {
-        // A first `./` keeps a name with a colon from being read as a scheme.
-        let mut address = "./".to_owned();
-        for byte in path.bytes() {
-            match byte {
-                b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => {
-                    address.push(char::from(byte));
-                }
-                _ => address.push_str(&format!("%{byte:02X}")),
-            }
-        }
-        address
-    })
+    // A first `./` keeps a name with a colon from being read as a scheme.
+    is_inside(path).then(|| format!("./{}", utf8_percent_encode(path, IN_PATHS)))
 }
 
 fn is_inside(path: &str) -> bool {

@@ -1,5 +1,6 @@
 //! What a user sees of a run: on the terminal, in the result directory, and when it is made again.
 
+mod browser;
 mod docs;
 mod golden;
 mod hostile;
