@@ -22,7 +22,7 @@ use crate::command::Post;
 use crate::driver::Driver;
 
 /// The longest that anything may take in the page.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A browser with one empty page. Gone, with all that it started, when it is dropped.
 pub struct Browser {

@@ -3,6 +3,7 @@
 //! Reading it looks at nothing but its text; whether the files it names are there is [`crate::plan`]'s
 //! business.
 
+mod console;
 mod fields;
 mod machine;
 mod problem;
@@ -13,6 +14,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use driver_core::event::ConsoleRules;
 
 pub(crate) use fields::fields_of;
 pub(crate) use machine::{ImageRef, Machine, Source};
@@ -33,6 +35,8 @@ pub(crate) struct Manifest {
     pub(crate) script: PathBuf,
     /// The time that the whole run may take.
     pub(crate) timeout: Duration,
+    /// What the consoles may show.
+    pub(crate) console: ConsoleRules,
     /// The machines, sorted by name.
     pub(crate) machines: Vec<Machine>,
 }
@@ -59,11 +63,13 @@ impl Manifest {
         }
         let script = section.required::<PathBuf>("script");
         let timeout = section.optional("timeout").unwrap_or(DEFAULT_TIMEOUT);
+        let console = console::read(section);
         let machines = machine::read_all(section, folder);
         Some(Self {
             name: name?.into_inner(),
             script: folder.join(script?.into_inner()),
             timeout,
+            console,
             machines: machines?,
         })
     }

@@ -4,6 +4,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use driver_core::event::ConsoleRules;
 use driver_core::{Boot, DriverError, Image, ImageError, MachineConfig};
 
 use crate::args::RunArgs;
@@ -19,6 +20,8 @@ pub(crate) struct TestPlan {
     pub(crate) script: PathBuf,
     /// The time that the whole run may take.
     pub(crate) timeout: Duration,
+    /// What the consoles may show.
+    pub(crate) console: ConsoleRules,
     /// The machines as the manifest has them; [`TestPlan::machines`] makes them ready to run.
     pub(crate) wanted: Vec<Machine>,
     /// The agent for the guests; without it the plain shell serves.
@@ -34,6 +37,7 @@ impl TestPlan {
             name: manifest.name,
             script: args.script.clone().unwrap_or(manifest.script),
             timeout: args.timeout.unwrap_or(manifest.timeout),
+            console: manifest.console,
             wanted: manifest.machines,
             agent: if args.no_agent { None } else { agent_binary::AGENT },
             grace: Some(args.output_grace).filter(|grace| !grace.is_zero()),

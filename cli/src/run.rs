@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use anyhow::Context as _;
 use driver_core::event::{Event, FORMAT, Level, Outcome, RunEnded, RunStarted};
 use driver_core::{Deadline, Driver, DriverConfig, DriverError, Journal, Reporter};
-use report::{Terminal, Verbosity};
+use report::{Examination, Terminal, Verbosity};
 use script::Script;
 use tokio::time::{sleep, sleep_until};
 
@@ -27,6 +27,9 @@ const RESULTS: &str = "innkeeper-results";
 /// How long the script may take to end after it has been told to. It kills its interpreter sooner.
 const GRACE: Duration = Duration::from_secs(4);
 
+/// How long the verdict waits for a reporter that has fallen behind, such as a terminal that is held.
+const SETTLE: Duration = Duration::from_secs(10);
+
 /// Runs the test and returns the exit status. An error is one of usage: nothing has been started then, and
 /// no result directory made.
 pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
@@ -38,9 +41,10 @@ pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(async {
         let signals = Signals::listen().context("signals cannot be listened to")?;
-        let journal =
-            Journal::create(&dir.path().join(report::EVENTS), reporters(args, color, &results, &dir)?)?;
-        Ok(conduct(plan, &script, &dir, journal, signals).await)
+        let examination = Examination::default();
+        let reporters = reporters(args, color, &results, &dir, &examination)?;
+        let journal = Journal::create(&dir.path().join(report::EVENTS), reporters)?;
+        Ok(conduct(plan, &script, &dir, journal, &examination, signals).await)
     });
     // A thread that hangs in a system call must not keep the program.
     runtime.shutdown_background();
@@ -52,13 +56,15 @@ fn reporters(
     color: When,
     results: &Path,
     dir: &ResultDir,
+    examination: &Examination,
 ) -> Result<Vec<Box<dyn Reporter>>, DriverError> {
     let verbosity = match (args.quiet, args.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let mut reporters = report::file_views(dir.path())?;
+    let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(examination.clone())];
+    reporters.extend(report::file_views(dir.path())?);
     reporters.push(Box::new(Terminal::stdio_with(color.look(&io::stderr()), verbosity, results)));
     Ok(reporters)
 }
@@ -69,6 +75,7 @@ async fn conduct(
     script: &Script,
     dir: &ResultDir,
     journal: Journal,
+    examination: &Examination,
     mut signals: Signals,
 ) -> u8 {
     let deadline = Deadline::after(plan.timeout);
@@ -97,15 +104,17 @@ async fn conduct(
         verdict =
             Verdict::new(Outcome::Bug, Some("innkeeper has a bug; standard error tells more".to_owned()));
     }
+    journal.settle(SETTLE);
+    let verdict = verdict.examined(examination);
     journal.emit(None, run_ended(&verdict, &journal));
     match journal.close() {
-        Ok(()) => verdict.exit_status,
+        Ok(()) => verdict.exit_status(),
         Err(errors) => {
             for error in errors {
                 console::err(&format!("error: {}", error.chain()));
             }
             // A result that was not written whole is no pass.
-            if verdict.exit_status == exit::PASSED { exit::MACHINES } else { verdict.exit_status }
+            if verdict.outcome == Outcome::Passed { exit::HOST } else { verdict.exit_status() }
         }
     }
 }
@@ -164,14 +173,16 @@ fn run_started(plan: &TestPlan) -> Event {
         script: plan.script.display().to_string(),
         timeout_s: plan.timeout.as_secs_f64(),
         started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+        console: plan.console.clone(),
     })
 }
 
 fn run_ended(verdict: &Verdict, journal: &Journal) -> Event {
     Event::RunEnded(RunEnded {
         outcome: verdict.outcome,
+        kind: verdict.kind.map(|kind| kind.name().to_owned()),
         message: verdict.message.clone(),
         duration_us: journal.elapsed_us(),
-        exit_status: verdict.exit_status,
+        exit_status: verdict.exit_status(),
     })
 }

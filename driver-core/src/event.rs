@@ -134,6 +134,30 @@ pub struct RunStarted {
     pub timeout_s: f64,
     /// The wall clock at the start, in milliseconds since 1970 (UTC).
     pub started_unix_ms: u64,
+    /// What the consoles may show.
+    #[serde(default, skip_serializing_if = "ConsoleRules::is_empty")]
+    pub console: ConsoleRules,
+}
+
+/// What a test says about findings of the console linter, by the names of its rules. They are warnings unless
+/// it says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ConsoleRules {
+    /// Rules whose findings fail the test; `all` is every rule.
+    #[serde(default)]
+    pub fail: Vec<String>,
+    /// Rules whose findings are expected.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// Lines with one of these texts in them are expected, too.
+    #[serde(default)]
+    pub allow_lines: Vec<String>,
+}
+
+impl ConsoleRules {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The last record's content.
@@ -141,6 +165,9 @@ pub struct RunStarted {
 pub struct RunEnded {
     /// What came out.
     pub outcome: Outcome,
+    /// The kind of failure, by its name in docs/failures.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// One sentence on why, unless it passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,

@@ -173,7 +173,7 @@ impl Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::Board;
-    use driver_core::event::{BootPhase, Event, MachineState, Record, RunStarted, ScopeKind};
+    use driver_core::event::{BootPhase, ConsoleRules, Event, MachineState, Record, RunStarted, ScopeKind};
 
     fn board(events: Vec<(&str, Event)>) -> Board {
         let mut board = Board::default();
@@ -185,6 +185,7 @@ mod tests {
             script: "test.py".to_owned(),
             timeout_s: 900.0,
             started_unix_ms: 0,
+            console: ConsoleRules::default(),
         };
         let first = (None, Event::RunStarted(run));
         let rest = events.into_iter().map(|(machine, event)| (Some(machine.to_owned()), event));

@@ -61,6 +61,13 @@ impl JunitXml {
         if let Some(started) = started_ms.and_then(DateTime::from_timestamp_millis) {
             suite.set_timestamp(started);
         }
+        if let Some(diagnosis) = &summary.diagnosis {
+            suite.add_property(("failure kind", diagnosis.kind.name()));
+            suite.add_property(("failure", visible(&diagnosis.to_string()).as_ref()));
+        }
+        for finding in &summary.findings {
+            suite.add_property(("console", finding.as_str()));
+        }
         let mut main = TestCase::new("main", main_status(&summary, self.errors(MAIN)));
         main.set_time(summary.main_time);
         self.finish_case(main, MAIN, &summary, &mut suite);
@@ -119,7 +126,8 @@ fn main_status(summary: &Summary, log: &str) -> TestCaseStatus {
         Verdict::Ended(_) | Verdict::CutOff => NonSuccessKind::Error,
     };
     let verdict = summary.verdict.to_string();
-    not_passed(kind, &verdict, summary.message.as_deref().unwrap_or(&verdict), log)
+    let word = summary.diagnosis.as_ref().map_or(verdict.as_str(), |diagnosis| diagnosis.kind.name());
+    not_passed(kind, word, summary.message.as_deref().unwrap_or(&verdict), log)
 }
 
 fn subtest_status(subtest: &Subtest, log: &str) -> TestCaseStatus {

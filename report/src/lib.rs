@@ -7,11 +7,13 @@
 
 mod board;
 mod console_logs;
+mod diagnosis;
 mod error;
 mod escape;
 mod files;
 mod html;
 mod junit;
+mod lint;
 mod live;
 mod log_file;
 mod paint;
@@ -23,11 +25,13 @@ mod transcript;
 mod unfilled;
 
 pub use console_logs::ConsoleLogs;
+pub use diagnosis::{Blame, Claim, Diagnosis, Doctor, Examination, FailureKind};
 pub use error::ReportError;
 pub use escape::visible;
 pub use files::{EVENTS, file_views, remake};
 pub use html::HtmlPage;
 pub use junit::JunitXml;
+pub use lint::{ALL, Finding, Findings, LINT_RULES, LintRule};
 pub use log_file::LogFile;
 pub use read::Unread;
 pub use summary::{Subtest, SubtestOutcome, Summary, Verdict};

@@ -103,11 +103,18 @@ impl<'i, 'p> Section<'i, 'p> {
 
     /// A list of values; missing is empty.
     pub(crate) fn list<T: Shape>(&mut self, key: &'static str) -> Vec<T> {
+        self.list_located(key).into_iter().map(Spanned::into_inner).collect()
+    }
+
+    /// A list of values, each with its place; missing is empty.
+    pub(crate) fn list_located<T: Shape>(&mut self, key: &'static str) -> Vec<Spanned<T>> {
         let Some(value) = self.take(key) else { return Vec::new() };
+        let entry = |item: &Located<'i>| {
+            let read = self.read(&format!("an entry of `{key}`"), item)?;
+            Some(Spanned::new(item.span(), read))
+        };
         match value.get_ref() {
-            DeValue::Array(items) => {
-                items.iter().filter_map(|item| self.read(&format!("an entry of `{key}`"), item)).collect()
-            }
+            DeValue::Array(items) => items.iter().filter_map(entry).collect(),
             other => {
                 self.mismatch(&format!("`{key}`"), "a list in brackets", other, value.span());
                 Vec::new()
@@ -126,6 +133,12 @@ impl<'i, 'p> Section<'i, 'p> {
                 Some((name, read))
             })
             .collect()
+    }
+
+    /// A table with keys of its own; `None` when it is missing, or no table, which has been said.
+    pub(crate) fn section(&mut self, key: &'static str) -> Option<Section<'i, 'p>> {
+        let value = self.take(key)?;
+        self.section_of(format!("`[{key}]`"), value.span(), value)
     }
 
     /// A table of tables with names of the author's choice, such as `[machines.NAME]`; missing is empty.

@@ -176,3 +176,22 @@ fn word(kind: Kind) -> &'static str {
         Kind::Script(_) => "script",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{BLOCKS, FIRST, Row, Stream};
+
+    #[test]
+    fn a_flood_leaves_out_the_middle_and_says_how_much() {
+        let mut stream = Stream::default();
+        let count = 10 + u64::try_from(BLOCKS).unwrap();
+        for seq in 0..count {
+            for part in 0..3 {
+                stream.add(&Row(seq, part, 0, 0, "console", "line", 0, 0));
+            }
+            stream.close();
+        }
+        let blocks = stream.take();
+        assert_eq!((blocks.first.len(), blocks.last.len(), blocks.left_out), (FIRST, BLOCKS - FIRST, 30));
+    }
+}

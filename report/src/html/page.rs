@@ -16,10 +16,14 @@ use crate::html::clock::{moment, span};
 use crate::html::log::Blocks;
 use crate::html::pictures::{Pictures, address};
 use crate::html::{SavedFile, Story};
+use crate::lint::Finding;
 use crate::summary::{Subtest, SubtestOutcome, Summary};
 
 mod lanes;
 use lanes::{Boot, LaneView, Slow, Tick};
+
+/// Findings on the consoles that the first screen lists.
+const FINDINGS: usize = 20;
 
 const STYLE: &str = include_str!("../../templates/report.css");
 /// One program in several files, in this order.
@@ -39,6 +43,11 @@ pub(super) struct Page {
     test: String,
     passed: bool,
     verdict: String,
+    /// The kind of failure, in a sentence and as its name.
+    kind: Option<(String, &'static str)>,
+    findings: Vec<FindingView>,
+    /// How many further findings there were.
+    more_findings: usize,
     message: Option<String>,
     /// The script's line that failed, with its place.
     place: Option<String>,
@@ -82,6 +91,16 @@ struct SubtestView {
     message: Option<String>,
 }
 
+struct FindingView {
+    machine: String,
+    title: &'static str,
+    rule: &'static str,
+    line: String,
+    at: String,
+    seq: u64,
+    fails: bool,
+}
+
 #[derive(Clone)]
 struct Picture {
     name: String,
@@ -107,6 +126,8 @@ impl Page {
         let summary = story.tally.summary();
         let (message, place) = message_and_place(&summary, &story.script);
         let (pictures, files) = saved(&story.files, dir);
+        let found = story.tally.findings();
+        let findings: Vec<FindingView> = found.kept.iter().take(FINDINGS).map(FindingView::of).collect();
         let started_ms = summary.started_unix_ms.and_then(|ms| i64::try_from(ms).ok());
         let started = started_ms.and_then(DateTime::from_timestamp_millis);
         let [steps, guests] = story.log.take();
@@ -116,6 +137,12 @@ impl Page {
             test: visible(&summary.test).into_owned(),
             passed: summary.verdict.passed(),
             verdict: summary.verdict.to_string(),
+            kind: summary
+                .diagnosis
+                .as_ref()
+                .map(|diagnosis| (visible(&diagnosis.to_string()).into_owned(), diagnosis.kind.name())),
+            more_findings: found.counts.values().sum::<usize>().saturating_sub(findings.len()),
+            findings,
             message,
             place,
             started: started.map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
@@ -191,6 +218,20 @@ fn saved(files: &[SavedFile], dir: &Path) -> (Vec<Picture>, Vec<Link>) {
         }
     }
     (pictures, links)
+}
+
+impl FindingView {
+    fn of(finding: &Finding) -> Self {
+        Self {
+            machine: visible(&finding.machine).into_owned(),
+            title: finding.title,
+            rule: finding.rule,
+            line: visible(finding.line.trim()).into_owned(),
+            at: moment(finding.t_us),
+            seq: finding.seq,
+            fails: finding.fails,
+        }
+    }
 }
 
 impl SubtestView {

@@ -269,8 +269,8 @@ fn two_hundred_thousand_lines_scroll_and_search_without_a_pause() {
     let Some(page) = Opened::of(&run(steps)) else { return };
     page.at("#k=steps.log.output.console.debug");
     page.browser.wait_until("document.querySelector('#state').textContent.startsWith('201,')");
-    // The longest time in which the page did not answer, while a reader scrolls through all of it, searches
-    // and goes from match to match.
+    // The longest time in which the page did not answer while a reader scrolls through all of it, searches
+    // and goes from match to match; and how late a page that does nothing is on this machine.
     let script = "
         const tasks = [];
         const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map((e) => e.duration)));
@@ -297,20 +297,27 @@ fn two_hundred_thousand_lines_scroll_and_search_without_a_pause() {
         for (let more = 0; more < 5; more += 1) await frame();
         await new Promise((done) => setTimeout(done, 100));
         tasks.push(...observer.takeRecords().map((e) => e.duration));
-        return [Math.max(0, ...tasks), document.querySelector('#matches').textContent];";
-    // A busy machine may have a pause of its own.
+        observer.disconnect();
+        const busy = (limit) => { const from = performance.now(); while (performance.now() - from < limit); return performance.now() - from - limit; };
+        const late = [];
+        for (let piece = 0; piece < 100; piece += 1) {
+            late.push(busy(10));
+            await frame();
+        }
+        return [Math.max(0, ...tasks), Math.max(...late), document.querySelector('#matches').textContent];";
     let mut pauses = Vec::new();
     for _ in 0..3 {
         page.at("#k=steps.log.output.console.debug");
         let found = page.browser.ask_later(script);
-        assert!(found[1].as_str().is_some_and(|matches| matches.contains(" of 2,2")), "{found}");
-        let longest = found[0].as_f64().expect("milliseconds");
-        pauses.push(longest);
-        if longest < 100.0 {
+        assert!(found[2].as_str().is_some_and(|matches| matches.contains(" of 2,2")), "{found}");
+        let milliseconds = |number: usize| found[number].as_f64().expect("milliseconds");
+        pauses.push((milliseconds(0), milliseconds(1)));
+        if milliseconds(0) - milliseconds(1) < 100.0 {
             break;
         }
     }
-    assert!(pauses.iter().any(|pause| *pause < 100.0), "pauses in ms: {pauses:?}");
+    assert!(pauses.iter().any(|(longest, late)| longest - late < 100.0), "pauses in ms: {pauses:?}");
+    println!("longest pause, and that of the machine, in ms: {pauses:?}");
     assert_ne!(page.browser.ask("return document.querySelectorAll('.row').length;"), Value::from(0));
     page.assert_no_complaint();
 }

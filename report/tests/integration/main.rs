@@ -2,6 +2,7 @@
 
 mod browser;
 mod docs;
+mod failures;
 mod golden;
 mod hostile;
 mod html;
