@@ -125,8 +125,9 @@ A manifest:
   memory = \"1G\"
 
 Exit status:
-  0 the test passed             1 the test failed          2 wrong usage or manifest
-  3 the machines could not run  70 a bug of innkeeper's    128+N ended by signal N";
+  0 the test passed             1 the test failed            2 wrong usage or manifest
+  3 the machines could not run  5 the host could not run it  70 a bug of innkeeper's
+  128+N ended by signal N";
 
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "expected a time such as 90s, 10m, 1h or 600 (seconds)".to_owned())

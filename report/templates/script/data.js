@@ -10,6 +10,28 @@ const unpack = async (packed) => {
   return new Response(stream).json();
 };
 
+// A line of text; a row of several has several of them. There are many, so each is small.
+class Line {
+  constructor([seq, time, scope, machine, kind], text, level) {
+    this.seq = seq;
+    this.time = time;
+    this.scope = scope;
+    this.machine = machine;
+    this.kind = kind;
+    this.text = text;
+    // Of a row of several lines: the whole text in its first, and a mark in the others.
+    this.whole = undefined;
+    this.more = false;
+    this.level = level;
+    this.step = undefined;
+    this.at = 0;
+  }
+
+  get group() {
+    return GROUPS[this.kind] ?? "log";
+  }
+}
+
 // A step with what is inside of it.
 class Step {
   constructor(id, parent, depth, line) {
@@ -33,7 +55,8 @@ class Data {
     this.order = [];
   }
 
-  add([seq, time, scope, machine, kind, text, id, took]) {
+  add(row) {
+    const [seq, time, scope, machine, kind, text, id, took] = row;
     const around = this.steps.get(scope);
     if (around) around.inner += 1;
     if (kind === "end") {
@@ -48,11 +71,11 @@ class Data {
       for (let outer = this.steps.get(step.parent); outer; outer = this.steps.get(outer.parent)) outer.failedInside = true;
       if (step.line) step.line.level = 2;
       if (told) return;
-      this.push({ seq, time, scope: id, machine, kind: "error", level: 2 }, text);
+      this.push([seq, time, id, machine, "error"], text, 2);
       step.inner += 1;
       return;
     }
-    const line = { seq, time, scope, machine, kind, level: LEVELS[kind] ?? 0 };
+    const line = this.push(row, kind === "file" ? `saved ${text}` : text, LEVELS[kind] ?? 0);
     if (kind === "step") {
       const step = new Step(id, scope, around ? around.depth + 1 : 0, line);
       // What is around everything is no detail.
@@ -61,17 +84,24 @@ class Data {
       this.order.push(step);
       line.step = step;
     }
-    this.push(line, kind === "file" ? `saved ${text}` : text);
   }
 
-  push(line, text) {
-    line.group = GROUPS[line.kind] ?? "log";
-    line.depth = (this.steps.get(line.scope)?.depth ?? -1) + 1;
-    const [first, ...rest] = text.split("\n");
-    line.text = first;
-    line.whole = rest.length ? text : undefined;
-    this.lines.push(line);
-    for (const text of rest) this.lines.push({ ...line, step: undefined, text, more: true });
+  // Adds a row's lines, and returns the first.
+  push(row, text, level) {
+    if (!text.includes("\n")) {
+      const line = new Line(row, text, level);
+      this.lines.push(line);
+      return line;
+    }
+    const lines = text.split("\n").map((part) => new Line(row, part, level));
+    for (const line of lines.slice(1)) line.more = true;
+    lines[0].whole = text;
+    this.lines.push(...lines);
+    return lines[0];
+  }
+
+  depth(line) {
+    return (this.steps.get(line.scope)?.depth ?? -1) + 1;
   }
 
   // Unpacks the blocks of one stream, bit by bit, and calls `progress` in between.
@@ -80,7 +110,7 @@ class Data {
       if (block.dataset.leftOut) {
         const last = this.lines.at(-1);
         const text = `${block.dataset.leftOut} lines are left out here; they are in the result directory`;
-        this.push({ seq: last?.seq ?? 0, time: last?.time ?? 0, scope: 0, machine: 0, kind: "gap", level: 1 }, text);
+        this.push([last?.seq ?? 0, last?.time ?? 0, 0, 0, "gap"], text, 1);
         continue;
       }
       const rows = await unpack(block.textContent);

@@ -54,8 +54,7 @@ class LogView {
         }
       }
       shown.push(found ? found[index] : index);
-      const width = line.text.length + 2 * line.depth;
-      if (width > columns) columns = width;
+      if (line.text.length > columns) columns = line.text.length;
     }
     this.nested = nested && !found;
     this.list.set(shown, columns);
@@ -66,11 +65,12 @@ class LogView {
 
   draw(index, place, count) {
     const line = this.data.lines[index];
+    const depth = this.data.depth(line);
     const row = make("div", `row ${line.kind} m${line.machine ? line.machine % 6 : "none"}`);
     row.id = `row-${index}`;
     row.dataset.index = index;
     row.setAttribute("role", "treeitem");
-    row.setAttribute("aria-level", line.depth + 1);
+    row.setAttribute("aria-level", depth + 1);
     row.setAttribute("aria-setsize", count);
     row.setAttribute("aria-posinset", place + 1);
     row.setAttribute("aria-selected", index === this.picked);
@@ -86,7 +86,7 @@ class LogView {
       row.append(who);
     }
     const fold = make("span", "fold", line.step?.inner && this.nested ? (line.step.open ? "▾" : "▸") : "");
-    if (this.nested) fold.style.marginLeft = `${line.depth * 1.2}rem`;
+    if (this.nested) fold.style.marginLeft = `${depth * 1.2}rem`;
     row.append(fold, this.text(line));
     if (line.step) {
       row.classList.toggle("failed", line.step.failed);

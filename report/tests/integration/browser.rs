@@ -270,7 +270,7 @@ fn two_hundred_thousand_lines_scroll_and_search_without_a_pause() {
     page.at("#k=steps.log.output.console.debug");
     page.browser.wait_until("document.querySelector('#state').textContent.startsWith('201,')");
     // The longest time in which the page did not answer while a reader scrolls through all of it, searches
-    // and goes from match to match; and how late a page that does nothing is on this machine.
+    // and goes from match to match.
     let script = "
         const tasks = [];
         const observer = new PerformanceObserver((list) => tasks.push(...list.getEntries().map((e) => e.duration)));
@@ -298,26 +298,24 @@ fn two_hundred_thousand_lines_scroll_and_search_without_a_pause() {
         await new Promise((done) => setTimeout(done, 100));
         tasks.push(...observer.takeRecords().map((e) => e.duration));
         observer.disconnect();
-        const busy = (limit) => { const from = performance.now(); while (performance.now() - from < limit); return performance.now() - from - limit; };
-        const late = [];
-        for (let piece = 0; piece < 100; piece += 1) {
-            late.push(busy(10));
-            await frame();
-        }
-        return [Math.max(0, ...tasks), Math.max(...late), document.querySelector('#matches').textContent];";
+        return [Math.max(0, ...tasks), document.querySelector('#matches').textContent];";
     let mut pauses = Vec::new();
-    for _ in 0..3 {
+    while pauses.len() < 3 && pauses.last().is_none_or(|(longest, limit)| longest >= limit) {
         page.at("#k=steps.log.output.console.debug");
         let found = page.browser.ask_later(script);
-        assert!(found[2].as_str().is_some_and(|matches| matches.contains(" of 2,2")), "{found}");
-        let milliseconds = |number: usize| found[number].as_f64().expect("milliseconds");
-        pauses.push((milliseconds(0), milliseconds(1)));
-        if milliseconds(0) - milliseconds(1) < 100.0 {
-            break;
-        }
+        assert!(found[1].as_str().is_some_and(|matches| matches.contains(" of 2,2")), "{found}");
+        pauses.push((found[0].as_f64().expect("milliseconds"), 100.0 * crowd()));
     }
-    assert!(pauses.iter().any(|(longest, late)| longest - late < 100.0), "pauses in ms: {pauses:?}");
-    println!("longest pause, and that of the machine, in ms: {pauses:?}");
+    println!("longest pause and its limit, in ms: {pauses:?}");
+    assert!(pauses.iter().any(|(longest, limit)| longest < limit), "pauses in ms: {pauses:?}");
     assert_ne!(page.browser.ask("return document.querySelectorAll('.row').length;"), Value::from(0));
     page.assert_no_complaint();
+}
+
+/// How many programs share a processor of this machine: so much longer takes what they do.
+fn crowd() -> f64 {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load: f64 = load.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default();
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    (load / f64::from(u32::try_from(processors).unwrap_or(1))).max(1.0)
 }
