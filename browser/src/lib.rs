@@ -101,6 +101,27 @@ impl Browser {
         self.run(self.client.execute_async(&script, Vec::new())).expect("the script ends")
     }
 
+    /// Runs `script` in the page, the body of an asynchronous function, until the page is drawn again, and
+    /// returns for how long the page's own thread computed meanwhile. Other programs do not count, so that is
+    /// the longest that the page could not have answered on a processor of its own.
+    #[must_use]
+    pub fn effort(&self, script: &str) -> Duration {
+        self.devtools("Performance.enable", json!({ "timeDomain": "threadTicks" }));
+        let before = self.computed();
+        let frame = "const frame = () => new Promise((done) => requestAnimationFrame(done));";
+        let _ = self.ask_later(&format!("{frame} {script}; await frame(); await frame();"));
+        self.computed().saturating_sub(before)
+    }
+
+    fn computed(&self) -> Duration {
+        let metrics = self.devtools("Performance.getMetrics", json!({}));
+        let metrics = metrics["metrics"].as_array().cloned().unwrap_or_default();
+        let tasks = metrics.iter().find(|metric| metric["name"] == "TaskDuration");
+        let seconds =
+            tasks.and_then(|metric| metric["value"].as_f64()).expect("the browser measures its tasks");
+        Duration::from_secs_f64(seconds)
+    }
+
     /// Waits until an expression is true in the page.
     pub fn wait_until(&self, expression: &str) {
         let script = format!("return Boolean({expression});");

@@ -1,15 +1,15 @@
 //! `innkeeper run`: the life of a test, from the manifest to the verdict.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{env, io};
 
 use anyhow::Context as _;
 use driver_core::event::{Event, FORMAT, Level, Outcome, RunEnded, RunStarted};
 use driver_core::{Deadline, Driver, DriverConfig, DriverError, Journal, Reporter};
-use report::{Examination, Terminal, Verbosity};
+use report::{Examination, JobSummary, Terminal, Verbosity};
 use script::Script;
 use tokio::time::{sleep, sleep_until};
 
@@ -65,6 +65,9 @@ fn reporters(
     };
     let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(examination.clone())];
     reporters.extend(report::file_views(dir.path())?);
+    if let Some(file) = env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) {
+        reporters.push(Box::new(JobSummary::new(Path::new(&file))));
+    }
     reporters.push(Box::new(Terminal::stdio_with(color.look(&io::stderr()), verbosity, results)));
     Ok(reporters)
 }

@@ -16,6 +16,7 @@ pub type ScopeId = u64;
 
 /// One event with its place and time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// Counts from zero without gaps.
     pub seq: u64,
@@ -33,6 +34,7 @@ pub struct Record {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
@@ -119,6 +121,7 @@ pub enum Event {
 
 /// The first record's content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunStarted {
     /// [`FORMAT`].
     pub format: u32,
@@ -142,6 +145,7 @@ pub struct RunStarted {
 /// What a test says about findings of the console linter, by the names of its rules. They are warnings unless
 /// it says otherwise.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct ConsoleRules {
     /// Rules whose findings fail the test; `all` is every rule.
     #[serde(default)]
@@ -162,6 +166,7 @@ impl ConsoleRules {
 
 /// The last record's content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunEnded {
     /// What came out.
     pub outcome: Outcome,
@@ -179,6 +184,7 @@ pub struct RunEnded {
 
 /// What came out of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// All as expected.
@@ -199,6 +205,7 @@ pub enum Outcome {
 
 /// What kind of scope it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ScopeKind {
     /// A step of a verb or of the driver; NixOS's "nest".
@@ -209,6 +216,7 @@ pub enum ScopeKind {
 
 /// How important a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// For those who look closely.
@@ -223,6 +231,7 @@ pub enum Level {
 
 /// Which output of the script or of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OutputStream {
     /// Standard output.
@@ -233,6 +242,7 @@ pub enum OutputStream {
 
 /// The states of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MachineState {
     /// Being launched.
@@ -247,6 +257,7 @@ pub enum MachineState {
 
 /// How far a boot has come, told from the serial console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BootPhase {
     /// Nothing was printed yet.
@@ -265,6 +276,7 @@ pub enum BootPhase {
 
 /// What a file in the result directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
     /// A picture of a display.

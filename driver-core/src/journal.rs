@@ -232,7 +232,7 @@ impl State {
             }
         }
         // A reporter thread that has gone away has told why through its handle.
-        let _ = reporters.send(Note::Record(record));
+        let _ = reporters.send(Note::Record(Box::new(record)));
     }
 
     /// Counts a console line against its machine's limit; the first one over it becomes a warning.
@@ -252,7 +252,7 @@ impl State {
 
 /// What the thread of the reporters is told.
 enum Note {
-    Record(Record),
+    Record(Box<Record>),
     /// Answer when you come to this.
     Settle(mpsc::Sender<()>),
 }
@@ -262,7 +262,7 @@ fn feed(notes: &mpsc::Receiver<Note>, reporters: Vec<Box<dyn Reporter>>) -> Vec<
     let mut reporters: Vec<Option<Box<dyn Reporter>>> = reporters.into_iter().map(Some).collect();
     for note in notes {
         let record = match note {
-            Note::Record(record) => record,
+            Note::Record(record) => *record,
             Note::Settle(taken) => {
                 let _ = taken.send(());
                 continue;

@@ -155,6 +155,7 @@ pub trait Power: Send + Sync {
 
 /// Which facets the machines of a backend have. One field per facet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(clippy::struct_excessive_bools, reason = "one bit per facet is what this type is")]
 pub struct Capabilities {
     /// [`Machine::screen`].
@@ -169,6 +170,7 @@ pub struct Capabilities {
 
 /// How a machine ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Exit {
     /// Why.
     pub reason: ExitReason,
@@ -178,6 +180,7 @@ pub struct Exit {
 
 /// Why a machine ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum ExitReason {
     /// The guest powered off.

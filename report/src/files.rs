@@ -13,11 +13,12 @@ use crate::log_file::LogFile;
 use crate::read::{EventFile, Unread};
 use crate::summary::Summary;
 use crate::tally::Tally;
+use crate::tap::Tap;
 
 /// The name of the event file in a result directory: what all other views are made from.
 pub const EVENTS: &str = "events.jsonl";
 
-/// The reporters that write `report.html`, `junit.xml`, `log.txt` and `console/` into the result directory `dir`, which
+/// The reporters that write `report.html`, `junit.xml`, `results.tap`, `log.txt` and `console/` into the result directory `dir`, which
 /// is there already.
 ///
 /// # Errors
@@ -27,6 +28,7 @@ pub fn file_views(dir: &Path) -> Result<Vec<Box<dyn Reporter>>, DriverError> {
         Box::new(LogFile::create(dir)?),
         Box::new(ConsoleLogs::create(dir)?),
         Box::new(JunitXml::new(dir)),
+        Box::new(Tap::new(dir)),
         Box::new(HtmlPage::new(dir)),
     ])
 }

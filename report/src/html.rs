@@ -18,6 +18,10 @@ use std::path::{Path, PathBuf};
 use driver_core::event::{Event, FileKind, Record};
 use driver_core::{DriverError, Reporter};
 
+pub(crate) use clock::span;
+pub(crate) use page::STYLE;
+pub(crate) use pictures::address;
+
 use crate::escape::visible;
 use crate::files::{failed, write_atomically};
 use crate::html::log::Log;
@@ -25,8 +29,8 @@ use crate::html::page::Page;
 use crate::html::timeline::Timeline;
 use crate::tally::Tally;
 
-/// The file's name in the result directory.
-pub(crate) const NAME: &str = "report.html";
+/// The name of the page in a result directory.
+pub const PAGE: &str = "report.html";
 
 /// Lines of each console that the first screen shows, the last ones.
 const TAIL: usize = 24;
@@ -76,8 +80,8 @@ impl Reporter for HtmlPage {
     }
 
     fn finish(&mut self) -> Result<(), DriverError> {
-        let html = Page::of(&mut self.story, &self.dir).render().map_err(failed("write", NAME))?;
-        write_atomically(&self.dir, NAME, html.as_bytes()).map_err(failed("write", NAME))
+        let html = Page::of(&mut self.story, &self.dir).render().map_err(failed("write", PAGE))?;
+        write_atomically(&self.dir, PAGE, html.as_bytes()).map_err(failed("write", PAGE))
     }
 }
 

@@ -131,12 +131,12 @@ fn main_status(summary: &Summary, log: &str) -> TestCaseStatus {
 }
 
 fn subtest_status(subtest: &Subtest, log: &str) -> TestCaseStatus {
-    let (kind, word) = match &subtest.outcome {
+    let kind = match &subtest.outcome {
         SubtestOutcome::Passed => return TestCaseStatus::success(),
-        SubtestOutcome::Failed { .. } => (NonSuccessKind::Failure, "failed"),
-        SubtestOutcome::MachineFailed { .. } => (NonSuccessKind::Error, "machine failed"),
-        SubtestOutcome::CutOff => (NonSuccessKind::Error, "cut off"),
+        SubtestOutcome::Failed { .. } => NonSuccessKind::Failure,
+        SubtestOutcome::MachineFailed { .. } | SubtestOutcome::CutOff => NonSuccessKind::Error,
     };
+    let word = subtest.outcome.word();
     not_passed(kind, word, subtest.outcome.message().unwrap_or(word), log)
 }
 

@@ -276,7 +276,7 @@ fn find(line: &str) -> Option<&'static LintRule> {
 }
 
 /// A line without the kernel's time in front of it.
-fn after_time(line: &str) -> &str {
+pub(crate) fn after_time(line: &str) -> &str {
     let line = line.trim_start();
     match line.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
         Some((time, text)) if time.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b' ' | b'.')) => {

@@ -93,6 +93,16 @@ impl SubtestOutcome {
         }
     }
 
+    /// How it ended, in a word or two.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed { .. } => "failed",
+            Self::MachineFailed { .. } => "machine failed",
+            Self::CutOff => "cut off",
+        }
+    }
+
     fn label(&self) -> &'static str {
         match self {
             Self::Passed => "PASS",

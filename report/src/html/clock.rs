@@ -12,7 +12,7 @@ pub(super) fn moment(us: u64) -> String {
 }
 
 /// A span of time, with as many digits as tell something: `3 ms`, `0.42 s`, `25.1 s`, `2 min 05 s`.
-pub(super) fn span(us: u64) -> String {
+pub(crate) fn span(us: u64) -> String {
     let seconds = us / 1_000_000;
     match us {
         0..1_000 => format!("{us} µs"),

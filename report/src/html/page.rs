@@ -14,7 +14,7 @@ use sha2::{Digest as _, Sha256};
 use crate::escape::{visible, visible_lines};
 use crate::html::clock::{moment, span};
 use crate::html::log::Blocks;
-use crate::html::pictures::{Pictures, address};
+use crate::html::pictures::{Pictures, address_inside};
 use crate::html::{SavedFile, Story};
 use crate::lint::Finding;
 use crate::summary::{Subtest, SubtestOutcome, Summary};
@@ -25,7 +25,8 @@ use lanes::{Boot, LaneView, Slow, Tick};
 /// Findings on the consoles that the first screen lists.
 const FINDINGS: usize = 20;
 
-const STYLE: &str = include_str!("../../templates/report.css");
+/// How pages of ours look.
+pub(crate) const STYLE: &str = include_str!("../../templates/report.css");
 /// One program in several files, in this order.
 const SCRIPT: &str = concat!(
     "\"use strict\";\n{\n",
@@ -206,7 +207,7 @@ fn saved(files: &[SavedFile], dir: &Path) -> (Vec<Picture>, Vec<Link>) {
     let mut inside = Pictures::of(dir);
     let (mut pictures, mut links) = (Vec::new(), Vec::new());
     for SavedFile { seq, t_us, machine, kind, path } in files {
-        let (seq, at, link) = (*seq, moment(*t_us), address(path));
+        let (seq, at, link) = (*seq, moment(*t_us), address_inside(path));
         let name = visible(path).into_owned();
         match (kind, link) {
             (FileKind::Screenshot, Some(link)) => {
@@ -236,17 +237,11 @@ impl FindingView {
 
 impl SubtestView {
     fn of(subtest: &Subtest) -> Self {
-        let (class, word) = match subtest.outcome {
-            SubtestOutcome::Passed => ("good", "passed"),
-            SubtestOutcome::Failed { .. } => ("bad", "failed"),
-            SubtestOutcome::MachineFailed { .. } => ("bad", "machine failed"),
-            SubtestOutcome::CutOff => ("bad", "cut off"),
-        };
         Self {
             name: visible(&subtest.name).into_owned(),
             depth: subtest.depth.min(6),
-            class,
-            word,
+            class: if subtest.outcome == SubtestOutcome::Passed { "good" } else { "bad" },
+            word: subtest.outcome.word(),
             duration: span(u64::try_from(subtest.duration.as_micros()).unwrap_or(u64::MAX)),
             message: subtest.outcome.message().map(visible_lines),
         }

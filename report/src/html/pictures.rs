@@ -53,9 +53,14 @@ impl<'a> Pictures<'a> {
 }
 
 /// The address of a file of the result directory, for a link beside it; `None` for one that lies elsewhere.
-pub(super) fn address(path: &str) -> Option<String> {
+pub(super) fn address_inside(path: &str) -> Option<String> {
+    is_inside(path).then(|| address(path))
+}
+
+/// The address of a file, from a page whose directory `path` is relative to.
+pub(crate) fn address(path: &str) -> String {
     // A first `./` keeps a name with a colon from being read as a scheme.
-    is_inside(path).then(|| format!("./{}", utf8_percent_encode(path, IN_PATHS)))
+    format!("./{}", utf8_percent_encode(path, IN_PATHS))
 }
 
 fn is_inside(path: &str) -> bool {
@@ -64,14 +69,14 @@ fn is_inside(path: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pictures, address};
+    use super::{Pictures, address_inside};
 
     #[test]
     fn an_address_is_one_of_a_file_in_the_directory_or_none() {
-        assert_eq!(address("a b<c>.png").as_deref(), Some("./a%20b%3Cc%3E.png"));
-        assert_eq!(address("javascript:alert(1)").as_deref(), Some("./javascript%3Aalert%281%29"));
+        assert_eq!(address_inside("a b<c>.png").as_deref(), Some("./a%20b%3Cc%3E.png"));
+        assert_eq!(address_inside("javascript:alert(1)").as_deref(), Some("./javascript%3Aalert%281%29"));
         for elsewhere in ["", "../a.png", "/etc/passwd", "a/../../b"] {
-            assert_eq!(address(elsewhere), None, "{elsewhere}");
+            assert_eq!(address_inside(elsewhere), None, "{elsewhere}");
         }
     }
 

@@ -66,7 +66,7 @@ class LogView {
   draw(index, place, count) {
     const line = this.data.lines[index];
     const depth = this.data.depth(line);
-    const row = make("div", `row ${line.kind} m${line.machine ? line.machine % 6 : "none"}`);
+    const row = make("div", `row k-${line.kind} m${line.machine ? line.machine % 6 : "none"}`);
     row.id = `row-${index}`;
     row.dataset.index = index;
     row.setAttribute("role", "treeitem");

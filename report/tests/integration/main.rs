@@ -3,10 +3,12 @@
 mod browser;
 mod docs;
 mod failures;
+mod formats;
 mod golden;
 mod hostile;
 mod html;
 mod remake;
+mod schema;
 mod scopes;
 mod support;
 mod terminal;
