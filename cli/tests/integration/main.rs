@@ -3,6 +3,7 @@
 mod docs;
 mod doctor;
 mod flags;
+mod kinds;
 mod manifest;
 mod report;
 mod results;

@@ -9,6 +9,7 @@ mod files;
 mod guestbook;
 mod initrd;
 mod input;
+mod kinds;
 mod layering;
 mod machine_dies;
 mod nothing_to_run;
