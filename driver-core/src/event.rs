@@ -62,6 +62,11 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
     },
+    /// The step that it belongs to is a wait, and may take so long.
+    WaitLimit {
+        /// From the step's start, in microseconds.
+        limit_us: u64,
+    },
     /// A line of the log.
     Log {
         /// How important it is.

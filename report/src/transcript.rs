@@ -87,7 +87,7 @@ impl Transcript {
                 }
                 (Kind::Error, text)
             }
-            Event::FileSaved { .. } | Event::RunEnded(_) => return None,
+            Event::FileSaved { .. } | Event::WaitLimit { .. } | Event::RunEnded(_) => return None,
             other => (Kind::Debug, in_words(other)?),
         };
         Some(Entry { kind, machine: record.machine.clone(), text })

@@ -56,6 +56,8 @@ pub(crate) struct Bar {
     pub(crate) start_us: u64,
     pub(crate) end_us: u64,
     pub(crate) result: BarResult,
+    /// How long it could have taken, if it was a wait.
+    pub(crate) limit_us: Option<u64>,
 }
 
 /// How a scope ended.
@@ -103,6 +105,7 @@ impl Timeline {
                     start_us: now_us,
                     end_us: now_us,
                     result: BarResult::CutOff,
+                    limit_us: None,
                 };
                 let (parent, machine) = (record.scope, record.machine.clone());
                 self.open.insert(*id, Open { parent, machine, kind: *kind, bar });
@@ -110,6 +113,11 @@ impl Timeline {
             Event::ScopeEnded { id, error, .. } => {
                 let result = if error.is_some() { BarResult::Failed } else { BarResult::Done };
                 self.close(*id, now_us, result);
+            }
+            Event::WaitLimit { limit_us } => {
+                if let Some(open) = self.open.get_mut(&record.scope) {
+                    open.bar.limit_us = Some(*limit_us);
+                }
             }
             Event::MachineState { state } => self.lane(record).entered(*state, now_us),
             Event::BootPhase { phase } => self.lane(record).reached(*phase, now_us),

@@ -67,6 +67,8 @@ pub(super) struct Slow {
     pub(super) machine: String,
     pub(super) text: String,
     pub(super) duration: String,
+    /// How long it could have taken, if it was a wait.
+    pub(super) limit: Option<String>,
     pub(super) at: String,
     pub(super) seq: u64,
     pub(super) failed: bool,
@@ -171,13 +173,19 @@ fn bar_view(bar: &Bar, row: usize, scale: &Scale) -> BarView {
         BarResult::Failed => ", failed",
         BarResult::CutOff => ", cut off",
     };
+    let limit = bar.limit_us.map_or_else(String::new, |limit_us| format!(" of {} at most", span(limit_us)));
     BarView {
         class: class_of(bar),
         x: percent(scale.of(bar.start_us).min(WIDTH - width)),
         width: percent(width),
         y: BAND + 3 + row * ROW,
         text: bar.text.clone(),
-        title: format!("{}\n{}, from {}{result}", bar.text, span(bar.duration_us()), moment(bar.start_us)),
+        title: format!(
+            "{}\n{}{limit}, from {}{result}",
+            bar.text,
+            span(bar.duration_us()),
+            moment(bar.start_us)
+        ),
         seq: bar.seq,
     }
 }
@@ -186,7 +194,7 @@ fn class_of(bar: &Bar) -> &'static str {
     match bar.result {
         BarResult::Failed => "failed",
         BarResult::CutOff => "cut",
-        BarResult::Done if bar.text.starts_with("wait") => "wait",
+        BarResult::Done if bar.limit_us.is_some() || bar.text.starts_with("wait") => "wait",
         BarResult::Done => "done",
     }
 }
@@ -213,6 +221,7 @@ pub(super) fn slowest(timeline: &Timeline) -> Vec<Slow> {
         machine: visible(machine).into_owned(),
         text: bar.text.clone(),
         duration: span(bar.duration_us()),
+        limit: bar.limit_us.map(span),
         at: moment(bar.start_us),
         seq: bar.seq,
         failed: bar.result != BarResult::Done,
