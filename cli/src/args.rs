@@ -33,7 +33,7 @@ pub(crate) enum Command {
     Run(RunArgs),
     /// Say what this host can do, and how to get what is missing.
     Doctor(DoctorArgs),
-    /// Make the reports of a result directory again from its events.jsonl.
+    /// Make the reports of a result directory again from its events.jsonl; compare two; merge many.
     Report(ReportArgs),
     /// List the plugins that were found, and what they offer.
     Plugins(PluginsArgs),
@@ -154,11 +154,43 @@ pub(crate) struct CheckArgs {
 
 /// `innkeeper report`.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Exit status: the run's own; 3 for a run that was cut off before its end.")]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = REPORT_EXAMPLES)]
 pub(crate) struct ReportArgs {
-    /// A result directory, or what is left of one after a crash.
-    #[arg(value_name = "DIR")]
-    pub(crate) dir: PathBuf,
+    /// Another thing to do with results.
+    #[command(subcommand)]
+    pub(crate) command: Option<ReportCommand>,
+
+    /// A result directory, or what is left of one after a crash. Of two, the second is compared with the first.
+    #[arg(value_name = "DIR", required = true, num_args = 1..=2)]
+    pub(crate) dirs: Vec<PathBuf>,
+
+    /// Open the page in a browser.
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+/// The subcommands of `innkeeper report`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ReportCommand {
+    /// Make one page for the results of many tests.
+    Merge(MergeArgs),
+}
+
+/// `innkeeper report merge`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Exit status: the highest of the runs' own.")]
+pub(crate) struct MergeArgs {
+    /// Result directories.
+    #[arg(value_name = "DIR", required = true)]
+    pub(crate) dirs: Vec<PathBuf>,
+
+    /// The page; it links to the pages of the runs.
+    #[arg(short, long, value_name = "FILE", default_value = "report.html")]
+    pub(crate) output: PathBuf,
+
+    /// Open the page in a browser.
+    #[arg(long)]
+    pub(crate) open: bool,
 }
 
 /// When to do something that a terminal can show.
@@ -191,8 +223,21 @@ A manifest:
   memory = \"1G\"
 
 Exit status:
-  0 the test passed             1 the test failed          2 wrong usage or manifest
-  3 the machines could not run  70 a bug of innkeeper's    128+N ended by signal N";
+  0 the test passed             1 the test failed            2 wrong usage or manifest
+  3 the machines could not run  5 the host could not run it  70 a bug of innkeeper's
+  128+N ended by signal N";
+
+const REPORT_EXAMPLES: &str = "\
+Examples:
+  innkeeper report results --open
+      Make the reports of a result directory again, and look at its page.
+  innkeeper report yesterday today
+      Say what differs: outcomes, times, and lines on the consoles.
+  innkeeper report merge innkeeper-results/* -o index.html
+      Make one page for many tests.
+
+Exit status: the run's own; 3 for a run that was cut off before its end. Of two: 0 when they ended in the same way,
+1 when they did not. (A directory of the name `merge` is written `./merge`.)";
 
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "expected a time such as 90s, 10m, 1h or 600 (seconds)".to_owned())

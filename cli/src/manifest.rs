@@ -3,6 +3,7 @@
 //! Reading it looks at nothing but its text and the plugins that it names, which bring words of their own;
 //! whether other files are there is [`crate::plan`]'s business.
 
+mod console;
 mod fields;
 mod machine;
 mod problem;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use driver_core::VlanConfig;
+use driver_core::event::ConsoleRules;
 
 pub(crate) use fields::fields_of;
 pub(crate) use machine::{ImageRef, Machine, Source};
@@ -38,6 +40,8 @@ pub(crate) struct Manifest {
     pub(crate) script: PathBuf,
     /// The time that the whole run may take.
     pub(crate) timeout: Duration,
+    /// What the consoles may show.
+    pub(crate) console: ConsoleRules,
     /// The machines, sorted by name.
     pub(crate) machines: Vec<Machine>,
     /// What is said of VLANs, besides which machines are on them.
@@ -76,12 +80,14 @@ impl Manifest {
         {
             section.problems().add(word.span(), "this OCR engine is not there", problem);
         }
+        let console = console::read(section);
         let machines = machine::read_all(section, folder, &Backends::new(plugins));
         let vlans = vlan::read_all(section);
         Some(Self {
             name: name?.into_inner(),
             script: folder.join(script?.into_inner()),
             timeout,
+            console,
             machines: machines?,
             vlans,
             ocr: ocr.map(toml::Spanned::into_inner),

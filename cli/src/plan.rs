@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use driver_core::event::ConsoleRules;
 use driver_core::{Backend, Boot, DriverError, Image, ImageError, MachineConfig, VlanConfig};
 
 use crate::args::RunArgs;
@@ -20,6 +21,8 @@ pub(crate) struct TestPlan {
     pub(crate) script: PathBuf,
     /// The time that the whole run may take.
     pub(crate) timeout: Duration,
+    /// What the consoles may show.
+    pub(crate) console: ConsoleRules,
     /// The machines as the manifest has them; [`TestPlan::machines`] makes them ready to run.
     pub(crate) wanted: Vec<Machine>,
     /// What there is to say of VLANs, besides which machines are on them.
@@ -45,6 +48,7 @@ impl TestPlan {
             name: manifest.name,
             script: args.script.clone().unwrap_or(manifest.script),
             timeout: args.timeout.unwrap_or(manifest.timeout),
+            console: manifest.console,
             wanted: manifest.machines,
             vlans,
             seed: args.seed,

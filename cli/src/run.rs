@@ -1,16 +1,16 @@
 //! `innkeeper run`: the life of a test, from the manifest to the verdict.
 
-use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{env, io};
 
 use anyhow::Context as _;
 use driver_core::event::{Event, FORMAT, Level, Outcome, RunEnded, RunStarted};
 use driver_core::vlan::SwitchMaker;
 use driver_core::{Deadline, Driver, DriverConfig, DriverError, Journal, OcrEngine, Reporter};
-use report::{Terminal, Verbosity};
+use report::{Examination, JobSummary, Terminal, Verbosity};
 use script::Script;
 use tokio::time::{sleep, sleep_until};
 use vlan::Switches;
@@ -30,6 +30,9 @@ const RESULTS: &str = "innkeeper-results";
 
 /// How long the script may take to end after it has been told to. It kills its interpreter sooner.
 const GRACE: Duration = Duration::from_secs(4);
+
+/// How long the verdict waits for a reporter that has fallen behind, such as a terminal that is held.
+const SETTLE: Duration = Duration::from_secs(10);
 
 /// Who takes part in a run.
 struct Cast {
@@ -53,11 +56,10 @@ pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(async {
         let signals = Signals::listen().context("signals cannot be listened to")?;
-        let journal = Journal::create(
-            &dir.path().join(report::EVENTS),
-            reporters(args, color, &results, &dir, &plugins)?,
-        )?;
-        Ok(conduct(plan, cast, &script, &dir, journal, signals).await)
+        let examination = Examination::default();
+        let reporters = reporters(args, color, &results, &dir, &plugins, &examination)?;
+        let journal = Journal::create(&dir.path().join(report::EVENTS), reporters)?;
+        Ok(conduct(plan, cast, &script, &dir, journal, &examination, signals).await)
     });
     // A thread that hangs in a system call must not keep the program.
     runtime.shutdown_background();
@@ -70,14 +72,19 @@ fn reporters(
     results: &Path,
     dir: &ResultDir,
     plugins: &Plugins,
+    examination: &Examination,
 ) -> anyhow::Result<Vec<Box<dyn Reporter>>> {
     let verbosity = match (args.quiet, args.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
-    let mut reporters = report::file_views(dir.path())?;
+    let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(examination.clone())];
+    reporters.extend(report::file_views(dir.path())?);
     reporters.extend(plugins.open_reporters(dir.path())?);
+    if let Some(file) = env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) {
+        reporters.push(Box::new(JobSummary::new(Path::new(&file))));
+    }
     reporters.push(Box::new(Terminal::stdio_with(color.look(&io::stderr()), verbosity, results)));
     Ok(reporters)
 }
@@ -89,6 +96,7 @@ async fn conduct(
     script: &Script,
     dir: &ResultDir,
     journal: Journal,
+    examination: &Examination,
     mut signals: Signals,
 ) -> u8 {
     let deadline = Deadline::after(plan.timeout);
@@ -114,15 +122,17 @@ async fn conduct(
         verdict =
             Verdict::new(Outcome::Bug, Some("innkeeper has a bug; standard error tells more".to_owned()));
     }
+    journal.settle(SETTLE);
+    let verdict = verdict.examined(examination);
     journal.emit(None, run_ended(&verdict, &journal));
     match journal.close() {
-        Ok(()) => verdict.exit_status,
+        Ok(()) => verdict.exit_status(),
         Err(errors) => {
             for error in errors {
                 console::err(&format!("error: {}", error.chain()));
             }
             // A result that was not written whole is no pass.
-            if verdict.exit_status == exit::PASSED { exit::MACHINES } else { verdict.exit_status }
+            if verdict.outcome == Outcome::Passed { exit::HOST } else { verdict.exit_status() }
         }
     }
 }
@@ -194,14 +204,16 @@ fn run_started(plan: &TestPlan) -> Event {
         script: plan.script.display().to_string(),
         timeout_s: plan.timeout.as_secs_f64(),
         started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+        console: plan.console.clone(),
     })
 }
 
 fn run_ended(verdict: &Verdict, journal: &Journal) -> Event {
     Event::RunEnded(RunEnded {
         outcome: verdict.outcome,
+        kind: verdict.kind.map(|kind| kind.name().to_owned()),
         message: verdict.message.clone(),
         duration_us: journal.elapsed_us(),
-        exit_status: verdict.exit_status,
+        exit_status: verdict.exit_status(),
     })
 }

@@ -2,6 +2,7 @@
 
 use driver_core::event::Outcome;
 use driver_core::{DriverError, ErrorKind};
+use report::{Claim, Examination};
 use script::{FailureKind, Script, ScriptError, ScriptFailure, ScriptOutcome};
 
 use crate::exit;
@@ -13,22 +14,45 @@ pub(crate) struct Verdict {
     pub(crate) outcome: Outcome,
     /// Why, unless it passed.
     pub(crate) message: Option<String>,
-    pub(crate) exit_status: u8,
+    /// What kind of failure it is, once the run has been examined.
+    pub(crate) kind: Option<report::FailureKind>,
+    /// The signal that ended the run, if one did.
+    signal: Option<Ending>,
 }
 
 impl Verdict {
-    /// The verdict of an outcome, with the outcome's own exit status.
+    /// The verdict of an outcome.
     pub(crate) fn new(outcome: Outcome, message: Option<String>) -> Self {
-        Self { outcome, message, exit_status: exit::status_of(outcome) }
+        Self { outcome, message, kind: None, signal: None }
+    }
+
+    /// The verdict after a look at all that has happened: a console may show what the test does not allow,
+    /// and the rules name the kind of failure.
+    pub(crate) fn examined(self, examination: &Examination) -> Self {
+        examination.ask(|doctor| {
+            let objection = doctor.objection().filter(|_| self.outcome == Outcome::Passed);
+            let verdict = match objection {
+                Some(objection) => Self::new(Outcome::Failed, Some(objection)),
+                None => self,
+            };
+            let claim = Claim { outcome: verdict.outcome, message: verdict.message.as_deref() };
+            let kind = doctor.judge(claim).map(|diagnosis| diagnosis.kind);
+            Self { kind, ..verdict }
+        })
+    }
+
+    /// The exit status of the program.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match (&self.signal, self.kind) {
+            (Some(signal), _) => signal.exit_status(),
+            (None, Some(kind)) => exit::status_of(kind.blame()),
+            (None, None) => exit::PASSED,
+        }
     }
 
     /// A signal ended the run.
     pub(crate) fn interrupted(by: Ending) -> Self {
-        Self {
-            outcome: Outcome::Interrupted,
-            message: Some(format!("stopped by {}", by.name)),
-            exit_status: by.exit_status(),
-        }
+        Self { signal: Some(by), ..Self::new(Outcome::Interrupted, Some(format!("stopped by {}", by.name))) }
     }
 
     /// The run failed before its script began.

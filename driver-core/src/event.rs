@@ -17,6 +17,7 @@ pub type ScopeId = u64;
 
 /// One event with its place and time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Record {
     /// Counts from zero without gaps.
     pub seq: u64,
@@ -34,6 +35,7 @@ pub struct Record {
 
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
@@ -60,6 +62,11 @@ pub enum Event {
         /// What went wrong in it, if anything did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+    },
+    /// The step that it belongs to is a wait, and may take so long.
+    WaitLimit {
+        /// From the step's start, in microseconds.
+        limit_us: u64,
     },
     /// A line of the log.
     Log {
@@ -138,6 +145,7 @@ pub enum Event {
 
 /// The first record's content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunStarted {
     /// [`FORMAT`].
     pub format: u32,
@@ -153,13 +161,42 @@ pub struct RunStarted {
     pub timeout_s: f64,
     /// The wall clock at the start, in milliseconds since 1970 (UTC).
     pub started_unix_ms: u64,
+    /// What the consoles may show.
+    #[serde(default, skip_serializing_if = "ConsoleRules::is_empty")]
+    pub console: ConsoleRules,
+}
+
+/// What a test says about findings of the console linter, by the names of its rules. They are warnings unless
+/// it says otherwise.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct ConsoleRules {
+    /// Rules whose findings fail the test; `all` is every rule.
+    #[serde(default)]
+    pub fail: Vec<String>,
+    /// Rules whose findings are expected.
+    #[serde(default)]
+    pub allow: Vec<String>,
+    /// Lines with one of these texts in them are expected, too.
+    #[serde(default)]
+    pub allow_lines: Vec<String>,
+}
+
+impl ConsoleRules {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// The last record's content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct RunEnded {
     /// What came out.
     pub outcome: Outcome,
+    /// The kind of failure, by its name in docs/failures.md.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// One sentence on why, unless it passed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
@@ -171,6 +208,7 @@ pub struct RunEnded {
 
 /// What came out of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// All as expected.
@@ -191,6 +229,7 @@ pub enum Outcome {
 
 /// What kind of scope it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ScopeKind {
     /// A step of a verb or of the driver; NixOS's "nest".
@@ -201,6 +240,7 @@ pub enum ScopeKind {
 
 /// How important a line is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Level {
     /// For those who look closely.
@@ -215,6 +255,7 @@ pub enum Level {
 
 /// Which output of the script or of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum OutputStream {
     /// Standard output.
@@ -225,6 +266,7 @@ pub enum OutputStream {
 
 /// The states of a machine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum MachineState {
     /// Being launched.
@@ -239,6 +281,7 @@ pub enum MachineState {
 
 /// How far a boot has come, told from the serial console.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum BootPhase {
     /// Nothing was printed yet.
@@ -257,6 +300,7 @@ pub enum BootPhase {
 
 /// What a file in the result directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FileKind {
     /// A picture of a display.

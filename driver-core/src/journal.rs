@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::DriverError;
 use crate::event::{Event, Level, Record, ScopeId, ScopeKind};
@@ -57,7 +57,7 @@ struct State {
     next_seq: u64,
     next_scope: ScopeId,
     file: Option<File>,
-    reporters: Option<(mpsc::Sender<Record>, JoinHandle<Vec<DriverError>>)>,
+    reporters: Option<(mpsc::Sender<Note>, JoinHandle<Vec<DriverError>>)>,
     console_bytes: HashMap<String, usize>,
     write_error: Option<std::io::Error>,
 }
@@ -167,6 +167,17 @@ impl Journal {
         u64::try_from(self.shared.started.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
+    /// Waits until the reporters have taken all that has been emitted before, for `limit` at most; a
+    /// reporter may wait for a reader that has stopped reading.
+    pub fn settle(&self, limit: Duration) {
+        let (taken, wait) = mpsc::channel();
+        if let Some((reporters, _)) = &self.lock().reporters {
+            let _ = reporters.send(Note::Settle(taken));
+        }
+        // Without an answer the caller goes on with what the reporters know.
+        let _ = wait.recv_timeout(limit);
+    }
+
     /// Ends the stream: waits until the reporters have taken everything and finished. Later events are
     /// dropped.
     ///
@@ -221,7 +232,7 @@ impl State {
             }
         }
         // A reporter thread that has gone away has told why through its handle.
-        let _ = reporters.send(record);
+        let _ = reporters.send(Note::Record(Box::new(record)));
     }
 
     /// Counts a console line against its machine's limit; the first one over it becomes a warning.
@@ -239,10 +250,24 @@ impl State {
     }
 }
 
-fn feed(records: &mpsc::Receiver<Record>, reporters: Vec<Box<dyn Reporter>>) -> Vec<DriverError> {
+/// What the thread of the reporters is told.
+enum Note {
+    Record(Box<Record>),
+    /// Answer when you come to this.
+    Settle(mpsc::Sender<()>),
+}
+
+fn feed(notes: &mpsc::Receiver<Note>, reporters: Vec<Box<dyn Reporter>>) -> Vec<DriverError> {
     let mut errors = Vec::new();
     let mut reporters: Vec<Option<Box<dyn Reporter>>> = reporters.into_iter().map(Some).collect();
-    for record in records {
+    for note in notes {
+        let record = match note {
+            Note::Record(record) => *record,
+            Note::Settle(taken) => {
+                let _ = taken.send(());
+                continue;
+            }
+        };
         for slot in &mut reporters {
             if let Some(Err(error)) = slot.as_mut().map(|reporter| reporter.record(&record)) {
                 errors.push(error);

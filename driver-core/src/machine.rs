@@ -171,6 +171,7 @@ pub trait Network: Send + Sync {
 
 /// Which facets the machines of a backend have. One field per facet, and one for what has no methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[expect(clippy::struct_excessive_bools, reason = "bits are what this type is")]
 pub struct Capabilities {
     /// [`Machine::screen`].
@@ -190,6 +191,7 @@ pub struct Capabilities {
 
 /// How a machine ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Exit {
     /// Why.
     pub reason: ExitReason,
@@ -200,6 +202,7 @@ pub struct Exit {
 
 /// Why a machine ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case", tag = "reason")]
 pub enum ExitReason {
     /// The guest powered off.

@@ -20,6 +20,7 @@ mod witness;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use crate::channel::Line;
 use crate::driver::{Context, MachineConfig};
@@ -99,6 +100,21 @@ impl Node {
         work: impl Future<Output = Result<T, DriverError>>,
     ) -> Result<T, DriverError> {
         self.context.journal.step(Some(self.name()), text, None, work).await
+    }
+
+    /// Runs `work` as a step that waits for `limit` at most.
+    async fn wait_step<T>(
+        &self,
+        text: impl Into<String>,
+        limit: Duration,
+        work: impl Future<Output = Result<T, DriverError>>,
+    ) -> Result<T, DriverError> {
+        self.step(text, async {
+            let limit_us = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+            self.context.journal.emit(Some(self.name()), Event::WaitLimit { limit_us });
+            work.await
+        })
+        .await
     }
 
     pub(crate) async fn check(&self) -> Result<(), DriverError> {

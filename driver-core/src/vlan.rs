@@ -206,6 +206,7 @@ impl TryFrom<String> for MacAddress {
 
 /// What goes wrong on a segment.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Fault {
     /// What happens to frames.
     pub kind: FaultKind,
@@ -218,6 +219,7 @@ pub struct Fault {
 
 /// What happens to frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum FaultKind {
     /// Machines of different groups do not hear each other. Those in no group hear everybody.
@@ -229,9 +231,11 @@ pub enum FaultKind {
     Delay {
         /// By how much.
         #[serde(rename = "by_s", with = "fault::seconds")]
+        #[cfg_attr(feature = "schema", schemars(with = "f64"))]
         by: Duration,
         /// And up to so much more or less, evenly spread. The order stays.
         #[serde(rename = "jitter_s", with = "fault::seconds")]
+        #[cfg_attr(feature = "schema", schemars(with = "f64"))]
         jitter: Duration,
     },
     /// Frames are lost.
@@ -256,12 +260,14 @@ pub enum FaultKind {
         percent: f64,
         /// How long each of them is held back.
         #[serde(rename = "by_s", with = "fault::seconds")]
+        #[cfg_attr(feature = "schema", schemars(with = "f64"))]
         by: Duration,
     },
 }
 
 /// Between which machines a fault is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Between {
     /// Everybody.
@@ -275,6 +281,7 @@ pub enum Between {
 
 /// Names a fault of one switch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct FaultId(pub u64);
 
 /// Names a capture of one switch.

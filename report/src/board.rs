@@ -42,6 +42,8 @@ struct Step {
     id: ScopeId,
     text: String,
     began_us: u64,
+    /// How long it may take, if it is a wait.
+    limit: Option<Duration>,
 }
 
 impl Board {
@@ -67,7 +69,12 @@ impl Board {
         let status = self.machines.entry(name.clone()).or_insert_with(|| Status::off(record.t_us));
         match &record.event {
             Event::ScopeStarted { id, kind: ScopeKind::Step, text, .. } => {
-                status.steps.push(Step { id: *id, text: text.clone(), began_us: record.t_us });
+                status.steps.push(Step { id: *id, text: text.clone(), began_us: record.t_us, limit: None });
+            }
+            Event::WaitLimit { limit_us } => {
+                if let Some(step) = status.steps.iter_mut().find(|step| step.id == record.scope) {
+                    step.limit = Some(micros(*limit_us));
+                }
             }
             Event::MachineState { state } => {
                 status.state = *state;
@@ -102,17 +109,14 @@ impl Board {
         let name_width = names.map(|name| measure_text_width(&name)).max().unwrap_or(0).min(NAME_WIDTH);
         let mut lines = Vec::new();
         for (name, status) in self.machines.iter().take(LINES) {
-            let (what, since_us) = status.activity();
-            let time = paint::short(micros(now_us.saturating_sub(since_us)));
+            let (what, since_us, limit) = status.activity();
+            let time = time(now_us.saturating_sub(since_us), limit);
             lines.push(Line { name, name_width, what: &what, time: &time }.render(width, colours));
         }
         if let Some(more) = self.machines.len().checked_sub(LINES).filter(|more| *more > 0) {
             lines.push(truncate_str(&format!("and {more} more machines"), width, "…").into_owned());
         }
-        let mut time = paint::short(micros(now_us));
-        if let Some(timeout) = self.timeout {
-            time = format!("{time} / {}", paint::limit(timeout));
-        }
+        let time = time(now_us, self.timeout);
         let subtest = self.subtests.last().map_or("", |(_, text)| text.as_str());
         lines.push(Line { name: &self.test, name_width, what: subtest, time: &time }.render(width, colours));
         lines
@@ -124,14 +128,16 @@ impl Status {
         Self { state: MachineState::Off, since_us, phase: None, steps: Vec::new() }
     }
 
-    /// What the machine is doing, and since when.
-    fn activity(&self) -> (String, u64) {
+    /// What the machine is doing, since when, and for how long it may.
+    fn activity(&self) -> (String, u64, Option<Duration>) {
         let booting = matches!(self.state, MachineState::Starting | MachineState::Running);
         let phase = self.phase.filter(|_| booting).map(word);
         match (self.steps.last(), phase) {
-            (Some(step), None) => (step.text.clone(), step.began_us),
-            (Some(step), Some(phase)) => (format!("{} (boot: {phase})", step.text), step.began_us),
-            (None, Some(phase)) => (format!("booting: {phase}"), self.since_us),
+            (Some(step), None) => (step.text.clone(), step.began_us, step.limit),
+            (Some(step), Some(phase)) => {
+                (format!("{} (boot: {phase})", step.text), step.began_us, step.limit)
+            }
+            (None, Some(phase)) => (format!("booting: {phase}"), self.since_us, None),
             (None, None) => {
                 let what = match self.state {
                     MachineState::Starting => "starting",
@@ -139,10 +145,16 @@ impl Status {
                     MachineState::Connected => "idle",
                     MachineState::Off => "off",
                 };
-                (what.to_owned(), self.since_us)
+                (what.to_owned(), self.since_us, None)
             }
         }
     }
+}
+
+/// A time that is going on, with its limit if it has one: `12.3s / 15m`.
+fn time(us: u64, limit: Option<Duration>) -> String {
+    let time = paint::short(micros(us));
+    limit.map_or_else(|| time.clone(), |limit| format!("{time} / {}", paint::limit(limit)))
 }
 
 struct Line<'a> {
@@ -173,7 +185,7 @@ impl Line<'_> {
 #[cfg(test)]
 mod tests {
     use super::Board;
-    use driver_core::event::{BootPhase, Event, MachineState, Record, RunStarted, ScopeKind};
+    use driver_core::event::{BootPhase, ConsoleRules, Event, MachineState, Record, RunStarted, ScopeKind};
 
     fn board(events: Vec<(&str, Event)>) -> Board {
         let mut board = Board::default();
@@ -185,11 +197,13 @@ mod tests {
             script: "test.py".to_owned(),
             timeout_s: 900.0,
             started_unix_ms: 0,
+            console: ConsoleRules::default(),
         };
         let first = (None, Event::RunStarted(run));
         let rest = events.into_iter().map(|(machine, event)| (Some(machine.to_owned()), event));
         for (seq, (machine, event)) in (0..).zip(std::iter::once(first).chain(rest)) {
-            board.observe(&Record { seq, t_us: seq * 1_000_000, scope: 0, machine, event });
+            let scope = u64::from(matches!(event, Event::WaitLimit { .. }));
+            board.observe(&Record { seq, t_us: seq * 1_000_000, scope, machine, event });
         }
         board
     }
@@ -205,6 +219,7 @@ mod tests {
             ("server", Event::BootPhase { phase: BootPhase::Kernel }),
             ("client", Event::MachineState { state: MachineState::Connected }),
             ("client", step(1, "waiting for unit multi-user.target")),
+            ("client", Event::WaitLimit { limit_us: 90_000_000 }),
             ("client", step(2, "must succeed: true")),
             ("client", Event::ScopeEnded { id: 2, duration_us: 1, error: None }),
         ]);
@@ -212,7 +227,7 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "client  waiting for unit multi-user.target  8.3s",
+                "client  waiting for unit multi-user.target  8.3s / 1m 30s",
                 "server  booting: kernel  11.3s",
                 "guestbook  12.3s / 15m",
             ]

@@ -1,22 +1,24 @@
 //! The files of a result directory, made while a run goes on or again afterwards.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::path::Path;
 
 use driver_core::{DriverError, Reporter};
 
 use crate::console_logs::ConsoleLogs;
 use crate::error::ReportError;
+use crate::html::HtmlPage;
 use crate::junit::JunitXml;
 use crate::log_file::LogFile;
 use crate::read::{EventFile, Unread};
 use crate::summary::Summary;
 use crate::tally::Tally;
+use crate::tap::Tap;
 
 /// The name of the event file in a result directory: what all other views are made from.
 pub const EVENTS: &str = "events.jsonl";
 
-/// The reporters that write `junit.xml`, `log.txt` and `console/` into the result directory `dir`, which
+/// The reporters that write `report.html`, `junit.xml`, `results.tap`, `log.txt` and `console/` into the result directory `dir`, which
 /// is there already.
 ///
 /// # Errors
@@ -26,6 +28,8 @@ pub fn file_views(dir: &Path) -> Result<Vec<Box<dyn Reporter>>, DriverError> {
         Box::new(LogFile::create(dir)?),
         Box::new(ConsoleLogs::create(dir)?),
         Box::new(JunitXml::new(dir)),
+        Box::new(Tap::new(dir)),
+        Box::new(HtmlPage::new(dir)),
     ])
 }
 
@@ -59,4 +63,17 @@ pub(crate) fn failed(
 ) -> impl FnOnce(io::Error) -> DriverError {
     let path = path.into();
     move |source| DriverError::File { operation, path, source }
+}
+
+/// Writes a whole file of the result directory: a reader sees the old one or the new one.
+pub(crate) fn write_atomically(dir: &Path, name: &str, content: &[u8]) -> io::Result<()> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".innkeeper-").suffix(".tmp");
+    // Temporary files are private, results are as public as the user's umask has it.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let mut file = builder.tempfile_in(dir)?;
+    file.write_all(content)?;
+    file.persist(dir.join(name))?;
+    Ok(())
 }

@@ -6,7 +6,6 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
@@ -15,7 +14,7 @@ use driver_core::{DriverError, Reporter};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 
 use crate::escape::{visible, visible_lines};
-use crate::files::failed;
+use crate::files::{failed, write_atomically};
 use crate::summary::{Subtest, SubtestOutcome, Summary, Verdict};
 use crate::tally::{MAIN, Tally};
 use crate::transcript::{Kind, Transcript};
@@ -62,6 +61,13 @@ impl JunitXml {
         if let Some(started) = started_ms.and_then(DateTime::from_timestamp_millis) {
             suite.set_timestamp(started);
         }
+        if let Some(diagnosis) = &summary.diagnosis {
+            suite.add_property(("failure kind", diagnosis.kind.name()));
+            suite.add_property(("failure", visible(&diagnosis.to_string()).as_ref()));
+        }
+        for finding in &summary.findings {
+            suite.add_property(("console", finding.as_str()));
+        }
         let mut main = TestCase::new("main", main_status(&summary, self.errors(MAIN)));
         main.set_time(summary.main_time);
         self.finish_case(main, MAIN, &summary, &mut suite);
@@ -103,7 +109,7 @@ impl Reporter for JunitXml {
 
     fn finish(&mut self) -> Result<(), DriverError> {
         let xml = self.report().to_string().map_err(std::io::Error::other).map_err(failed("write", NAME))?;
-        write_atomically(&self.dir, &xml).map_err(failed("write", NAME))
+        write_atomically(&self.dir, NAME, xml.as_bytes()).map_err(failed("write", NAME))
     }
 }
 
@@ -120,16 +126,17 @@ fn main_status(summary: &Summary, log: &str) -> TestCaseStatus {
         Verdict::Ended(_) | Verdict::CutOff => NonSuccessKind::Error,
     };
     let verdict = summary.verdict.to_string();
-    not_passed(kind, &verdict, summary.message.as_deref().unwrap_or(&verdict), log)
+    let word = summary.diagnosis.as_ref().map_or(verdict.as_str(), |diagnosis| diagnosis.kind.name());
+    not_passed(kind, word, summary.message.as_deref().unwrap_or(&verdict), log)
 }
 
 fn subtest_status(subtest: &Subtest, log: &str) -> TestCaseStatus {
-    let (kind, word) = match &subtest.outcome {
+    let kind = match &subtest.outcome {
         SubtestOutcome::Passed => return TestCaseStatus::success(),
-        SubtestOutcome::Failed { .. } => (NonSuccessKind::Failure, "failed"),
-        SubtestOutcome::MachineFailed { .. } => (NonSuccessKind::Error, "machine failed"),
-        SubtestOutcome::CutOff => (NonSuccessKind::Error, "cut off"),
+        SubtestOutcome::Failed { .. } => NonSuccessKind::Failure,
+        SubtestOutcome::MachineFailed { .. } | SubtestOutcome::CutOff => NonSuccessKind::Error,
     };
+    let word = subtest.outcome.word();
     not_passed(kind, word, subtest.outcome.message().unwrap_or(word), log)
 }
 
@@ -169,16 +176,4 @@ impl fmt::Display for CaseText {
         }
         self.entries.iter().try_for_each(|text| f.write_str(text))
     }
-}
-
-fn write_atomically(dir: &Path, text: &str) -> std::io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".junit-").suffix(".tmp");
-    // Temporary files are private, results are as public as the user's umask has it.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(dir)?;
-    file.write_all(text.as_bytes())?;
-    file.persist(dir.join(NAME))?;
-    Ok(())
 }

@@ -117,7 +117,7 @@ impl fmt::Debug for Live {
 #[cfg(test)]
 mod tests {
     use super::Live;
-    use driver_core::event::{Event, MachineState, Record, RunStarted};
+    use driver_core::event::{ConsoleRules, Event, MachineState, Record, RunStarted};
     use indicatif::{InMemoryTerm, TermLike as _};
 
     fn record(t_us: u64, machine: Option<&str>, event: Event) -> Record {
@@ -134,6 +134,7 @@ mod tests {
             script: "test.py".to_owned(),
             timeout_s: 60.0,
             started_unix_ms: 0,
+            console: ConsoleRules::default(),
         };
         live.observe(&record(0, None, Event::RunStarted(run)));
         // The times of the area move on while the test runs, so they begin large enough not to be seen to.

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use driver_core::event::Outcome;
 
+use crate::diagnosis::Diagnosis;
 use crate::escape::visible;
 use crate::paint::{self, paint};
 
@@ -22,6 +23,10 @@ pub struct Summary {
     pub verdict: Verdict,
     /// One sentence on why, unless it passed.
     pub message: Option<String>,
+    /// What kind of failure it was, unless it passed.
+    pub diagnosis: Option<Diagnosis>,
+    /// What the consoles show that is odd, a line for each machine and rule; escaped.
+    pub findings: Vec<String>,
     /// How long it took; up to the last record when it was cut off.
     pub duration: Duration,
     /// The part of it that passed outside of all subtests.
@@ -85,6 +90,16 @@ impl SubtestOutcome {
             Self::Passed => None,
             Self::Failed { message } | Self::MachineFailed { message } => Some(message),
             Self::CutOff => Some("cut off: the run ended in the middle of it"),
+        }
+    }
+
+    /// How it ended, in a word or two.
+    pub(crate) fn word(&self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed { .. } => "failed",
+            Self::MachineFailed { .. } => "machine failed",
+            Self::CutOff => "cut off",
         }
     }
 
@@ -161,8 +176,16 @@ impl Summary {
             let indent = "  ".repeat(subtest.depth);
             writeln!(out, "{label} {} {indent}{}", seconds(subtest.duration), visible(&subtest.name))?;
         }
+        if let Some(diagnosis) = &self.diagnosis {
+            let kind = diagnosis.kind.name();
+            writeln!(out, "{} {kind}: {}", label(false, "Kind"), visible(&diagnosis.to_string()))?;
+        }
         for (index, line) in self.message.iter().flat_map(|text| text.trim_end().split('\n')).enumerate() {
             writeln!(out, "{} {}", label(passed, if index == 0 { "Reason" } else { "" }), visible(line))?;
+        }
+        for (index, line) in self.findings.iter().enumerate() {
+            let label = if index == 0 { "Console" } else { "" };
+            writeln!(out, "{} {line}", paint(paint::WARNING, colours, format!("{label:>12}")))?;
         }
         Ok(())
     }

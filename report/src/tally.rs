@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use driver_core::event::{Event, Record, RunEnded, RunStarted, ScopeId, ScopeKind};
 
+use crate::diagnosis::Doctor;
+use crate::lint::Findings;
 use crate::summary::{Subtest, SubtestOutcome, Summary, Verdict};
 
 /// The case of everything outside of subtests.
@@ -28,6 +30,7 @@ pub(crate) struct Tally {
     enclosing: HashMap<ScopeId, ScopeId>,
     main: Clock,
     files: Vec<String>,
+    doctor: Doctor,
 }
 
 /// The scope of the run itself.
@@ -107,6 +110,7 @@ impl Default for Tally {
             enclosing: HashMap::new(),
             main: Clock::default(),
             files: Vec::new(),
+            doctor: Doctor::default(),
         }
     }
 }
@@ -115,6 +119,7 @@ impl Tally {
     /// Takes the next record, and says which case it belongs to.
     pub(crate) fn observe(&mut self, record: &Record) -> usize {
         self.last_us = self.last_us.max(record.t_us);
+        self.doctor.observe(record);
         let mut case = self.case_of(record);
         match &record.event {
             Event::RunStarted(run) => self.started = Some(run.clone()),
@@ -194,6 +199,11 @@ impl Tally {
         self.clock_of(open.parent).inner_ends(now_us);
     }
 
+    /// What was found on the consoles.
+    pub(crate) fn findings(&self) -> &Findings {
+        self.doctor.findings()
+    }
+
     /// The run so far; what is still open counts as cut off.
     pub(crate) fn summary(&self) -> Summary {
         let last_us = self.ended.as_ref().map_or(self.last_us, |end| end.duration_us.max(self.last_us));
@@ -218,6 +228,8 @@ impl Tally {
                     "cut off: the events end before the run did, as when the driver is killed".to_owned(),
                 ),
             },
+            diagnosis: self.doctor.diagnosis(self.ended.as_ref()),
+            findings: self.doctor.findings().lines(),
             duration: micros(self.ended.as_ref().map_or(self.last_us, |end| end.duration_us)),
             main_time: micros(self.main.own_us(last_us)),
             subtests,

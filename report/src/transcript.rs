@@ -89,7 +89,8 @@ impl Transcript {
             }
             Event::FaultImposed { vlan, fault, .. } => (Kind::Plain, format!("vlan {vlan}: {fault}")),
             Event::FaultLifted { vlan, fault, .. } => (Kind::Plain, format!("vlan {vlan}: lifted: {fault}")),
-            _ => return None,
+            Event::FileSaved { .. } | Event::WaitLimit { .. } | Event::RunEnded(_) => return None,
+            other => (Kind::Debug, in_words(other)?),
         };
         Some(Entry { kind, machine: record.machine.clone(), text })
     }
@@ -110,6 +111,15 @@ fn of_level(level: Level) -> Kind {
         Level::Warning => Kind::Warning,
         Level::Error => Kind::Error,
     }
+}
+
+/// An event that has no words of its own here: its type, and its fields as they are written.
+pub(crate) fn in_words(event: &Event) -> Option<String> {
+    let mut fields = serde_json::to_value(event).ok()?;
+    let fields = fields.as_object_mut()?;
+    let kind = fields.remove("type")?.as_str()?.replace('_', " ");
+    let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    Some(if fields.is_empty() { kind } else { format!("{kind} ({})", fields.join(", ")) })
 }
 
 /// The name of an enum's variant in plain words.

@@ -6,6 +6,7 @@ mod initrd;
 mod leaks;
 mod program;
 mod run;
+mod schema;
 mod slot;
 mod start_script;
 

@@ -9,6 +9,7 @@ use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use browser::Browser;
 use driver_core::event::{Event, Record, RunEnded};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
@@ -17,6 +18,7 @@ use tempfile::TempDir;
 
 use crate::leaks::Leaks;
 use crate::program::program;
+use crate::schema;
 use crate::slot::Slot;
 
 /// The longest that any test waits for anything: a boot on a busy host without KVM.
@@ -253,6 +255,7 @@ impl Run {
         self.ended = true;
         // The guard may outlive the program by a moment.
         Leaks::assert_none(&self.setup.mark, &self.setup.temp(), Duration::from_secs(2));
+        schema::assert_kept(&self.out);
         Finished { out: self.out.clone(), output, _dir: Arc::clone(&self.setup.dir) }
     }
 }
@@ -299,6 +302,26 @@ impl Finished {
         for text in texts {
             assert!(said.contains(text), "{text:?} is missing in:\n{said}");
         }
+    }
+
+    /// Fails the test unless the failure has this kind, in the events and on the first screen of the page, and
+    /// the page opens in a browser without a complaint; `None` is a run that passed.
+    ///
+    /// # Panics
+    /// Then.
+    #[track_caller]
+    pub fn assert_kind(&self, kind: Option<&str>) {
+        assert_eq!(self.ended().kind.as_deref(), kind);
+        let Some(browser) = Browser::start() else { return };
+        browser.open(&self.out.join("report.html"), "");
+        browser.wait_until("'ready' in document.documentElement.dataset");
+        let shown = browser.ask("return document.querySelector('.reason .kind code')?.textContent ?? null;");
+        assert_eq!(shown.as_str(), kind, "{}", browser.text("#summary"));
+        if kind.is_some() {
+            browser.click("#to-problem");
+            browser.wait_until("document.querySelector('.row.picked.k-error')");
+        }
+        assert_eq!(browser.complaints(), [""; 0]);
     }
 
     /// All that the program said, on both of its outputs.

@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return network::run(args);
     }
     let upstream = args.against.as_deref().map(|folder| Upstream::find(folder, &args.python)).transpose()?;
-    setup::run()?;
+    setup::run(setup::Purpose::Runs)?;
     guests::run(&guests::Args::only("base"))?;
     guests::run(&guests::Args::only("guestbook"))?;
     let program = program(args.innkeeper.as_deref())?;

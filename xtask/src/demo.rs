@@ -20,7 +20,7 @@ struct Outcome {
 
 /// Sets up, builds, and runs the guestbook test in both languages.
 pub(crate) fn run() -> Result<()> {
-    setup::run()?;
+    setup::run(setup::Purpose::Runs)?;
     guests::run(&guests::Args::only("guestbook"))?;
     command::run(&mut command::cargo(&["build", "--release", "--bin", "innkeeper"]))?;
 

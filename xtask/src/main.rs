@@ -15,6 +15,8 @@ mod guests;
 mod setup;
 mod test;
 
+use crate::setup::Purpose;
+
 /// What a developer of innkeeper runs.
 ///
 /// Start with `cargo xtask demo`: it installs what is missing, builds a virtual machine's image, and runs
@@ -55,8 +57,8 @@ enum Task {
 
 fn main() -> ExitCode {
     let outcome = match Args::parse().task {
-        Task::Setup => setup::run(),
-        Task::Guests(args) => setup::run().and_then(|()| guests::run(&args)),
+        Task::Setup => setup::run(Purpose::Tests),
+        Task::Guests(args) => setup::run(Purpose::Runs).and_then(|()| guests::run(&args)),
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
         Task::TestCloudHypervisor(args) => cloud_hypervisor::run(&args),

@@ -49,9 +49,26 @@ const ROOTLESS_NEEDS: [Need; 2] = [
     Need { file: "fakeroot", package: "fakeroot", why: "keeps the owners of an image's files" },
 ];
 
+/// What only tests need.
+const TEST_NEEDS: [Need; 2] = [
+    Need { file: "chromium", package: "chromium", why: "shows report.html to its tests" },
+    Need { file: "chromedriver", package: "chromium-driver", why: "lets them click in it" },
+];
+
+/// What the host is set up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To build images and run tests of others.
+    Runs,
+    /// To run our own tests, too.
+    Tests,
+}
+
 /// Installs what is missing; returns at once when nothing is.
-pub(crate) fn run() -> Result<()> {
-    let needs = NEEDS.iter().chain(if is_root() { [].iter() } else { ROOTLESS_NEEDS.iter() });
+pub(crate) fn run(purpose: Purpose) -> Result<()> {
+    let rootless: &[Need] = if is_root() { &[] } else { &ROOTLESS_NEEDS };
+    let tests: &[Need] = if purpose == Purpose::Tests { &TEST_NEEDS } else { &[] };
+    let needs = NEEDS.iter().chain(rootless).chain(tests);
     let missing: Vec<&Need> = needs.filter(|need| !is_there(need.file)).collect();
     if missing.is_empty() {
         return Ok(());

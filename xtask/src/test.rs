@@ -8,7 +8,8 @@ use std::thread;
 
 use anyhow::{Context, Result, bail};
 
-use crate::{command, guests, setup};
+use crate::setup::{self, Purpose};
+use crate::{command, guests};
 
 /// What to pass on.
 #[derive(Debug, clap::Args)]
@@ -20,12 +21,14 @@ pub(crate) struct Args {
 
 /// Sets the host up, builds the images, and runs `cargo test`, documentation's examples included.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    setup::run()?;
+    setup::run(Purpose::Tests)?;
     guests::run(&guests::Args::default())?;
     let mut test = command::cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
     test.args(&args.cargo_test);
-    if env::var_os("CI").is_some() && env::var_os("REQUIRE_VM").is_none() {
-        test.env("REQUIRE_VM", "1");
+    for requirement in ["REQUIRE_VM", "REQUIRE_BROWSER"] {
+        if env::var_os("CI").is_some() && env::var_os(requirement).is_none() {
+            test.env(requirement, "1");
+        }
     }
     if io::stdout().is_terminal() && env::var_os("CARGO_TERM_COLOR").is_none() {
         test.env("CARGO_TERM_COLOR", "always");

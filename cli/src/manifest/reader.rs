@@ -102,18 +102,19 @@ impl<'i, 'p> Section<'i, 'p> {
     }
 
     /// A list of values; missing is empty.
-    pub(crate) fn list<T: Shape>(&mut self, key: &str) -> Vec<T> {
+    pub(crate) fn list<T: Shape>(&mut self, key: &'static str) -> Vec<T> {
         self.located_list(key).into_iter().map(Spanned::into_inner).collect()
     }
 
-    /// A list of values, with their places; missing is empty.
-    pub(crate) fn located_list<T: Shape>(&mut self, key: &str) -> Vec<Spanned<T>> {
+    /// A list of values, each with its place; missing is empty.
+    pub(crate) fn located_list<T: Shape>(&mut self, key: &'static str) -> Vec<Spanned<T>> {
         let Some(value) = self.take(key) else { return Vec::new() };
+        let entry = |item: &Located<'i>| {
+            let read = self.read(&format!("an entry of `{key}`"), item)?;
+            Some(Spanned::new(item.span(), read))
+        };
         match value.get_ref() {
-            DeValue::Array(items) => {
-                let read = |item| self.read(&format!("an entry of `{key}`"), item);
-                items.iter().filter_map(|item| Some(Spanned::new(item.span(), read(item)?))).collect()
-            }
+            DeValue::Array(items) => items.iter().filter_map(entry).collect(),
             other => {
                 self.mismatch(&format!("`{key}`"), "a list in brackets", other, value.span());
                 Vec::new()
@@ -132,6 +133,12 @@ impl<'i, 'p> Section<'i, 'p> {
                 Some((name, read))
             })
             .collect()
+    }
+
+    /// A table with keys of its own; `None` when it is missing, or no table, which has been said.
+    pub(crate) fn section(&mut self, key: &'static str) -> Option<Section<'i, 'p>> {
+        let value = self.take(key)?;
+        self.section_of(format!("`[{key}]`"), value.span(), value)
     }
 
     /// A table of tables with names of the author's choice, such as `[machines.NAME]`; missing is empty.

@@ -29,7 +29,7 @@ fn assert_understood(manifest: &str, place: &Place) {
 
 #[test]
 fn every_manifest_and_image_in_the_pages_is_understood() {
-    for name in ["README.md", "docs/manifest.md"] {
+    for name in ["README.md", "docs/manifest.md", "docs/failures.md"] {
         let page = page(name);
         let examples = examples(&page);
         assert!(!examples.is_empty(), "{name} has examples");
@@ -57,7 +57,8 @@ fn the_manifest_in_the_help_is_understood() {
 #[test]
 fn the_page_on_manifests_names_every_key() {
     let page = page("docs/manifest.md");
-    for (table, at_least) in [("", 5), ("[machines.a]\n", 10), ("[machines.a.qemu]\n", 8), ("[vlans.1]\n", 5)]
+    for (table, at_least) in
+        [("", 5), ("[console]\n", 3), ("[machines.a]\n", 10), ("[machines.a.qemu]\n", 8), ("[vlans.1]\n", 5)]
     {
         let place = Place::with(&[("test.toml", &format!("{table}no_such_key = 1\n"))]);
         let said = place.run(&["run", "test.toml"]);
@@ -69,6 +70,7 @@ fn the_page_on_manifests_names_every_key() {
             let shown = [
                 format!("`{word}`"),
                 format!("`{word} = "),
+                format!("`[{word}]`"),
                 format!("machines.NAME.{word}]"),
                 format!("[{word}."),
             ];

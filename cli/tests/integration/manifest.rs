@@ -140,3 +140,16 @@ fn vlans_are_numbers_that_addresses_have_room_for() {
         assert!(error.contains(title) && error.contains(label), "{rest}: {error}");
     }
 }
+
+#[test]
+fn a_rule_for_consoles_that_does_not_exist_is_told_with_those_that_do() {
+    let place = Place::with(&[
+        ("test.toml", "name = \"test\"\nscript = \"test.py\"\n[console]\nfail = [\"oopss\"]\n"),
+        ("test.py", ""),
+    ]);
+    let said = place.run(&["run", "test.toml"]);
+    assert_eq!(said.status, Some(2), "{said:?}");
+    for text in ["\"oopss\" is no rule for consoles", "oops, kernel-bug", "fail = [\"oopss\"]"] {
+        assert!(said.stderr.contains(text), "{text:?} is missing in {said:?}");
+    }
+}

@@ -120,3 +120,21 @@ fn a_result_directory_that_cannot_be_made_is_told_with_the_way_out() {
     assert_eq!(said.status, Some(2), "{said:?}");
     assert!(said.stderr.contains("`out` cannot be made (choose another with `-o DIR`)"), "{said:?}");
 }
+
+#[test]
+fn the_kind_of_failure_is_told_and_written() {
+    let place = place();
+    let said = place.run(&["run", "test.toml", "-o", "out"]);
+    assert!(said.stderr.contains("Kind not_launched: a machine could not be started\n"), "{said:?}");
+    let events = fs::read_to_string(place.path().join("out/events.jsonl")).unwrap();
+    let last: serde_json::Value = serde_json::from_str(events.lines().last().unwrap()).unwrap();
+    assert_eq!(last["event"]["kind"], "not_launched");
+}
+
+#[test]
+fn a_missing_interpreter_is_the_hosts_failure_and_status_5() {
+    let place = Place::with(&[("test.toml", "name = \"test\"\nscript = \"test.py\"\n"), ("test.py", "")]);
+    let said = Said::of(place.program().args(["run", "test.toml"]).env("PATH", "/nowhere").output().unwrap());
+    assert_eq!(said.status, Some(5), "{said:?}");
+    assert!(said.stderr.contains("Kind host_unfit: this host cannot run the test"), "{said:?}");
+}

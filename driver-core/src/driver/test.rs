@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 
 use super::{Driver, DriverConfig};
 use crate::error::DriverError;
-use crate::event::{Event, FORMAT, Outcome, RunEnded, RunStarted, ScopeKind};
+use crate::event::{ConsoleRules, Event, FORMAT, Outcome, RunEnded, RunStarted, ScopeKind};
 use crate::journal::{current_scope, in_scope};
 
 /// What a test in Rust ends with. The question mark turns any error into it.
@@ -42,6 +42,7 @@ impl Driver {
                 script: String::new(),
                 timeout_s: deadline.limit().as_secs_f64(),
                 started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
+                console: ConsoleRules::default(),
             }),
         );
         let ended = match Self::new(config) {
@@ -68,7 +69,8 @@ impl Driver {
         };
         let exit_status = u8::from(outcome != Outcome::Passed);
         let duration_us = journal.elapsed_us();
-        journal.emit(None, Event::RunEnded(RunEnded { outcome, message, duration_us, exit_status }));
+        journal
+            .emit(None, Event::RunEnded(RunEnded { outcome, kind: None, message, duration_us, exit_status }));
         let written = journal.close();
         match ended {
             Ok(result) => result.and_then(|()| match written {

@@ -154,7 +154,7 @@ impl Node {
         timeout: Duration,
         enough: impl Fn(i32) -> bool,
     ) -> Result<String, DriverError> {
-        self.step(format!("{heading}: {command}"), async {
+        self.wait_step(format!("{heading}: {command}"), timeout, async {
             self.look_with(heading, command, Deadline::after(timeout), |status, output| {
                 if enough(status) {
                     Look::Done(output)

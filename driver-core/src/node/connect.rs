@@ -60,7 +60,7 @@ impl Node {
             }
         }
         // Boxed, or the future of every verb would have to hold all of a boot.
-        Box::pin(self.step("waiting for the VM to finish booting", async {
+        Box::pin(self.wait_step("waiting for the VM to finish booting", self.config.boot_timeout, async {
             self.start_unless_on(None).await?;
             let running = self.must_run("be connected to")?;
             let began = Deadline::after(self.config.boot_timeout);

@@ -35,7 +35,7 @@ impl Node {
         let awaited = format!("{pattern} to appear in the journal{of}");
         let command = "journalctl --boot --no-pager --quiet --output=cat".to_owned();
         let command = unit.map_or(command.clone(), |unit| format!("{command} --unit={}", quote(unit)));
-        self.step(format!("waiting for {awaited}"), async {
+        self.wait_step(format!("waiting for {awaited}"), timeout, async {
             let deadline = Deadline::after(timeout);
             if self.follow(&command, pattern, patterns, deadline).await? {
                 return Ok(());

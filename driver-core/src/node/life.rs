@@ -243,8 +243,8 @@ impl Node {
     pub async fn wait_for_shutdown(&self, timeout: Option<Duration>) -> Result<(), DriverError> {
         let Some(running) = self.running() else { return Ok(()) };
         running.ending.store(true, Ordering::SeqCst);
-        self.step("waiting for the VM to power off", async {
-            let limit = timeout.unwrap_or(self.context.deadline.remaining());
+        let limit = timeout.unwrap_or(self.context.deadline.remaining());
+        self.wait_step("waiting for the VM to power off", limit, async {
             let mut exit = running.exit.clone();
             match within(Deadline::after(limit), ended(&mut exit)).await {
                 Some(_) => {

@@ -103,7 +103,7 @@ impl Node {
         otherwise: &str,
     ) -> Result<(), DriverError> {
         let awaited = heading.clone();
-        self.step(heading, async {
+        self.wait_step(heading, timeout, async {
             let deadline = Deadline::after(timeout);
             if let Some(watch) = watch {
                 let is_so = |notice| Ok((notice == Notice::There(there)).then_some(()));

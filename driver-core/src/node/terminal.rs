@@ -41,7 +41,7 @@ impl Node {
         patterns: &dyn PatternEngine,
     ) -> Result<(), DriverError> {
         let deadline = Deadline::after(timeout);
-        self.step(format!("waiting for {pattern} to appear on tty {tty}"), async {
+        self.wait_step(format!("waiting for {pattern} to appear on tty {tty}"), timeout, async {
             if let Ok(number) = tty.parse()
                 && self.tty_tells(number, pattern, deadline, patterns).await?
             {

@@ -9,7 +9,7 @@ use report::{EVENTS, ReportError, SubtestOutcome, Verdict, file_views, remake};
 
 use crate::support::{console, feed, records, run, text_of};
 
-const FILES: [&str; 3] = ["junit.xml", "log.txt", "console/server.log"];
+const FILES: [&str; 4] = ["junit.xml", "log.txt", "console/server.log", "report.html"];
 
 /// Four lines of a run that was killed with a subtest open.
 fn killed_run() -> Vec<String> {
@@ -20,7 +20,7 @@ fn killed_run() -> Vec<String> {
     records.iter().map(|record| serde_json::to_string(record).expect("JSON") + "\n").collect()
 }
 
-fn views_of(make: impl FnOnce(&Path)) -> [String; 3] {
+fn views_of(make: impl FnOnce(&Path)) -> [String; 4] {
     let dir = tempfile::tempdir().expect("a directory");
     make(dir.path());
     FILES.map(|file| text_of(dir.path(), file))

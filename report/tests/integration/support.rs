@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use driver_core::Reporter;
-use driver_core::event::{Event, FORMAT, Outcome, Record, RunEnded, RunStarted, ScopeId};
+use driver_core::event::{ConsoleRules, Event, FORMAT, Outcome, Record, RunEnded, RunStarted, ScopeId};
 use report::{Terminal, Verbosity};
 
 /// A writer that others can look into.
@@ -61,8 +61,15 @@ pub(crate) fn run(events: impl IntoIterator<Item = (ScopeId, Option<&'static str
         script: "test.py".to_owned(),
         timeout_s: 60.0,
         started_unix_ms: 0,
+        console: ConsoleRules::default(),
     };
-    let ended = RunEnded { outcome: Outcome::Passed, message: None, duration_us: 60_000_000, exit_status: 0 };
+    let ended = RunEnded {
+        outcome: Outcome::Passed,
+        kind: None,
+        message: None,
+        duration_us: 60_000_000,
+        exit_status: 0,
+    };
     let first = std::iter::once((0, None, Event::RunStarted(started)));
     let last = std::iter::once((0, None, Event::RunEnded(ended)));
     let all = first.chain(events).chain(last);

@@ -25,4 +25,6 @@ fn an_image_that_boots_no_shell_ends_at_its_deadline_and_tells_how_far_it_came()
     run.assert_status(3);
     run.assert_says(&["machine `server`", "30s", "the boot came as far as"]);
     assert_eq!(run.ended().outcome, Outcome::MachineFailed);
+    run.assert_kind(Some("never_booted"));
+    run.assert_says(&["a machine never booted (server: it "]);
 }

@@ -78,6 +78,7 @@ fn passes_and_leaves_a_complete_result(arguments: &[&str]) {
     );
     assert_shows_something(&run.out().join("guestbook.png"));
     assert_whole_console(&run);
+    run.assert_kind(None);
     assert_eq!(listing(run.out()), listing_of_readme(), "README.md shows another result directory");
 }
 
@@ -117,6 +118,7 @@ fn a_failing_test_names_its_line_and_the_command_and_leaves_the_same_result() {
     ]);
     assert!(!run.said().contains("innkeeper/"), "frames of ours in the traceback:\n{}", run.said());
     assert_eq!(run.ended().outcome, Outcome::Failed);
+    run.assert_kind(Some("command_failed"));
     let failed: Vec<_> =
         test_cases(&run).into_iter().filter(|(_, passed)| !passed).map(|(name, _)| name).collect();
     assert!(failed.contains(&"the post is shown".to_owned()), "{failed:?}");

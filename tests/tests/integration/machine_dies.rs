@@ -28,6 +28,7 @@ fn qemu_killed_in_the_middle_of_a_command() {
     run.assert_status(3);
     run.assert_says(&["machine `server`", "killed by signal 9", "sleep 600"]);
     assert_eq!(run.ended().outcome, Outcome::MachineFailed);
+    run.assert_kind(Some("hypervisor_died"));
 }
 
 #[test]
@@ -44,4 +45,5 @@ fn a_kernel_panic_while_a_command_runs() {
     run.assert_status(3);
     run.assert_says(&["machine `server`", "panic"]);
     assert_eq!(run.ended().outcome, Outcome::MachineFailed);
+    run.assert_kind(Some("guest_panic"));
 }

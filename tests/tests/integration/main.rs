@@ -10,6 +10,7 @@ mod files;
 mod guestbook;
 mod initrd;
 mod input;
+mod kinds;
 mod layering;
 mod machine_dies;
 mod multi_machine;

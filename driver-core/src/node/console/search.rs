@@ -31,7 +31,7 @@ impl Node {
         let running = self.must_run("print anything on its console")?;
         let limit = timeout.unwrap_or(self.context.deadline.remaining());
         let deadline = Deadline::after(limit);
-        self.step(format!("waiting for {pattern} to appear on console"), async {
+        self.wait_step(format!("waiting for {pattern} to appear on console"), limit, async {
             let during = || format!("waiting for {pattern} on the console");
             let search = self.while_it_runs(&running, during, self.search_console(pattern, patterns));
             within(deadline, search).await.unwrap_or_else(|| {

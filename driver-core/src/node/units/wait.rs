@@ -61,7 +61,7 @@ impl Node {
         grace: Duration,
     ) -> Result<(), DriverError> {
         let with = user.map_or_else(String::new, |user| format!(" with user {user}"));
-        self.step(format!("waiting for unit {unit}{with}"), async {
+        self.wait_step(format!("waiting for unit {unit}{with}"), timeout, async {
             let deadline = Deadline::after(timeout);
             let judge = Judge::new(grace);
             let mut looked = false;

@@ -1,0 +1,249 @@
+//! The page itself: what the template shows, in the order in which it shows it. All text is escaped twice:
+//! here what a reader's eye would be misled by, and by the template what a browser would obey.
+
+use std::io;
+use std::path::Path;
+
+use askama::Template;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chrono::DateTime;
+use driver_core::event::FileKind;
+use sha2::{Digest as _, Sha256};
+
+use crate::escape::{visible, visible_lines};
+use crate::html::clock::{moment, span};
+use crate::html::log::Blocks;
+use crate::html::pictures::{Pictures, address_inside};
+use crate::html::{SavedFile, Story};
+use crate::lint::Finding;
+use crate::summary::{Subtest, SubtestOutcome, Summary};
+
+mod lanes;
+use lanes::{Boot, LaneView, Slow, Tick};
+
+/// Findings on the consoles that the first screen lists.
+const FINDINGS: usize = 20;
+
+/// How pages of ours look.
+pub(crate) const STYLE: &str = include_str!("../../templates/report.css");
+/// One program in several files, in this order.
+const SCRIPT: &str = concat!(
+    "\"use strict\";\n{\n",
+    include_str!("../../templates/script/data.js"),
+    include_str!("../../templates/script/list.js"),
+    include_str!("../../templates/script/log.js"),
+    include_str!("../../templates/script/page.js"),
+    "}\n"
+);
+
+/// What the template shows.
+#[derive(Template)]
+#[template(path = "report.html")]
+pub(super) struct Page {
+    test: String,
+    passed: bool,
+    verdict: String,
+    /// The kind of failure, in a sentence and as its name.
+    kind: Option<(String, &'static str)>,
+    findings: Vec<FindingView>,
+    /// How many further findings there were.
+    more_findings: usize,
+    message: Option<String>,
+    /// The script's line that failed, with its place.
+    place: Option<String>,
+    started: Option<String>,
+    duration: String,
+    version: String,
+    script_name: String,
+    machines: Vec<MachineView>,
+    subtests: Vec<SubtestView>,
+    ticks: Vec<Tick>,
+    lanes: Vec<LaneView>,
+    slowest: Vec<Slow>,
+    boots: Vec<Boot>,
+    legend: &'static [(&'static str, &'static str)],
+    pictures: Vec<Picture>,
+    files: Vec<Link>,
+    names: String,
+    /// The log's rows, of the test and of the guests.
+    streams: [(&'static str, Blocks); 2],
+    style: &'static str,
+    script: &'static str,
+    script_hash: String,
+}
+
+struct MachineView {
+    name: String,
+    number: usize,
+    end: Option<String>,
+    died: bool,
+    tail: Vec<String>,
+    /// The last picture of its screen.
+    picture: Option<Picture>,
+}
+
+struct SubtestView {
+    name: String,
+    depth: usize,
+    class: &'static str,
+    word: &'static str,
+    duration: String,
+    message: Option<String>,
+}
+
+struct FindingView {
+    machine: String,
+    title: &'static str,
+    rule: &'static str,
+    line: String,
+    at: String,
+    seq: u64,
+    fails: bool,
+}
+
+#[derive(Clone)]
+struct Picture {
+    name: String,
+    machine: String,
+    at: String,
+    seq: u64,
+    /// Where a browser finds the picture: inside the page, or beside it.
+    source: String,
+    link: String,
+}
+
+struct Link {
+    name: String,
+    link: Option<String>,
+    seq: u64,
+    at: String,
+}
+
+impl Page {
+    /// The page of a run whose results lie in `dir`.
+    pub(super) fn of(story: &mut Story, dir: &Path) -> Self {
+        story.timeline.finish();
+        let summary = story.tally.summary();
+        let (message, place) = message_and_place(&summary, &story.script);
+        let (pictures, files) = saved(&story.files, dir);
+        let found = story.tally.findings();
+        let findings: Vec<FindingView> = found.kept.iter().take(FINDINGS).map(FindingView::of).collect();
+        let started_ms = summary.started_unix_ms.and_then(|ms| i64::try_from(ms).ok());
+        let started = started_ms.and_then(DateTime::from_timestamp_millis);
+        let [steps, guests] = story.log.take();
+        let names: Vec<&str> = story.log.machines().iter().map(String::as_str).collect();
+        let script_hash = STANDARD.encode(Sha256::digest(SCRIPT));
+        Self {
+            test: visible(&summary.test).into_owned(),
+            passed: summary.verdict.passed(),
+            verdict: summary.verdict.to_string(),
+            kind: summary
+                .diagnosis
+                .as_ref()
+                .map(|diagnosis| (visible(&diagnosis.to_string()).into_owned(), diagnosis.kind.name())),
+            more_findings: found.counts.values().sum::<usize>().saturating_sub(findings.len()),
+            findings,
+            message,
+            place,
+            started: started.map(|at| at.format("%Y-%m-%dT%H:%M:%SZ").to_string()),
+            duration: span(u64::try_from(summary.duration.as_micros()).unwrap_or(u64::MAX)),
+            version: visible(&story.version).into_owned(),
+            script_name: visible(&story.script).into_owned(),
+            machines: machines(story, &pictures),
+            subtests: summary.subtests.iter().map(SubtestView::of).collect(),
+            ticks: lanes::ticks(story.timeline.end_us),
+            lanes: lanes::of(&story.timeline),
+            slowest: lanes::slowest(&story.timeline),
+            boots: lanes::boots(&story.timeline),
+            legend: lanes::LEGEND,
+            pictures,
+            files,
+            // The template escapes it as the value of an attribute.
+            names: serde_json::to_string(&names.iter().map(|name| visible(name)).collect::<Vec<_>>())
+                .unwrap_or_default(),
+            streams: [("steps", steps), ("guests", guests)],
+            style: STYLE,
+            script: SCRIPT,
+            script_hash,
+        }
+    }
+
+    /// The page as text.
+    pub(super) fn render(&self) -> io::Result<String> {
+        Template::render(self).map_err(io::Error::other)
+    }
+}
+
+/// The message of a failed run, and apart from it the line of the script that the program has put below.
+fn message_and_place(summary: &Summary, script: &str) -> (Option<String>, Option<String>) {
+    let Some(message) = &summary.message else { return (None, None) };
+    let is_place = |line: &str| !script.is_empty() && line.starts_with(&format!("{script}, line "));
+    match message.rsplit_once('\n') {
+        Some((message, line)) if is_place(line) => {
+            (Some(visible_lines(message)), Some(visible(line).into_owned()))
+        }
+        _ => (Some(visible_lines(message)), None),
+    }
+}
+
+fn machines(story: &Story, pictures: &[Picture]) -> Vec<MachineView> {
+    let view = |(number, (name, lane)): (usize, &(String, super::timeline::Lane))| {
+        let end = lane.marks.iter().rfind(|mark| matches!(mark.kind, "ended" | "died"));
+        let shown = visible(name).into_owned();
+        MachineView {
+            number: number + 1,
+            end: end.map(|mark| mark.text.clone()),
+            died: end.is_some_and(|mark| mark.kind == "died"),
+            tail: story.tails.get(name).into_iter().flatten().cloned().collect(),
+            picture: pictures.iter().rfind(|picture| picture.machine == shown).cloned(),
+            name: shown,
+        }
+    };
+    story.timeline.machines.iter().enumerate().map(view).collect()
+}
+
+fn saved(files: &[SavedFile], dir: &Path) -> (Vec<Picture>, Vec<Link>) {
+    let mut inside = Pictures::of(dir);
+    let (mut pictures, mut links) = (Vec::new(), Vec::new());
+    for SavedFile { seq, t_us, machine, kind, path } in files {
+        let (seq, at, link) = (*seq, moment(*t_us), address_inside(path));
+        let name = visible(path).into_owned();
+        match (kind, link) {
+            (FileKind::Screenshot, Some(link)) => {
+                let source = inside.take(path).unwrap_or_else(|| link.clone());
+                let machine = visible(machine.as_deref().unwrap_or_default()).into_owned();
+                pictures.push(Picture { name, machine, at, seq, source, link });
+            }
+            (_, link) => links.push(Link { name, link, seq, at }),
+        }
+    }
+    (pictures, links)
+}
+
+impl FindingView {
+    fn of(finding: &Finding) -> Self {
+        Self {
+            machine: visible(&finding.machine).into_owned(),
+            title: finding.title,
+            rule: finding.rule,
+            line: visible(finding.line.trim()).into_owned(),
+            at: moment(finding.t_us),
+            seq: finding.seq,
+            fails: finding.fails,
+        }
+    }
+}
+
+impl SubtestView {
+    fn of(subtest: &Subtest) -> Self {
+        Self {
+            name: visible(&subtest.name).into_owned(),
+            depth: subtest.depth.min(6),
+            class: if subtest.outcome == SubtestOutcome::Passed { "good" } else { "bad" },
+            word: subtest.outcome.word(),
+            duration: span(u64::try_from(subtest.duration.as_micros()).unwrap_or(u64::MAX)),
+            message: subtest.outcome.message().map(visible_lines),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Failures that guests bring about, each told by its kind.
+
+use integration_tests::{Setup, need_vm};
+
+use crate::machine;
+
+/// Boots a machine, runs `script` when it is up, and looks whether the run fails in this way.
+fn assert_fails(manifest: &str, script: &str, status: i32, kind: &str) {
+    if need_vm("base").is_none() {
+        return;
+    }
+    let script = format!("server.wait_for_unit(\"multi-user.target\")\n{script}\n");
+    let run = Setup::new(&format!("{manifest}{}", machine("base")), &script).run();
+    run.assert_status(status);
+    run.assert_kind(Some(kind));
+}
+
+#[test]
+fn a_failed_unit_on_the_console_fails_the_test_if_the_manifest_says_so() {
+    let script = r#"server.succeed("systemd-run --wait -u boom false || true")
+server.wait_for_console_text("boom.service: Failed with result")"#;
+    assert_fails("[console]\nfail = [\"unit-failed\"]\n", script, 1, "console");
+}
+
+#[test]
+fn a_unit_that_fails_while_it_is_waited_for() {
+    let script = r#"server.execute("systemd-run -u boom false")
+server.wait_for_unit("boom.service")"#;
+    assert_fails("", script, 1, "unit_failed");
+}
+
+#[test]
+fn a_condition_that_never_comes_true() {
+    assert_fails("", "server.wait_for_file(\"/never\", timeout=2)", 1, "condition_never_true");
+}
+
+#[test]
+fn a_guest_that_powers_off_in_the_middle_of_a_command() {
+    assert_fails("", "server.succeed(\"systemctl poweroff --force; sleep 600\")", 3, "guest_gone");
+}
