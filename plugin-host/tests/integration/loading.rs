@@ -11,7 +11,7 @@ use crate::support::{c_plugin, rust_plugin};
 /// Why a file cannot be loaded, causes included.
 fn refusal(file: &Path) -> String {
     let error = Plugin::load(file).map(|plugin| plugin.name().to_owned()).expect_err("it is refused");
-    let causes = std::iter::successors(Some(&error as &dyn Error), |&error| error.source());
+    let causes = std::iter::successors(Some(&error as &dyn Error), |error| (*error).source());
     let text = causes.map(ToString::to_string).collect::<Vec<_>>().join(": ");
     assert!(text.contains(&file.display().to_string()), "the file is not named: {text}");
     text
