@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         program.display(),
         version.iter().flat_map(|it| it.lines()).next().unwrap_or("no version")
     );
-    setup::run()?;
+    setup::run(setup::Purpose::Runs)?;
     for image in ["base", "guestbook", "cluster"] {
         guests::run(&guests::Args::only(image))?;
     }

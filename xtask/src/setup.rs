@@ -18,7 +18,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 14] = [
+const NEEDS: [Need; 12] = [
     Need { file: "qemu-system-x86_64", package: qemu::PACKAGE, why: "runs the virtual machines" },
     Need { file: "qemu-img", package: "qemu-utils", why: "makes their disks" },
     Need { file: "mmdebstrap", package: "mmdebstrap", why: "builds their images" },
@@ -32,12 +32,6 @@ const NEEDS: [Need; 14] = [
     Need { file: "xz", package: "xz-utils", why: "unpacks their kernel's modules" },
     Need { file: "cpio", package: "cpio", why: "packs their initrds" },
     Need { file: "setpriv", package: "util-linux", why: "ends an image's build when we are gone" },
-    Need {
-        file: "vde_plug",
-        package: "vde2",
-        why: "plugs into the switch as others do, and is measured beside it",
-    },
-    Need { file: "tshark", package: "tshark", why: "reads captures" },
     Need { file: "python3", package: "python3", why: "runs test scripts" },
     Need { file: "perl", package: "perl", why: "runs test scripts" },
     Need { file: "git", package: "git", why: "lists the files to check" },
@@ -50,7 +44,13 @@ const ROOTLESS_NEEDS: [Need; 2] = [
 ];
 
 /// What only tests need.
-const TEST_NEEDS: [Need; 2] = [
+const TEST_NEEDS: [Need; 4] = [
+    Need {
+        file: "vde_plug",
+        package: "vde2",
+        why: "plugs into the switch as others do, and is measured beside it",
+    },
+    Need { file: "tshark", package: "tshark", why: "reads captures" },
     Need { file: "chromium", package: "chromium", why: "shows report.html to its tests" },
     Need { file: "chromedriver", package: "chromium-driver", why: "lets them click in it" },
 ];

@@ -17,3 +17,15 @@ fn the_test_in_rust_is_the_one_that_runs() {
         "docs/writing-rust-tests.md shows another test"
     );
 }
+
+#[test]
+fn the_partition_in_the_readme_is_of_the_test_that_runs() {
+    let (example, readme) = (read("examples/cluster/etcd.py"), read("README.md"));
+    let block =
+        readme.split("```python\n").find(|block| block.contains("partition")).expect("a block of Python");
+    let block = block.split("```").next().unwrap_or_default();
+    let mut lines = example.lines().map(str::trim);
+    for line in block.lines().map(str::trim) {
+        assert!(lines.any(|other| other == line), "examples/cluster/etcd.py has no `{line}` there");
+    }
+}

@@ -76,7 +76,7 @@ type Samples = BTreeMap<Wire, BTreeMap<String, Vec<Vec<f64>>>>;
 
 /// Measures, prints a table, and keeps it in bench/results and docs/performance.md.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    setup::run()?;
+    setup::run(setup::Purpose::Tests)?;
     guests::run(&guests::Args::only("cluster"))?;
     let program = super::program(args.innkeeper.as_deref())?;
     let work = super::work_folder()?;
