@@ -94,7 +94,7 @@ impl Driver {
             let state_dir = context.run_dir.join(format!("vm-state-{}", machine.name));
             std::fs::create_dir(&state_dir).map_err(failed("make", &state_dir))?;
             let context = Arc::clone(&context);
-            nodes.push(Arc::new(Node::new(machine, state_dir, shared_dir.clone(), nics, context)));
+            nodes.push(Node::new(machine, state_dir, shared_dir.clone(), nics, context));
         }
         Ok(Arc::new(Self { nodes, vlans, expected: Expected::default(), context }))
     }
@@ -259,7 +259,7 @@ impl Driver {
 }
 
 impl Context {
-    async fn cancelled(&self) -> String {
+    pub(crate) async fn cancelled(&self) -> String {
         let mut receiver = self.cancelled.subscribe();
         loop {
             if let Some(reason) = receiver.borrow_and_update().clone() {

@@ -19,7 +19,7 @@ mod witness;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::channel::Line;
@@ -37,6 +37,8 @@ pub use units::UnitInfo;
 
 /// A machine of the run.
 pub struct Node {
+    /// For what goes on behind a script's back.
+    this: Weak<Self>,
     config: MachineConfig,
     state_dir: PathBuf,
     shared_dir: PathBuf,
@@ -56,9 +58,10 @@ impl Node {
         shared_dir: PathBuf,
         nics: Vec<Nic>,
         context: Arc<Context>,
-    ) -> Self {
+    ) -> Arc<Self> {
         let console = Arc::new(ConsoleLog::new(&config.name, context.journal.clone()));
-        Self {
+        Arc::new_cyclic(|this| Self {
+            this: this.clone(),
             config,
             state_dir,
             shared_dir,
@@ -67,7 +70,7 @@ impl Node {
             console,
             running: Mutex::new(None),
             changing: tokio::sync::Mutex::new(()),
-        }
+        })
     }
 
     /// The machine's name.

@@ -54,8 +54,25 @@ impl Node {
             // Somebody else may be waiting for its shell, and is not to be waited for.
             return Ok(());
         }
-        let _changing = self.changing.lock().await;
-        self.start_unless_on(allow_reboot).await
+        let changing = self.changing.lock().await;
+        self.start_unless_on(allow_reboot).await?;
+        drop(changing);
+        self.connect_meanwhile();
+        Ok(())
+    }
+
+    /// Connects with a guest that gets its addresses from us, in a task of its own: the others may look for it
+    /// long before the script calls one of its verbs. What goes wrong, that verb will find again.
+    fn connect_meanwhile(&self) {
+        let Some(node) = self.this.upgrade().filter(|node| node.gives_addresses()) else { return };
+        tokio::spawn(in_scope(0, async move {
+            tokio::select! {
+                _ = node.context.cancelled() => {}
+                connected = node.connect() => if let Err(error) = connected {
+                    tracing::debug!(machine = node.name(), %error, "not connected yet");
+                }
+            }
+        }));
     }
 
     pub(super) async fn start_unless_on(&self, allow_reboot: Option<bool>) -> Result<(), DriverError> {
