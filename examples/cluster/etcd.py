@@ -39,8 +39,10 @@ def leader_among(candidates):
         members, leaders = {}, set()
         for node in candidates:
             status, text = node.execute("etcdctl endpoint status --write-out json")
-            state = json.loads(text)[0]["Status"] if status == 0 else {"header": {}}
-            members[state["header"].get("member_id")] = node
+            if status != 0:
+                return None
+            state = json.loads(text)[0]["Status"]
+            members[state["header"]["member_id"]] = node
             leaders.add(state.get("leader"))
         leader = members.get(leaders.pop()) if len(leaders) == 1 else None
         return leader

@@ -84,7 +84,15 @@ impl Node {
         let known = running.boot_id();
         let with_cards = matches!(channel.as_ref(), Channel::Shell(_));
         let script = self.address_script(&known, with_cards, last);
-        let output = channel.run(&script, None, self.context.grace, limit, &mut Nobody).await?;
+        let output = channel.run(&script, None, self.context.grace, limit, &mut Nobody).await;
+        let output = output.map_err(|error| match error {
+            // It names the command, which is none of the user's.
+            DriverError::Timeout { machine, limit, seen, .. } => {
+                let awaited = "the end of giving the guest its addresses".to_owned();
+                DriverError::Timeout { machine, awaited, limit, seen }
+            }
+            other => other,
+        })?;
         let text = String::from_utf8_lossy(&output.stdout);
         let (boot, problems) = text.split_once('\n').unwrap_or((&text, ""));
         let mut problems: Vec<String> = problems.lines().take(PROBLEMS).map(str::to_owned).collect();

@@ -4,11 +4,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use driver_core::event::{Event, FileKind, Record};
-use driver_core::fake::{FakeBackend, FakeSwitch, FakeSwitches};
+use driver_core::fake::{FakeBackend, FakeSwitch, FakeSwitches, Play, Reply};
 use driver_core::verbs::Subject;
 use driver_core::vlan::{Between, Fault, FaultKind};
 use driver_core::{
-    Driver, DriverConfig, DriverError, Image, Journal, MachineConfig, Reporter, RustPatterns, VlanConfig,
+    Capabilities, Driver, DriverConfig, DriverError, Image, Journal, MachineConfig, Reporter, RustPatterns,
+    VlanConfig,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -337,4 +338,27 @@ async fn stats_are_by_port() {
     assert_eq!((&stats["b"]["sent_frames"], &stats["b"]["sent_bytes"]), (&json!(1), &json!(100)));
     assert_eq!(stats["a"]["sent_frames"], 0);
     net.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_never_takes_its_addresses_is_told_as_that() {
+    async fn connect_a(backend: &FakeBackend) -> Result<(), DriverError> {
+        let net = Net::with(|config| config.machines[1].backend = Arc::new(backend.clone()));
+        let node = net.driver.node("a").expect("a machine of that name");
+        let result = node.connect().await;
+        net.end().await;
+        result
+    }
+    let can = Capabilities { nics: true, ..Capabilities::default() };
+    let backend = FakeBackend::new().with_capabilities(can);
+    connect_a(&backend).await.expect("what the guest cannot take is no error");
+    let gives = backend.handle("a").record().commands[0].clone();
+    let stuck = FakeBackend::new()
+        .with_capabilities(can)
+        .with_play("a", Play::default().answer(&gives, Reply::Never));
+    let told = message(connect_a(&stuck).await);
+    assert!(
+        told.starts_with("machine `a`: the end of giving the guest its addresses did not happen"),
+        "{told}"
+    );
 }
