@@ -11,6 +11,7 @@ mod check;
 mod command;
 mod demo;
 mod guests;
+mod sanitize;
 mod setup;
 mod test;
 
@@ -46,6 +47,8 @@ enum Task {
     Test(test::Args),
     /// Check format, lints, documentation, licenses, and the syntax of scripts
     Check,
+    /// Run the tests of plugins under the address sanitiser
+    Sanitize,
     /// Measure commands, waits, copies and start-up, alone or against the NixOS test driver
     Bench(bench::Args),
 }
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Task::Demo => demo::run(),
         Task::Test(args) => test::run(&args),
         Task::Check => check::run(),
+        Task::Sanitize => sanitize::run(),
         Task::Bench(args) => bench::run(&args),
     };
     match outcome {
