@@ -121,14 +121,20 @@ impl PluginBackend {
         self.instance.gate.call(function, within, move |message| work(&instance, message)).await
     }
 
-    fn host_error(&self, fault: Fault) -> DriverError {
-        let backend = self.name.clone();
-        match fault {
-            Fault::Said { status: Status::HOST, message, .. } => {
-                let (problem, way_out) = two_lines(&message);
-                DriverError::Host { backend, problem, way_out }
-            }
-            other => DriverError::Host { backend, problem: other.to_string(), way_out: String::new() },
+    /// What went wrong with the host, which is also what a probe may complain about.
+    fn host_error(&self, fault: &Fault) -> DriverError {
+        let (problem, way_out) = match fault {
+            Fault::Said { status: Status::HOST, message, .. } => two_lines(message),
+            other => (other.to_string(), String::new()),
+        };
+        DriverError::Host { backend: self.name.clone(), problem, way_out }
+    }
+
+    /// What went wrong with a machine, or with the host when it was tried.
+    fn error(&self, fault: Fault, machine: &str, operation: &str, within: Deadline) -> DriverError {
+        match &fault {
+            Fault::Said { status: Status::HOST, .. } => self.host_error(&fault),
+            _ => machine_error(fault, machine, operation, within),
         }
     }
 }
@@ -148,7 +154,7 @@ impl Backend for PluginBackend {
         let probe = move |instance: &Instance, message| {
             (invoke!(instance.table.probe, instance.pointer.0, milliseconds(within), message), ())
         };
-        self.call("probe", within, probe).await.map_err(|fault| self.host_error(fault))
+        self.call("probe", within, probe).await.map_err(|fault| self.host_error(&fault))
     }
 
     async fn check(&self, spec: &MachineSpec) -> Result<(), DriverError> {
@@ -157,7 +163,7 @@ impl Backend for PluginBackend {
             (invoke!(instance.table.check, instance.pointer.0, Str::new(&text), message), ())
         };
         let checked = self.call("check", self.instance.gate.call_limit(), check).await;
-        checked.map_err(|fault| machine_error(fault, &spec.name, "check its description", Deadline::far()))
+        checked.map_err(|fault| self.error(fault, &spec.name, "check its description", Deadline::far()))
     }
 
     async fn launch(
@@ -191,7 +197,7 @@ impl Backend for PluginBackend {
                 (status, launched)
             }
         };
-        let failed = |fault| machine_error(fault, &name, "launch it", within);
+        let failed = |fault| self.error(fault, &name, "launch it", within);
         let launched = self.call("launch", within, launch).await;
         if launched.is_err() {
             // A plugin that fails in the middle, or hangs, may have started something.
