@@ -1,6 +1,5 @@
 //! A plugin's backend as a [`Backend`].
 
-use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use serde_json::Value;
 use crate::gate::{Fault, SharedGate, milliseconds};
 use crate::log::Desk;
 use crate::machine::{Handle, PluginMachine};
+use crate::opened::{Opaque, Opened};
 use crate::outgoing::Outgoing;
 use crate::table::{self, invoke};
 
@@ -52,35 +52,16 @@ impl Facets {
     }
 }
 
-/// A pointer that a plugin gave, and that only it looks behind.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Opaque(pub(crate) *mut c_void);
-
-// SAFETY: the contract lets the calls that it is handed to come from any thread, several at once.
-unsafe impl Send for Opaque {}
-// SAFETY: as above.
-unsafe impl Sync for Opaque {}
-
-/// An opened backend. Dropping it closes it.
+/// An opened backend.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    pub(crate) pointer: Opaque,
+    pub(crate) opened: Opened,
     pub(crate) table: BackendTable,
-    pub(crate) gate: SharedGate,
 }
 
-impl Drop for Instance {
-    fn drop(&mut self) {
-        let (table, pointer) = (self.table, self.pointer);
-        let close = move |_message| {
-            let pointer = pointer;
-            (invoke!(table.close, pointer.0), ())
-        };
-        if !self.gate.is_aside()
-            && let Err(fault) = self.gate.call_blocking("close", self.gate.call_limit(), close)
-        {
-            tracing::warn!(%fault, "a plugin's backend could not be closed");
-        }
+impl Instance {
+    pub(crate) fn gate(&self) -> &SharedGate {
+        &self.opened.gate
     }
 }
 
@@ -102,12 +83,10 @@ impl PluginBackend {
         settings: &Value,
     ) -> Result<Self, Fault> {
         let settings = settings.to_string();
-        let pointer = gate.call_blocking("open", gate.call_limit(), move |message| {
-            let mut backend = ptr::null_mut();
-            let status = invoke!(table.open, Str::new(&settings), &raw mut backend, message);
-            (status, Opaque(backend))
+        let opened = Opened::new(gate, table.close, move |backend, message| {
+            invoke!(table.open, Str::new(&settings), backend, message)
         })?;
-        Ok(Self { name: name.to_owned(), facets, instance: Arc::new(Instance { pointer, table, gate }) })
+        Ok(Self { name: name.to_owned(), facets, instance: Arc::new(Instance { opened, table }) })
     }
 
     /// Calls a function of the backend.
@@ -118,7 +97,7 @@ impl PluginBackend {
         work: impl FnOnce(&Instance, *mut Buf) -> (Status, T) + Send + 'static,
     ) -> Result<T, Fault> {
         let instance = Arc::clone(&self.instance);
-        self.instance.gate.call(function, within, move |message| work(&instance, message)).await
+        self.instance.gate().call(function, within, move |message| work(&instance, message)).await
     }
 
     /// What went wrong with the host, which is also what a probe may complain about.
@@ -150,9 +129,9 @@ impl Backend for PluginBackend {
     }
 
     async fn probe(&self) -> Result<(), DriverError> {
-        let within = self.instance.gate.call_limit();
+        let within = self.instance.gate().call_limit();
         let probe = move |instance: &Instance, message| {
-            (invoke!(instance.table.probe, instance.pointer.0, milliseconds(within), message), ())
+            (invoke!(instance.table.probe, instance.opened.pointer.0, milliseconds(within), message), ())
         };
         self.call("probe", within, probe).await.map_err(|fault| self.host_error(&fault))
     }
@@ -160,9 +139,9 @@ impl Backend for PluginBackend {
     async fn check(&self, spec: &MachineSpec) -> Result<(), DriverError> {
         let text = describe(spec)?;
         let check = move |instance: &Instance, message| {
-            (invoke!(instance.table.check, instance.pointer.0, Str::new(&text), message), ())
+            (invoke!(instance.table.check, instance.opened.pointer.0, Str::new(&text), message), ())
         };
-        let checked = self.call("check", self.instance.gate.call_limit(), check).await;
+        let checked = self.call("check", self.instance.gate().call_limit(), check).await;
         checked.map_err(|fault| self.error(fault, &spec.name, "check its description", Deadline::far()))
     }
 
@@ -181,7 +160,7 @@ impl Backend for PluginBackend {
                 let log = Box::new(desk.table());
                 let status = invoke!(
                     instance.table.launch,
-                    instance.pointer.0,
+                    instance.opened.pointer.0,
                     Str::new(&text),
                     &raw const *log,
                     milliseconds(within),
@@ -203,7 +182,7 @@ impl Backend for PluginBackend {
             // A plugin that fails in the middle, or hangs, may have started something.
             desk.kill_groups();
         }
-        let nonsense = |problem: String| failed(self.instance.gate.nonsense(problem));
+        let nonsense = |problem: String| failed(self.instance.gate().nonsense(problem));
         let (handle, about) =
             launched.map_err(failed)?.ok_or_else(|| nonsense("launched nothing".to_owned()))?;
         let about = about.map_err(nonsense)?;
