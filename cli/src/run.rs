@@ -40,8 +40,7 @@ struct Cast {
     ocr: Option<Arc<dyn OcrEngine>>,
 }
 
-/// Runs the test and returns the exit status. An error is one of usage: nothing has been started then, and
-/// no result directory made.
+/// Runs the test and returns the exit status. An error is one of usage: nothing has been started then.
 pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     let mut plugins = Plugins::of_user(&args.plugins)?;
     let manifest = Manifest::read(&args.manifest, &mut plugins)?;

@@ -1,6 +1,5 @@
 //! A plugin's backend as a [`Backend`].
 
-use std::ffi::c_void;
 use std::ptr;
 use std::sync::Arc;
 
@@ -13,6 +12,7 @@ use serde_json::Value;
 use crate::gate::{Fault, SharedGate, milliseconds};
 use crate::log::Desk;
 use crate::machine::{Handle, PluginMachine};
+use crate::opened::{Opaque, Opened};
 use crate::outgoing::Outgoing;
 use crate::table::{self, invoke};
 
@@ -54,35 +54,16 @@ impl Facets {
     }
 }
 
-/// A pointer that a plugin gave, and that only it looks behind.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Opaque(pub(crate) *mut c_void);
-
-// SAFETY: the contract lets the calls that it is handed to come from any thread, several at once.
-unsafe impl Send for Opaque {}
-// SAFETY: as above.
-unsafe impl Sync for Opaque {}
-
-/// An opened backend. Dropping it closes it.
+/// An opened backend.
 #[derive(Debug)]
 pub(crate) struct Instance {
-    pub(crate) pointer: Opaque,
+    pub(crate) opened: Opened,
     pub(crate) table: BackendTable,
-    pub(crate) gate: SharedGate,
 }
 
-impl Drop for Instance {
-    fn drop(&mut self) {
-        let (table, pointer) = (self.table, self.pointer);
-        let close = move |_message| {
-            let pointer = pointer;
-            (invoke!(table.close, pointer.0), ())
-        };
-        if !self.gate.is_aside()
-            && let Err(fault) = self.gate.call_blocking("close", self.gate.call_limit(), close)
-        {
-            tracing::warn!(%fault, "a plugin's backend could not be closed");
-        }
+impl Instance {
+    pub(crate) fn gate(&self) -> &SharedGate {
+        &self.opened.gate
     }
 }
 
@@ -104,12 +85,10 @@ impl PluginBackend {
         settings: &Value,
     ) -> Result<Self, Fault> {
         let settings = settings.to_string();
-        let pointer = gate.call_blocking("open", gate.call_limit(), move |message| {
-            let mut backend = ptr::null_mut();
-            let status = invoke!(table.open, Str::new(&settings), &raw mut backend, message);
-            (status, Opaque(backend))
+        let opened = Opened::new(gate, table.close, move |backend, message| {
+            invoke!(table.open, Str::new(&settings), backend, message)
         })?;
-        Ok(Self { name: name.to_owned(), facets, instance: Arc::new(Instance { pointer, table, gate }) })
+        Ok(Self { name: name.to_owned(), facets, instance: Arc::new(Instance { opened, table }) })
     }
 
     /// Calls a function of the backend.
@@ -120,17 +99,23 @@ impl PluginBackend {
         work: impl FnOnce(&Instance, *mut Buf) -> (Status, T) + Send + 'static,
     ) -> Result<T, Fault> {
         let instance = Arc::clone(&self.instance);
-        self.instance.gate.call(function, within, move |message| work(&instance, message)).await
+        self.instance.gate().call(function, within, move |message| work(&instance, message)).await
     }
 
-    fn host_error(&self, fault: Fault) -> DriverError {
-        let backend = self.name.clone();
-        match fault {
-            Fault::Said { status: Status::HOST, message, .. } => {
-                let (problem, way_out) = two_lines(&message);
-                DriverError::Host { backend, problem, way_out }
-            }
-            other => DriverError::Host { backend, problem: other.to_string(), way_out: String::new() },
+    /// What went wrong with the host, which is also what a probe may complain about.
+    fn host_error(&self, fault: &Fault) -> DriverError {
+        let (problem, way_out) = match fault {
+            Fault::Said { status: Status::HOST, message, .. } => two_lines(message),
+            other => (other.to_string(), String::new()),
+        };
+        DriverError::Host { backend: self.name.clone(), problem, way_out }
+    }
+
+    /// What went wrong with a machine, or with the host when it was tried.
+    fn error(&self, fault: Fault, machine: &str, operation: &str, within: Deadline) -> DriverError {
+        match &fault {
+            Fault::Said { status: Status::HOST, .. } => self.host_error(&fault),
+            _ => machine_error(fault, machine, operation, within),
         }
     }
 }
@@ -146,20 +131,20 @@ impl Backend for PluginBackend {
     }
 
     async fn probe(&self) -> Result<(), DriverError> {
-        let within = self.instance.gate.call_limit();
+        let within = self.instance.gate().call_limit();
         let probe = move |instance: &Instance, message| {
-            (invoke!(instance.table.probe, instance.pointer.0, milliseconds(within), message), ())
+            (invoke!(instance.table.probe, instance.opened.pointer.0, milliseconds(within), message), ())
         };
-        self.call("probe", within, probe).await.map_err(|fault| self.host_error(fault))
+        self.call("probe", within, probe).await.map_err(|fault| self.host_error(&fault))
     }
 
     async fn check(&self, spec: &MachineSpec) -> Result<(), DriverError> {
         let text = describe(spec)?;
         let check = move |instance: &Instance, message| {
-            (invoke!(instance.table.check, instance.pointer.0, Str::new(&text), message), ())
+            (invoke!(instance.table.check, instance.opened.pointer.0, Str::new(&text), message), ())
         };
-        let checked = self.call("check", self.instance.gate.call_limit(), check).await;
-        checked.map_err(|fault| machine_error(fault, &spec.name, "check its description", Deadline::far()))
+        let checked = self.call("check", self.instance.gate().call_limit(), check).await;
+        checked.map_err(|fault| self.error(fault, &spec.name, "check its description", Deadline::far()))
     }
 
     async fn launch(
@@ -177,7 +162,7 @@ impl Backend for PluginBackend {
                 let log = Box::new(desk.table());
                 let status = invoke!(
                     instance.table.launch,
-                    instance.pointer.0,
+                    instance.opened.pointer.0,
                     Str::new(&text),
                     &raw const *log,
                     milliseconds(within),
@@ -193,13 +178,13 @@ impl Backend for PluginBackend {
                 (status, launched)
             }
         };
-        let failed = |fault| machine_error(fault, &name, "launch it", within);
+        let failed = |fault| self.error(fault, &name, "launch it", within);
         let launched = self.call("launch", within, launch).await;
         if launched.is_err() {
             // A plugin that fails in the middle, or hangs, may have started something.
             desk.kill_groups();
         }
-        let nonsense = |problem: String| failed(self.instance.gate.nonsense(problem));
+        let nonsense = |problem: String| failed(self.instance.gate().nonsense(problem));
         let (handle, about) =
             launched.map_err(failed)?.ok_or_else(|| nonsense("launched nothing".to_owned()))?;
         let about = about.map_err(nonsense)?;

@@ -14,6 +14,7 @@ mod library;
 mod log;
 mod machine;
 mod ocr;
+mod opened;
 mod outgoing;
 mod reporter;
 mod table;

@@ -17,9 +17,10 @@ use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
 use rustix::net::{SocketType, sockopt};
 use tokio::net::UnixStream;
 
-use crate::backend::{Facets, Instance, JSON_LIMIT, Opaque, machine_error, read_exit};
+use crate::backend::{Facets, Instance, JSON_LIMIT, machine_error, read_exit};
 use crate::gate::{Fault, milliseconds};
 use crate::log::Desk;
+use crate::opened::Opaque;
 use crate::outgoing::{Outgoing, printable};
 use crate::table::invoke;
 
@@ -50,7 +51,7 @@ impl Handle {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        let gate = Arc::clone(&self.instance.gate);
+        let gate = Arc::clone(self.instance.gate());
         let (table, machine) = (self.instance.table, self.machine);
         let is_destroyed = self.destroyed.load(Ordering::SeqCst);
         let end = move |_message| {
@@ -108,11 +109,11 @@ impl PluginMachine {
         work: impl FnOnce(&Handle, *mut Buf) -> (Status, T) + Send + 'static,
     ) -> Result<T, Fault> {
         let handle = Arc::clone(&self.handle);
-        self.handle.instance.gate.call(function, within, move |message| work(&handle, message)).await
+        self.handle.instance.gate().call(function, within, move |message| work(&handle, message)).await
     }
 
     fn nonsense(&self, operation: &str, problem: String) -> DriverError {
-        let fault = self.handle.instance.gate.nonsense(problem);
+        let fault = self.handle.instance.gate().nonsense(problem);
         machine_error(fault, &self.name, operation, Deadline::far())
     }
 }
@@ -197,7 +198,7 @@ impl Machine for PluginMachine {
     }
 
     async fn destroy(&self) {
-        let within = self.handle.instance.gate.call_limit();
+        let within = self.handle.instance.gate().call_limit();
         self.handle.destroyed.store(true, Ordering::SeqCst);
         let destroy =
             |handle: &Handle, _message| (invoke!(handle.instance.table.destroy, handle.machine.0), ());

@@ -1,24 +1,23 @@
 //! A plugin's OCR engine as an [`OcrEngine`].
 
-use std::ptr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use driver_core::{Deadline, Frame, OcrEngine, OcrError, Reading};
 use plugin_abi::{OcrTable, Status, Str};
 use serde_json::Value;
 
-use crate::backend::{JSON_LIMIT, Opaque, two_lines};
+use crate::backend::{JSON_LIMIT, two_lines};
 use crate::gate::{Fault, SharedGate, milliseconds};
+use crate::opened::Opened;
 use crate::outgoing::Outgoing;
 use crate::table::invoke;
 
-/// An engine that lives in a plugin. Dropping it closes it.
+/// An engine that lives in a plugin.
 #[derive(Debug)]
 pub(crate) struct PluginOcr {
     name: String,
     table: OcrTable,
-    engine: Opaque,
-    gate: SharedGate,
+    engine: Opened,
     /// Held during a call: the contract promises one at a time.
     turn: Mutex<()>,
 }
@@ -31,12 +30,10 @@ impl PluginOcr {
         settings: &Value,
     ) -> Result<Self, Fault> {
         let settings = settings.to_string();
-        let engine = gate.call_blocking("open", gate.call_limit(), move |message| {
-            let mut engine = ptr::null_mut();
-            let status = invoke!(table.open, Str::new(&settings), &raw mut engine, message);
-            (status, Opaque(engine))
+        let engine = Opened::new(gate, table.close, move |engine, message| {
+            invoke!(table.open, Str::new(&settings), engine, message)
         })?;
-        Ok(Self { name: name.to_owned(), table, engine, gate, turn: Mutex::default() })
+        Ok(Self { name: name.to_owned(), table, engine, turn: Mutex::default() })
     }
 
     fn failed(&self, fault: Fault) -> OcrError {
@@ -55,9 +52,9 @@ impl OcrEngine for PluginOcr {
     }
 
     fn read(&self, frame: &Frame, within: Deadline) -> Result<Reading, OcrError> {
-        let (table, engine) = (self.table, self.engine);
+        let (table, engine, gate) = (self.table, self.engine.pointer, &self.engine.gate);
         // The thread of a call that hangs goes on with it.
-        let frame = Arc::new(frame.clone());
+        let frame = frame.clone();
         let read = move |message| {
             let (engine, mut reading) = (engine, Outgoing::new());
             let lent =
@@ -73,29 +70,14 @@ impl OcrEngine for PluginOcr {
             (status, reading.bytes(JSON_LIMIT))
         };
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
-        let json = self.gate.call_blocking("read", within, read).map_err(|fault| self.failed(fault))?;
-        let json = json.map_err(|problem| self.failed(self.gate.nonsense(problem)))?;
+        let json = gate.call_blocking("read", within, read).map_err(|fault| self.failed(fault))?;
+        let json = json.map_err(|problem| self.failed(gate.nonsense(problem)))?;
         let mut reading: Reading = serde_json::from_slice(&json).map_err(|error| {
-            self.failed(self.gate.nonsense(format!("says in no proper JSON what it has read: {error}")))
+            self.failed(gate.nonsense(format!("says in no proper JSON what it has read: {error}")))
         })?;
         if reading.engine.is_empty() {
             reading.engine.clone_from(&self.name);
         }
         Ok(reading)
-    }
-}
-
-impl Drop for PluginOcr {
-    fn drop(&mut self) {
-        let (table, engine) = (self.table, self.engine);
-        let close = move |_message| {
-            let engine = engine;
-            (invoke!(table.close, engine.0), ())
-        };
-        if !self.gate.is_aside()
-            && let Err(fault) = self.gate.call_blocking("close", self.gate.call_limit(), close)
-        {
-            tracing::warn!(%fault, "a plugin's OCR engine could not be closed");
-        }
     }
 }

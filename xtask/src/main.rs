@@ -12,6 +12,7 @@ mod cloud_hypervisor;
 mod command;
 mod demo;
 mod guests;
+mod sanitize;
 mod setup;
 mod test;
 
@@ -51,6 +52,8 @@ enum Task {
     TestCloudHypervisor(cloud_hypervisor::Args),
     /// Check format, lints, documentation, licenses, and the syntax of scripts
     Check,
+    /// Run the tests of plugins under the address sanitiser
+    Sanitize,
     /// Measure commands, waits, copies and start-up, alone or against the NixOS test driver
     Bench(bench::Args),
 }
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::TestCloudHypervisor(args) => cloud_hypervisor::run(&args),
         Task::Check => check::run(),
+        Task::Sanitize => sanitize::run(),
         Task::Bench(args) => bench::run(&args),
     };
     match outcome {

@@ -18,7 +18,7 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 12] = [
+const NEEDS: [Need; 14] = [
     Need { file: "qemu-system-x86_64", package: qemu::PACKAGE, why: "runs the virtual machines" },
     Need { file: "qemu-img", package: "qemu-utils", why: "makes their disks" },
     Need { file: "mmdebstrap", package: "mmdebstrap", why: "builds their images" },
@@ -34,6 +34,8 @@ const NEEDS: [Need; 12] = [
     Need { file: "setpriv", package: "util-linux", why: "ends an image's build when we are gone" },
     Need { file: "python3", package: "python3", why: "runs test scripts" },
     Need { file: "perl", package: "perl", why: "runs test scripts" },
+    Need { file: "make", package: "make", why: "builds the example plugin in C" },
+    Need { file: "ip", package: "iproute2", why: "sets up loopback in the example plugin's machines" },
     Need { file: "git", package: "git", why: "lists the files to check" },
 ];
 

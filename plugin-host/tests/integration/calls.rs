@@ -94,6 +94,12 @@ async fn errors_keep_their_kind_and_their_words() {
     assert!(matches!(error, DriverError::Launch { .. }), "{error:?}");
     assert_eq!(error.to_string(), "machine `server`: no disk (make one)");
 
+    let Some((_place, plugin)) = loaded(&["LAUNCH=say(INNKEEPER_STATUS_HOST,message,\"no memory\")"]) else {
+        return;
+    };
+    let error = launch(plugin.open_backend(&Value::Null).unwrap().unwrap(), spec(place.path())).await;
+    assert_eq!(error.to_string(), "backend `broken`: no memory");
+
     let exit = r#"LAUNCH=say(INNKEEPER_STATUS_EXITED,message,"{\"reason\":{\"reason\":\"status\",\"code\":3},\"last_words\":[\"bye\\u001b[0m\"]}")"#;
     let Some((_place, plugin)) = loaded(&[exit]) else { return };
     let backend = plugin.open_backend(&Value::Null).unwrap().unwrap();

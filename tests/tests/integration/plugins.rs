@@ -241,25 +241,34 @@ fn a_plugin_that_panics_ends_the_run_in_an_orderly_way() {
     run.assert_says(&["error: failed to hand an event to `", "panicked in `record`"]);
 }
 
-#[test]
-fn a_plugin_that_hangs_hangs_nobody() {
-    let place = tempfile::tempdir().unwrap();
-    let library = place.path().join("libhangs.so");
+/// The plugin in C of plugin-host's tests, built with a definition that breaks it.
+fn broken(test: &str, place: &Path, definition: &str) -> Option<PathBuf> {
+    let library = place.join("libbroken.so");
     let compiled = Command::new("cc")
-        .args(["-shared", "-fPIC", "-DLAUNCH=(start_process(log),hang())", "-I"])
+        .args(["-shared", "-fPIC", &format!("-D{definition}"), "-I"])
         .arg(repository("plugin-abi/include"))
         .arg(repository("plugin-host/tests/fixtures/plugin.c"))
         .arg("-o")
         .arg(&library)
         .output();
-    let Ok(compiled) = compiled else {
-        assert!(std::env::var_os("REQUIRE_VM").is_none(), "there is no C compiler");
-        return skip(
-            "a_plugin_that_hangs_hangs_nobody",
-            "there is no C compiler (install the package `gcc`)",
-        );
-    };
-    assert!(compiled.status.success(), "{}", said(&compiled));
+    match compiled {
+        Ok(compiled) => {
+            assert!(compiled.status.success(), "{}", said(&compiled));
+            Some(library)
+        }
+        Err(error) => {
+            assert!(std::env::var_os("REQUIRE_VM").is_none(), "there is no C compiler: {error}");
+            skip(test, "there is no C compiler (install the package `gcc`)");
+            None
+        }
+    }
+}
+
+#[test]
+fn a_plugin_that_hangs_hangs_nobody() {
+    let place = tempfile::tempdir().unwrap();
+    let hangs = "LAUNCH=(start_process(log),hang())";
+    let Some(library) = broken("a_plugin_that_hangs_hangs_nobody", place.path(), hangs) else { return };
     let manifest = format!("plugins = [{library:?}]\n[machines.server]\nbackend = \"broken\"\n");
     let run = Setup::new(&manifest, "server.start()\n").arg("--timeout=2s").start();
     let started = run.wait_for(
@@ -280,6 +289,13 @@ fn plugins_that_cannot_be_told_apart_are_refused() {
     let run = on_local("", "").args(&["--plugin", &twin.display().to_string()]).run();
     run.assert_status(2);
     run.assert_says(&[local(), "libtwin.so` are both a plugin called `local` (leave one of the two out)"]);
+    if let Some(qemu) = broken("plugins_that_cannot_be_told_apart", place.path(), "NAME=\"qemu\"") {
+        let run = on_local("", "").args(&["--plugin", &qemu.display().to_string()]).run();
+        run.assert_status(2);
+        run.assert_says(&[
+            "libbroken.so` offers a backend `qemu`, which innkeeper has itself (give it another name)",
+        ]);
+    }
     // The same file twice is one plugin.
     on_local("", "server.start()\n").args(&["--plugin", local()]).run().assert_status(0);
 }
