@@ -57,7 +57,7 @@ pub(crate) struct EventFile {
 }
 
 enum Line {
-    Record(Record),
+    Record(Box<Record>),
     Unknown,
     Broken,
 }
@@ -101,7 +101,7 @@ impl EventFile {
             self.next_line().map_err(|source| ReportError::Read { path: self.path.clone(), source })?
         {
             match parse(&self.line) {
-                Line::Record(record) => return Ok(Some(record)),
+                Line::Record(record) => return Ok(Some(*record)),
                 _ if !whole => self.unread.torn = true,
                 Line::Unknown => self.unread.unknown += 1,
                 Line::Broken => {
@@ -140,7 +140,7 @@ impl EventFile {
 
 fn parse(line: &[u8]) -> Line {
     if let Ok(record) = serde_json::from_slice(line) {
-        return Line::Record(record);
+        return Line::Record(Box::new(record));
     }
     // A later innkeeper may have added kinds of events; their frame stays what it is.
     match serde_json::from_slice::<serde_json::Value>(line) {
