@@ -4,12 +4,13 @@ use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use fantoccini::{Client, ClientBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tempfile::TempDir;
+
+use crate::session::Session;
 
 /// The programs that are needed.
 #[derive(Debug)]
@@ -58,7 +59,7 @@ impl Driver {
     }
 
     /// Starts a browser, and a session with it.
-    pub(crate) async fn connect(&self, programs: &Programs) -> Client {
+    pub(crate) fn connect(&self, programs: &Programs, patience: Duration) -> Session {
         let profile = format!("--user-data-dir={}", self.profile.path().join("profile").display());
         let arguments = [
             "--headless",
@@ -73,18 +74,13 @@ impl Driver {
             "--window-size=1280,900",
             &profile,
         ];
-        let mut capabilities: Map<String, Value> = Map::new();
-        capabilities.insert(
-            "goog:chromeOptions".to_owned(),
-            json!({ "binary": programs.browser, "args": arguments }),
-        );
-        capabilities.insert("goog:loggingPrefs".to_owned(), json!({ "browser": "WARNING" }));
-        let mut builder = ClientBuilder::new(HttpConnector::new());
-        builder.capabilities(capabilities);
-        builder
-            .connect(&format!("http://127.0.0.1:{}/", self.port))
-            .await
-            .expect("a session with the browser")
+        let milliseconds = u64::try_from(patience.as_millis()).unwrap_or(u64::MAX);
+        let capabilities = json!({
+            "goog:chromeOptions": { "binary": programs.browser, "args": arguments },
+            "goog:loggingPrefs": { "browser": "WARNING" },
+            "timeouts": { "script": milliseconds, "pageLoad": milliseconds },
+        });
+        Session::start(self.port, &capabilities, patience)
     }
 }
 

@@ -4,30 +4,30 @@
 //! A test that needs it says aloud when it is skipped for want of one; `REQUIRE_BROWSER=1` makes that a
 //! failure. Every call panics when the browser does not answer as it should: the test has failed then.
 
-mod command;
 mod driver;
+mod session;
 
 use std::fmt;
 use std::io::{self, Write as _};
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use fantoccini::{Client, Locator};
 use serde_json::{Value, json};
-use tokio::runtime::Runtime;
 
-use crate::command::Post;
 use crate::driver::Driver;
+use crate::session::Session;
 
 /// The longest that anything may take in the page.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// The time between two looks at a page that is waited for.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// A browser with one empty page. Gone, with all that it started, when it is dropped.
 pub struct Browser {
-    runtime: Runtime,
-    client: Client,
+    session: Session,
     // Dropped last: the session ends before its driver does.
     _driver: Driver,
 }
@@ -57,23 +57,21 @@ impl Browser {
             }
             Err(missing) => {
                 // Not `eprintln!`, which the test harness swallows in tests that pass.
-                let test = std::thread::current().name().unwrap_or("a test").to_owned();
+                let test = thread::current().name().unwrap_or("a test").to_owned();
                 let _ = writeln!(io::stderr().lock(), "SKIPPED {test}: {missing}");
                 return None;
             }
         };
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
         let driver = Driver::start(&programs);
-        let client = runtime.block_on(driver.connect(&programs));
-        Some(Self { runtime, client, _driver: driver })
+        Some(Self { session: driver.connect(&programs, PATIENCE), _driver: driver })
     }
 
     /// Opens a file, at a place of it such as `#log`, or at its beginning if that is empty.
     pub fn open(&self, file: &Path, place: &str) {
         let file = file.canonicalize().expect("the page is there");
         // A page that is open already would only be scrolled.
-        self.run(self.client.goto("about:blank")).expect("a blank page");
-        self.run(self.client.goto(&format!("file://{}{place}", file.display()))).expect("the page opens");
+        self.command("/url", &json!({ "url": "about:blank" }));
+        self.command("/url", &json!({ "url": format!("file://{}{place}", file.display()) }));
     }
 
     /// Gives the browser another screen.
@@ -89,7 +87,7 @@ impl Browser {
 
     /// Runs `script` in the page, a function's body, and returns what it returns.
     pub fn ask(&self, script: &str) -> Value {
-        self.run(self.client.execute(script, Vec::new())).unwrap_or_else(|error| panic!("{script}: {error}"))
+        self.command("/execute/sync", &json!({ "script": script, "args": [] }))
     }
 
     /// Runs `script` in the page, the body of an asynchronous function, and returns what it comes to.
@@ -98,7 +96,7 @@ impl Browser {
         let script = format!(
             "const done = arguments[arguments.length - 1];\n(async () => {{ {script} }})().then(done, (error) => done(`${{error}}`));"
         );
-        self.run(self.client.execute_async(&script, Vec::new())).expect("the script ends")
+        self.command("/execute/async", &json!({ "script": script, "args": [] }))
     }
 
     /// Runs `script` in the page, the body of an asynchronous function, until the page is drawn again, and
@@ -124,35 +122,32 @@ impl Browser {
 
     /// Waits until an expression is true in the page.
     pub fn wait_until(&self, expression: &str) {
-        let script = format!("return Boolean({expression});");
-        let came = self.runtime.block_on(async {
-            let looks = async {
-                while self.client.execute(&script, Vec::new()).await.ok() != Some(Value::Bool(true)) {
-                    tokio::time::sleep(Duration::from_millis(20)).await;
-                }
-            };
-            tokio::time::timeout(PATIENCE, looks).await.is_ok()
-        });
-        assert!(came, "`{expression}` never came true in the page");
+        let parameters = json!({ "script": format!("return Boolean({expression});"), "args": [] });
+        let began = Instant::now();
+        while self.session.command("/execute/sync", &parameters) != Ok(Value::Bool(true)) {
+            assert!(began.elapsed() < PATIENCE, "`{expression}` never came true in the page");
+            thread::sleep(LOOK);
+        }
     }
 
     /// The text that can be seen of the first element that a CSS selector finds.
     #[must_use]
     pub fn text(&self, selector: &str) -> String {
-        let text = async { self.client.find(Locator::Css(selector)).await?.text().await };
-        self.run(text).unwrap_or_else(|error| panic!("{selector}: {error}"))
+        let text = self.command(
+            "/execute/sync",
+            &json!({ "script": "return document.querySelector(arguments[0]).innerText;", "args": [selector] }),
+        );
+        text.as_str().unwrap_or_default().to_owned()
     }
 
     /// Clicks on the first element that a CSS selector finds.
     pub fn click(&self, selector: &str) {
-        let click = async { self.client.find(Locator::Css(selector)).await?.click().await };
-        self.run(click).unwrap_or_else(|error| panic!("{selector}: {error}"));
+        self.on_element(selector, "/click", &json!({}));
     }
 
     /// Presses the keys of `text` while the first element that a CSS selector finds has the focus.
     pub fn press(&self, selector: &str, text: &str) {
-        let press = async { self.client.find(Locator::Css(selector)).await?.send_keys(text).await };
-        self.run(press).unwrap_or_else(|error| panic!("{selector}: {error}"));
+        self.on_element(selector, "/value", &json!({ "text": text }));
     }
 
     /// A picture of what the screen shows, as a PNG.
@@ -166,28 +161,22 @@ impl Browser {
     /// are not there.
     #[must_use]
     pub fn complaints(&self) -> Vec<String> {
-        let log = self.run(self.client.issue_cmd(Post::new("se/log", json!({ "type": "browser" }))));
-        let log = log.expect("the browser's log");
+        let log = self.command("/se/log", &json!({ "type": "browser" }));
         let entries = log.as_array().cloned().unwrap_or_default();
         entries.iter().map(|entry| format!("{}: {}", entry["level"], entry["message"])).collect()
     }
 
     fn devtools(&self, method: &str, parameters: Value) -> Value {
-        let command = Post::new("goog/cdp/execute", json!({ "cmd": method, "params": parameters }));
-        self.run(self.client.issue_cmd(command)).unwrap_or_else(|error| panic!("{method}: {error}"))
+        self.command("/goog/cdp/execute", &json!({ "cmd": method, "params": parameters }))
     }
 
-    fn run<T>(&self, work: impl Future<Output = T>) -> T {
-        let within = async { tokio::time::timeout(PATIENCE, work).await };
-        self.runtime.block_on(within).expect("the browser answers in time")
+    fn command(&self, path: &str, parameters: &Value) -> Value {
+        self.session.command(path, parameters).unwrap_or_else(|error| panic!("{path} {parameters}: {error}"))
     }
-}
 
-impl Drop for Browser {
-    fn drop(&mut self) {
-        let close = self.client.clone().close();
-        // What does not end by itself, the driver's end takes along.
-        let _ = self.runtime.block_on(async { tokio::time::timeout(Duration::from_secs(5), close).await });
+    fn on_element(&self, selector: &str, path: &str, parameters: &Value) {
+        let done = self.session.on_element(selector, path, parameters);
+        done.unwrap_or_else(|error| panic!("{selector}: {error}"));
     }
 }
 

@@ -176,7 +176,7 @@ impl Reading {
                     self.boots.entry(machine()).or_insert(time);
                 }
             }
-            Event::Console { line } if self.lines.len() < KINDS => {
+            Event::Console { line } if self.lines.len() < KINDS && !line.trim().is_empty() => {
                 self.lines.entry((machine(), pattern(line))).or_insert_with(|| line.clone());
             }
             _ => {}

@@ -140,7 +140,7 @@ impl EventFile {
 
 fn parse(line: &[u8]) -> Line {
     if let Ok(record) = serde_json::from_slice(line) {
-        return Line::Record(record);
+        return Line::Record(Box::new(record));
     }
     // A later innkeeper may have added kinds of events; their frame stays what it is.
     match serde_json::from_slice::<serde_json::Value>(line) {

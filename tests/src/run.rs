@@ -319,7 +319,7 @@ impl Finished {
         assert_eq!(shown.as_str(), kind, "{}", browser.text("#summary"));
         if kind.is_some() {
             browser.click("#to-problem");
-            browser.wait_until("document.querySelector('.row.picked.k-error')");
+            browser.wait_until("document.querySelector('.row.picked')");
         }
         assert_eq!(browser.complaints(), [""; 0]);
     }

@@ -11,6 +11,7 @@ use chrono::DateTime;
 use driver_core::event::FileKind;
 use sha2::{Digest as _, Sha256};
 
+use crate::diagnosis::FailureKind;
 use crate::escape::{visible, visible_lines};
 use crate::html::clock::{moment, span};
 use crate::html::log::Blocks;
@@ -47,6 +48,8 @@ pub(super) struct Page {
     /// The kind of failure, in a sentence and as its name.
     kind: Option<(String, &'static str)>,
     findings: Vec<FindingView>,
+    /// The line of the log that failed the test, where no error in the log does.
+    problem: Option<u64>,
     /// How many further findings there were.
     more_findings: usize,
     message: Option<String>,
@@ -128,6 +131,8 @@ impl Page {
         let (message, place) = message_and_place(&summary, &story.script);
         let (pictures, files) = saved(&story.files, dir);
         let found = story.tally.findings();
+        let is_console =
+            summary.diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.kind == FailureKind::Console);
         let findings: Vec<FindingView> = found.kept.iter().take(FINDINGS).map(FindingView::of).collect();
         let started_ms = summary.started_unix_ms.and_then(|ms| i64::try_from(ms).ok());
         let started = started_ms.and_then(DateTime::from_timestamp_millis);
@@ -143,6 +148,7 @@ impl Page {
                 .as_ref()
                 .map(|diagnosis| (visible(&diagnosis.to_string()).into_owned(), diagnosis.kind.name())),
             more_findings: found.counts.values().sum::<usize>().saturating_sub(findings.len()),
+            problem: found.kept.iter().find(|finding| finding.fails && is_console).map(|finding| finding.seq),
             findings,
             message,
             place,

@@ -206,14 +206,18 @@ class LogView {
     this.pick(shown[Math.max(0, Math.min(shown.length - 1, place + rows))]);
   }
 
-  // The next line, or the one before, that tells of a problem.
+  // Picks the next line that tells of a problem, or the one before; false if there is none.
   toProblem(direction, from = this.picked ?? -1) {
     const { lines } = this.data;
     const isProblem = (line) => line.level === 2 && !line.more && !line.step;
     for (let step = 1; step <= lines.length; step += 1) {
       const index = (from + direction * step + 2 * lines.length) % lines.length;
-      if (isProblem(lines[index])) return this.pick(index);
+      if (isProblem(lines[index])) {
+        this.pick(index);
+        return true;
+      }
     }
+    return false;
   }
 
   // Folds or unfolds a step; `open` is undefined for the other of the two.

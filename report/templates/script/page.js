@@ -31,6 +31,8 @@ const showFilters = () => {
   byId("query").value = log.query;
 };
 
+const pickRow = (seq) => log.pick(log.data.lines.findIndex((line) => line.seq >= seq));
+
 const readAddress = () => {
   const hash = location.hash.slice(1);
   if (!/^[lmkqv]=/.test(hash)) return;
@@ -45,10 +47,7 @@ const readAddress = () => {
     log.find(log.query);
   }
   byId("log").scrollIntoView();
-  if (has("l")) {
-    const seq = Number(wanted.get("l"));
-    log.pick(log.data.lines.findIndex((line) => line.seq >= seq));
-  }
+  if (has("l")) pickRow(Number(wanted.get("l")));
 };
 
 log.onfilter = showFilters;
@@ -123,9 +122,11 @@ byId("copy").addEventListener("click", async ({ target }) => {
     getSelection().selectAllChildren(byId("detail-text"));
   }
 });
-byId("to-problem")?.addEventListener("click", () => {
+byId("to-problem")?.addEventListener("click", ({ target }) => {
   byId("log").scrollIntoView();
-  log.toProblem(-1, log.data.lines.length);
+  if (target.dataset.line) pickRow(Number(target.dataset.line));
+  // Of a run that was killed there may be no error: its last line tells where that was.
+  else if (!log.toProblem(-1, log.data.lines.length)) log.pick(log.data.lines.length - 1);
   rows.focus({ preventScroll: true });
 });
 byId("zoom").addEventListener("input", ({ target }) => {

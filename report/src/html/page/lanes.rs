@@ -3,6 +3,8 @@
 use crate::escape::visible;
 use crate::html::clock::{moment, span, tick};
 use crate::html::timeline::{Bar, BarResult, Lane, Mark, Phase, Timeline, phase_word};
+use crate::paint::limit;
+use crate::tally::micros;
 
 /// The width that places are given in: that of the drawing, which the browser stretches.
 const WIDTH: f64 = 100.0;
@@ -173,7 +175,8 @@ fn bar_view(bar: &Bar, row: usize, scale: &Scale) -> BarView {
         BarResult::Failed => ", failed",
         BarResult::CutOff => ", cut off",
     };
-    let limit = bar.limit_us.map_or_else(String::new, |limit_us| format!(" of {} at most", span(limit_us)));
+    let most =
+        bar.limit_us.map(|limit_us| format!(" of {} at most", limit(micros(limit_us)))).unwrap_or_default();
     BarView {
         class: class_of(bar),
         x: percent(scale.of(bar.start_us).min(WIDTH - width)),
@@ -181,7 +184,7 @@ fn bar_view(bar: &Bar, row: usize, scale: &Scale) -> BarView {
         y: BAND + 3 + row * ROW,
         text: bar.text.clone(),
         title: format!(
-            "{}\n{}{limit}, from {}{result}",
+            "{}\n{}{most}, from {}{result}",
             bar.text,
             span(bar.duration_us()),
             moment(bar.start_us)
@@ -221,7 +224,7 @@ pub(super) fn slowest(timeline: &Timeline) -> Vec<Slow> {
         machine: visible(machine).into_owned(),
         text: bar.text.clone(),
         duration: span(bar.duration_us()),
-        limit: bar.limit_us.map(span),
+        limit: bar.limit_us.map(|limit_us| limit(micros(limit_us))),
         at: moment(bar.start_us),
         seq: bar.seq,
         failed: bar.result != BarResult::Done,
