@@ -119,7 +119,7 @@ async fn what_cannot_be_started_is_told_with_the_programs_own_reasons() {
         let kernel = broken_kernel(&place);
         let broken = place.spec(Boot::Kernel { kernel, initrd, cmdline, disks });
         let mut odd = place.spec(image.boot());
-        odd.options = json!({ "config": { "cpus": { "boot_vcpus": 0 } } });
+        odd.options = json!({ "config": { "memory": { "size": "much" } } });
         for spec in [broken, odd] {
             backend.check(&spec).await.unwrap();
             let since = Instant::now();
