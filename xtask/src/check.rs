@@ -65,7 +65,8 @@ fn script_checks() -> Result<Vec<Command>> {
         compile.args(python).env("PYTHONPYCACHEPREFIX", command::target()?.join("pycache"));
         checks.push(compile);
     }
-    for path in perl {
+    // A test in Perl is made of words that only the driver's client knows; the tests run it.
+    for path in perl.into_iter().filter(|path| !path.starts_with("examples/")) {
         let mut compile = command::command("perl", &["-c"]);
         // A module's name says how far above it its library begins; one of these is it.
         let folders = Path::new(path).ancestors().skip(1).filter(|folder| *folder != Path::new(""));
