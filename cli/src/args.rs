@@ -84,6 +84,11 @@ pub(crate) struct RunArgs {
     #[arg(long = "plugin", value_name = "LIB")]
     pub(crate) plugins: Vec<PathBuf>,
 
+    /// Run machines on this backend, except those for which the manifest names one: qemu, cloud-hypervisor, or a
+    /// plugin's.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) backend: Option<String>,
+
     /// Read text on screens with this OCR engine, instead of the one that the manifest names.
     #[arg(long, value_name = "NAME")]
     pub(crate) ocr: Option<String>,

@@ -22,7 +22,7 @@ struct BuiltIn {
     check: fn(ValueDeserializer<'_>) -> Result<(), toml::de::Error>,
 }
 
-/// All of our own; machines that name none get the first.
+/// All of our own; machines that name none get the first, unless the user says otherwise.
 const BUILT_IN: &[BuiltIn] = &[
     BuiltIn {
         word: backend_qemu::NAME,
@@ -47,12 +47,28 @@ pub(crate) fn is_built_in(word: &str) -> bool {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backends<'p> {
     plugins: &'p Plugins,
+    usual: &'p str,
 }
 
 impl<'p> Backends<'p> {
     /// Our own, and those of `plugins`.
     pub(crate) fn new(plugins: &'p Plugins) -> Self {
-        Self { plugins }
+        Self { plugins, usual: BUILT_IN[0].word }
+    }
+
+    /// With another backend for machines that name none.
+    ///
+    /// # Errors
+    /// With those that there are, when it is none of them.
+    pub(crate) fn with_usual(self, usual: &'p str) -> anyhow::Result<Self> {
+        if self.words().any(|known| known == usual) {
+            return Ok(Self { usual, ..self });
+        }
+        let words: Vec<_> = self.words().map(|word| format!("`{word}`")).collect();
+        anyhow::bail!(
+            "there is no backend `{usual}` (there are {}; others come as plugins, see `innkeeper plugins`)",
+            words.join(", ")
+        )
     }
 
     /// The words in manifests.
@@ -60,9 +76,9 @@ impl<'p> Backends<'p> {
         BUILT_IN.iter().map(|backend| backend.word).chain(self.plugins.backends())
     }
 
-    /// The word for machines that name none.
-    pub(crate) fn default_word(self) -> &'static str {
-        BUILT_IN[0].word
+    /// The word for machines that name none. A start script starts QEMU, whatever else there is.
+    pub(crate) fn usual(self, start_script: bool) -> &'p str {
+        if start_script { backend_qemu::NAME } else { self.usual }
     }
 
     /// Whether it is a plugin's, of which nothing is known here but its name.

@@ -51,15 +51,29 @@ pub(crate) struct Manifest {
 }
 
 impl Manifest {
-    /// Reads the manifest at `path`, and loads the plugins that it names.
-    pub(crate) fn read(path: &Path, plugins: &mut Plugins) -> anyhow::Result<Self> {
+    /// Reads the manifest at `path`, and loads the plugins that it names. `usual` is the backend of machines that
+    /// name none.
+    pub(crate) fn read(path: &Path, plugins: &mut Plugins, usual: Option<&str>) -> anyhow::Result<Self> {
         let source = std::fs::read_to_string(path)
             .with_context(|| format!("the manifest `{}` cannot be read", path.display()))?;
         let folder = path.parent().unwrap_or(Path::new(""));
-        Ok(read_file(path, &source, "the manifest", |section| Self::from_section(section, folder, plugins))?)
+        let mut unknown = None;
+        let read = read_file(path, &source, "the manifest", |section| {
+            Self::from_section(section, folder, plugins, usual, &mut unknown)
+        });
+        match unknown {
+            Some(unknown) => Err(unknown),
+            None => Ok(read?),
+        }
     }
 
-    fn from_section(section: &mut Section<'_, '_>, folder: &Path, plugins: &mut Plugins) -> Option<Self> {
+    fn from_section(
+        section: &mut Section<'_, '_>,
+        folder: &Path,
+        plugins: &mut Plugins,
+        usual: Option<&str>,
+        unknown: &mut Option<anyhow::Error>,
+    ) -> Option<Self> {
         let name = section.required::<String>("name");
         if let Some(name) = &name
             && !is_file_name(name.get_ref())
@@ -81,7 +95,15 @@ impl Manifest {
             section.problems().add(word.span(), "this OCR engine is not there", problem);
         }
         let console = console::read(section);
-        let machines = machine::read_all(section, folder, &Backends::new(plugins));
+        let mut backends = Backends::new(plugins);
+        if let Some(usual) = usual {
+            match backends.with_usual(usual) {
+                Ok(with_usual) => backends = with_usual,
+                // No fault of the manifest's, which may name the plugin that has it.
+                Err(error) => *unknown = Some(error),
+            }
+        }
+        let machines = machine::read_all(section, folder, &backends);
         let vlans = vlan::read_all(section);
         Some(Self {
             name: name?.into_inner(),

@@ -43,7 +43,7 @@ struct Cast {
 /// Runs the test and returns the exit status. An error is one of usage: nothing has been started then.
 pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     let mut plugins = Plugins::of_user(&args.plugins)?;
-    let manifest = Manifest::read(&args.manifest, &mut plugins)?;
+    let manifest = Manifest::read(&args.manifest, &mut plugins, args.backend.as_deref())?;
     let plan = TestPlan::new(manifest, args);
     let wanted = plan.wanted.iter().map(|machine| machine.backend.as_str());
     let backends = Backends::new(&plugins).open(wanted)?;

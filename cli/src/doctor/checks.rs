@@ -18,7 +18,7 @@ const OLDEST_PYTHON: (u32, u32) = (3, 9);
 
 /// Looks at everything.
 pub(super) fn all() -> Vec<Finding> {
-    let mut findings = vec![qemu(), qemu_img(), kvm(), tap()];
+    let mut findings = vec![qemu(), qemu_img(), kvm(), cloud_hypervisor(), tap()];
     findings.extend(languages());
     findings.extend([memory(), space("temp", &env::temp_dir())]);
     findings.extend(cache_dir().map(|cache| space("cache", &cache)));
@@ -59,6 +59,25 @@ fn kvm() -> Finding {
         way_out => way_out.to_owned(),
     };
     Finding::limited("kvm", format!("{probe}; machines run on TCG"), way_out)
+}
+
+/// The other hypervisor, for those who want it.
+fn cloud_hypervisor() -> Finding {
+    const NAME: &str = "cloud-hypervisor";
+    let usable = probe_kvm().is_usable();
+    let program = env::var_os(backend_cloud_hypervisor::PROGRAM_VARIABLE).unwrap_or_else(|| NAME.into());
+    let only = "only machines with that backend need it";
+    match version_of(&program.to_string_lossy(), &["--version"]) {
+        Some(version) if usable => Finding::good(NAME, version),
+        Some(version) => {
+            Finding::limited(NAME, format!("{version}, but it needs KVM; {only}"), "nothing to be done here")
+        }
+        None => Finding::limited(
+            NAME,
+            format!("not on the PATH; {only}"),
+            "take the program from the project's releases, and say where it is with CLOUD_HYPERVISOR",
+        ),
+    }
 }
 
 /// Whether a VLAN can have a device on the host: `tap` in the manifest.

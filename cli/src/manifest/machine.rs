@@ -116,10 +116,20 @@ fn check_name(name: &Spanned<String>, others: &[Machine], section: &Section<'_, 
 }
 
 fn read(name: String, section: &mut Section<'_, '_>, folder: &Path, backends: &Backends) -> Option<Machine> {
+    let is_named = section.has("backend");
     let backend = read_backend(section, backends);
-    // Under another backend's name it would be a table that nobody reads: an unknown key.
+    // Under another backend's name it would be a table that nobody reads: an unknown key. Where the backend is
+    // chosen elsewhere, there may be a table for each.
     let options = match &backend {
-        Some(backend) => read_options(section, backend, backends),
+        Some(backend) => {
+            let options = read_options(section, backend, backends);
+            if !is_named {
+                for word in backends.words().filter(|word| word != backend) {
+                    read_options(section, word, backends);
+                }
+            }
+            options
+        }
         None => {
             // The backend's name is the mistake to correct first.
             backends.words().for_each(|word| drop(section.take(word)));
@@ -172,7 +182,7 @@ fn read_vlans(section: &mut Section<'_, '_>) -> Vec<u32> {
 /// Who launches the machine; `None` when it is nobody known, which has been said.
 fn read_backend(section: &mut Section<'_, '_>, backends: &Backends) -> Option<String> {
     let Some(word) = section.located::<String>("backend") else {
-        return Some(backends.default_word().to_owned());
+        return Some(backends.usual(section.has("start_script")).to_owned());
     };
     if backends.words().any(|known| known == word.get_ref()) {
         return Some(word.into_inner());

@@ -71,6 +71,11 @@ impl<'i, 'p> Section<'i, 'p> {
         self.problems
     }
 
+    /// Whether there is a value that has not been taken out.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.entries.iter().any(|(name, _)| name.get_ref() == key)
+    }
+
     /// Takes a value out, whatever it is.
     pub(crate) fn take(&mut self, key: &str) -> Option<Located<'i>> {
         self.known.push(key.to_owned());
@@ -91,7 +96,7 @@ impl<'i, 'p> Section<'i, 'p> {
 
     /// A value that must be there.
     pub(crate) fn required<T: Shape>(&mut self, key: &str) -> Option<Spanned<T>> {
-        if !self.entries.iter().any(|(name, _)| name.get_ref() == key) {
+        if !self.has(key) {
             self.problems.add(
                 self.place(),
                 format!("{} has no `{key}`", self.what),

@@ -57,9 +57,14 @@ fn the_manifest_in_the_help_is_understood() {
 #[test]
 fn the_page_on_manifests_names_every_key() {
     let page = page("docs/manifest.md");
-    for (table, at_least) in
-        [("", 5), ("[console]\n", 3), ("[machines.a]\n", 10), ("[machines.a.qemu]\n", 8), ("[vlans.1]\n", 5)]
-    {
+    for (table, at_least) in [
+        ("", 5),
+        ("[console]\n", 3),
+        ("[machines.a]\n", 10),
+        ("[machines.a.qemu]\n", 8),
+        ("[machines.a]\nbackend = \"cloud-hypervisor\"\n[machines.a.cloud-hypervisor]\n", 4),
+        ("[vlans.1]\n", 5),
+    ] {
         let place = Place::with(&[("test.toml", &format!("{table}no_such_key = 1\n"))]);
         let said = place.run(&["run", "test.toml"]);
         let (_, known) = said.stderr.split_once("help: known keys: ").expect("the known keys are told");

@@ -25,7 +25,7 @@ error: unknown key `memroy` in machine `server`
 6 | memroy = \"1G\"
   | ^^^^^^ did you mean `memory`?
   |
-  = help: known keys: `backend`, `qemu`, `image`, `start_script`, `kernel`, `initrd`, `cmdline`, `disks`, `memory`, `cores`, `vlans`, `boot_timeout`, `allow_reboot`, `shares`
+  = help: known keys: `backend`, `qemu`, `cloud-hypervisor`, `image`, `start_script`, `kernel`, `initrd`, `cmdline`, `disks`, `memory`, `cores`, `vlans`, `boot_timeout`, `allow_reboot`, `shares`
 "
     );
 }
@@ -101,6 +101,30 @@ fn an_unknown_backend_is_told_with_the_known_ones() {
     assert!(error.contains("machine `a` wants the unknown backend \"xen\""), "{error}");
     assert!(error.contains("expected \"qemu\""), "{error}");
     assert_eq!(error.matches("error:").count(), 1, "{error}");
+}
+
+#[test]
+fn the_usual_backend_is_chosen_on_the_command_line_and_not_for_machines_that_name_theirs() {
+    let head = "name = \"test\"\nscript = \"test.py\"\n[machines.a]\nimage = \"base\"\n";
+    let both =
+        "[machines.a.qemu]\naccel = \"tcg\"\n[machines.a.cloud-hypervisor]\nbinary = \"/nowhere/ch\"\n";
+    let named = "[machines.a]\nbackend = \"qemu\"\n[machines.a.cloud-hypervisor]\n";
+    let place = Place::with(&[
+        ("test.toml", &format!("{head}{both}")),
+        ("named.toml", &format!("name = \"test\"\nscript = \"test.py\"\n{named}")),
+        ("test.py", ""),
+    ]);
+    let said = place.run(&["run", "test.toml", "--backend", "xen"]);
+    assert_eq!(said.status, Some(2), "{said:?}");
+    assert!(
+        said.stderr.contains("there is no backend `xen` (there are `qemu`, `cloud-hypervisor`"),
+        "{said:?}"
+    );
+    let said = place.run(&["run", "named.toml", "--backend", "cloud-hypervisor"]);
+    assert!(said.stderr.contains("unknown key `cloud-hypervisor`"), "{said:?}");
+    let said = place.run(&["run", "test.toml", "--backend", "cloud-hypervisor", "-o", "out"]);
+    assert!(!said.stderr.contains("unknown key"), "{said:?}");
+    assert!(said.stderr.contains("cloud-hypervisor") || said.stderr.contains("image"), "{said:?}");
 }
 
 #[test]
