@@ -138,6 +138,10 @@ pub(crate) fn for_description(
             arguments.option("-initrd", initrd);
         }
     }
+    if spec.snapshot.is_some() {
+        // Until it is told from where.
+        arguments.option("-incoming", "defer");
+    }
     arguments.0.extend(options.extra_args.iter().map(OsString::from));
     arguments.0
 }
@@ -195,6 +199,7 @@ mod tests {
             shared_dir: "/run/shared".into(),
             shares: Vec::new(),
             nics: Vec::new(),
+            snapshot: None,
             allow_reboot: false,
             options: Value::Null,
         }

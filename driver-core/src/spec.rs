@@ -26,6 +26,9 @@ pub struct MachineSpec {
     pub shares: Vec<Share>,
     /// Network cards on VLANs, in order. A card beside them that leads outside is the backend's own affair.
     pub nics: Vec<Nic>,
+    /// A directory that [`Snapshots::save`](crate::Snapshots::save) has filled: the machine begins where that was
+    /// saved, disks included, instead of booting.
+    pub snapshot: Option<PathBuf>,
     /// Whether a reboot of the guest restarts it (otherwise it ends the machine).
     pub allow_reboot: bool,
     /// Settings of the backend's own: the table under the backend's name, or null.

@@ -165,6 +165,7 @@ fn facets_agree(backend: &dyn Backend, machine: &dyn Machine) -> Result<(), Stri
         ("keyboard", promised.keyboard, machine.keyboard().is_some()),
         ("monitor", promised.monitor, machine.monitor().is_some()),
         ("power", promised.power, machine.power().is_some()),
+        ("snapshots", promised.snapshots, machine.snapshots().is_some()),
     ] {
         hold(promised == there, || format!("{facet} is promised: {promised}, and there: {there}"))?;
     }

@@ -15,6 +15,7 @@ mod nothing_to_run;
 mod output;
 mod pages;
 mod shell;
+mod snapshots;
 mod stopped;
 mod units;
 mod waits;
