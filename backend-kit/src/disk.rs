@@ -103,7 +103,19 @@ pub async fn make_overlay(
 mod tests {
     use driver_core::{Disk, DiskFormat};
 
-    use super::check;
+    use super::{check, overlay_paths};
+
+    #[test]
+    fn the_last_overlay_is_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        assert_eq!(overlay_paths(0, directory.path()), (path("disk0.qcow2"), path("disk0.1.qcow2")));
+        for name in ["disk0.qcow2", "disk0.1.qcow2", "disk1.qcow2"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        assert_eq!(overlay_paths(0, directory.path()), (path("disk0.1.qcow2"), path("disk0.2.qcow2")));
+        assert_eq!(overlay_paths(1, directory.path()), (path("disk1.qcow2"), path("disk1.1.qcow2")));
+    }
 
     #[test]
     fn images_that_cannot_be_used_are_told_apart() {

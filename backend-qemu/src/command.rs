@@ -292,6 +292,9 @@ mod tests {
         ] {
             assert!(line.contains(part), "no `{part}` in: {line}");
         }
-        assert!(!line.contains("base.ext4"), "{line}");
+        assert!(!line.contains("base.ext4") && !line.contains("-incoming"), "{line}");
+        let restored = MachineSpec { snapshot: Some("/run/snapshot".into()), ..spec() };
+        let again = described(&restored, &overlays, VlanPort::Auto);
+        assert_eq!(again, format!("{line} -incoming defer"));
     }
 }

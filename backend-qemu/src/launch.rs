@@ -130,7 +130,15 @@ impl Backend for Qemu {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { screen: true, keyboard: true, monitor: true, power: true, network: true, snapshots: true, nics: true }
+        Capabilities {
+            screen: true,
+            keyboard: true,
+            monitor: true,
+            power: true,
+            network: true,
+            snapshots: true,
+            nics: true,
+        }
     }
 
     async fn probe(&self) -> Result<(), DriverError> {

@@ -191,3 +191,77 @@ struct Information {
     #[serde(rename = "error-desc")]
     words: Option<String>,
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use driver_core::Deadline;
+    use serde_json::{Value, json};
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+    use tokio::net::UnixStream;
+
+    use super::{Failure, save};
+    use crate::control::Control;
+
+    /// Saves with a QEMU that has these capabilities and tells these states. Returns where it was told to write.
+    async fn saved(capabilities: Value, states: &[Value]) -> (Result<(), Failure>, Value) {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (control, _events) = Control::start(ours);
+        let (input, mut output) = theirs.into_split();
+        let mut states = states.iter();
+        let mut uri = Value::Null;
+        let qemu = async {
+            let mut commands = BufReader::new(input).lines();
+            while let Ok(Some(line)) = commands.next_line().await {
+                let command: Value = serde_json::from_str(&line).unwrap();
+                let answer = match command["execute"].as_str().unwrap() {
+                    "query-migrate-capabilities" => capabilities.clone(),
+                    "query-migrate" => states.next().unwrap().clone(),
+                    "migrate" => {
+                        uri = command["arguments"]["uri"].clone();
+                        json!({})
+                    }
+                    _ => json!({}),
+                };
+                let answer = json!({"return": answer, "id": command["id"]});
+                output.write_all(format!("{answer}\n").as_bytes()).await.unwrap();
+            }
+        };
+        let within = Deadline::after(Duration::from_secs(30));
+        let result = tokio::select! {
+            result = save(&control, Path::new("/run/it's/state"), within) => result,
+            () = qemu => unreachable!("QEMU listens to the end"),
+        };
+        (result, uri)
+    }
+
+    fn capabilities(names: &[&str]) -> Value {
+        names.iter().map(|name| json!({"capability": name, "state": false})).collect()
+    }
+
+    #[tokio::test]
+    async fn a_newer_qemu_may_have_more_words() {
+        let known = capabilities(&["mapped-ram", "of-the-future", "multifd"]);
+        let states = [json!({}), json!({"status": "of-the-future"}), json!({"status": "completed", "x": 1})];
+        let (result, uri) = saved(known, &states).await;
+        result.unwrap();
+        assert_eq!(uri, "file:/run/it's/state");
+    }
+
+    #[tokio::test]
+    async fn an_older_qemu_has_a_program_write() {
+        let (result, uri) = saved(capabilities(&["multifd"]), &[json!({"status": "completed"})]).await;
+        result.unwrap();
+        assert_eq!(uri, r"exec:cat >'/run/it'\''s/state'");
+    }
+
+    #[tokio::test]
+    async fn a_failure_has_qemus_own_words() {
+        let failed = json!({"status": "failed", "error-desc": "No space left on device"});
+        let (result, _) = saved(capabilities(&[]), &[failed]).await;
+        let error = result.unwrap_err().to_string();
+        assert_eq!(error, "the migration ended as `failed`: No space left on device");
+    }
+}

@@ -71,7 +71,11 @@ impl Node {
     }
 
     /// Starts the hypervisor; the guest boots, or goes on from a snapshot.
-    pub(super) async fn launch(&self, allow_reboot: bool, from: Option<&Snapshot>) -> Result<(), DriverError> {
+    pub(super) async fn launch(
+        &self,
+        allow_reboot: bool,
+        from: Option<&Snapshot>,
+    ) -> Result<(), DriverError> {
         self.entered(MachineState::Starting);
         let launched = self.try_to_launch(allow_reboot, from).await;
         if launched.is_err() {

@@ -145,7 +145,8 @@ impl Node {
         if self.config.backend.capabilities().snapshots {
             return Ok(());
         }
-        Err(self.unsupported("take snapshots", "pick a backend with `snapshots`, such as `qemu`, or boot anew"))
+        Err(self
+            .unsupported("take snapshots", "pick a backend with `snapshots`, such as `qemu`, or boot anew"))
     }
 
     fn album(&self) -> std::sync::MutexGuard<'_, Album> {
@@ -237,7 +238,8 @@ impl Node {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let output = self.run_function(running, &format!("set_clock {:.3}", now.as_secs_f64())).await?;
         if !output.stdout.is_empty() {
-            let text = format!("the guest goes on from a snapshot: {}", String::from_utf8_lossy(&output.stdout));
+            let text =
+                format!("the guest goes on from a snapshot: {}", String::from_utf8_lossy(&output.stdout));
             self.context.journal.log(Level::Warning, Some(self.name()), excerpt(&text));
         }
         Ok(())
