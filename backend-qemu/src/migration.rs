@@ -254,7 +254,7 @@ mod tests {
     async fn an_older_qemu_has_a_program_write() {
         let (result, uri) = saved(capabilities(&["multifd"]), &[json!({"status": "completed"})]).await;
         result.unwrap();
-        assert_eq!(uri, r"exec:cat >'/run/it'\''s/state'");
+        assert_eq!(uri, format!("exec:cat >{}", driver_core::quote("/run/it's/state")));
     }
 
     #[tokio::test]
