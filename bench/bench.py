@@ -179,6 +179,25 @@ def _():
         raise RuntimeError("the file came back with other bytes")
 
 
+@section("snapshots")
+def _():
+    """Of the guest as it is now, and from there to the end of the first command. Not every driver has them."""
+    found = {"save": [], "restore": []}
+    if not hasattr(server, "snapshot"):
+        return found
+
+    def begin_again(name):
+        server.restore(name)
+        server.succeed("true")
+
+    for n in range(plan["snapshots"]):
+        name = f"bench-{n}"
+        found["save"].append(seconds(lambda: server.snapshot(name)))
+        server.crash()
+        found["restore"].append(seconds(lambda: begin_again(name)))
+    return found
+
+
 for name in ("copy_small_via_shell", "copy_via_shell", "copy"):
     result.pop(name, None)
 Path(os.environ["BENCH_RESULT"]).write_text(json.dumps(result))

@@ -100,6 +100,7 @@ mod tests {
             shared_dir: "/run/shared".into(),
             shares: Vec::new(),
             nics: Vec::new(),
+            snapshot: None,
             allow_reboot: false,
             options: Value::Null,
         }

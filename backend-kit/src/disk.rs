@@ -41,6 +41,21 @@ pub fn check(disk: &Disk) -> Result<(), String> {
     }
 }
 
+/// The overlay of the disk at `index` in `directory` that a machine writes to, and the name for the next one: what was
+/// written before that is frozen in a snapshot keeps its name.
+#[must_use]
+pub fn overlay_paths(index: usize, directory: &Path) -> (PathBuf, PathBuf) {
+    let mut live = directory.join(format!("disk{index}.qcow2"));
+    let mut number = 1;
+    loop {
+        let next = directory.join(format!("disk{index}.{number}.qcow2"));
+        if !next.exists() {
+            return (live, next);
+        }
+        (live, number) = (next, number + 1);
+    }
+}
+
 /// Makes the overlay of the disk at `index` in `directory`. One that an earlier launch made is kept: the
 /// machine finds its disk as it left it.
 pub async fn overlay(
@@ -50,10 +65,20 @@ pub async fn overlay(
     qemu_img: &Path,
     machine: &str,
 ) -> Result<PathBuf, DriverError> {
-    let overlay = directory.join(format!("disk{index}.qcow2"));
-    if overlay.exists() {
-        return Ok(overlay);
+    let (overlay, _) = overlay_paths(index, directory);
+    if !overlay.exists() {
+        make_overlay(disk, &overlay, qemu_img, machine).await?;
     }
+    Ok(overlay)
+}
+
+/// Makes an overlay of `disk`; one of that name is replaced.
+pub async fn make_overlay(
+    disk: &Disk,
+    overlay: &Path,
+    qemu_img: &Path,
+    machine: &str,
+) -> Result<(), DriverError> {
     let failed = |cause: io::Error| DriverError::Control {
         machine: machine.to_owned(),
         operation: format!("make an overlay of `{}`", disk.path.display()),
@@ -71,15 +96,26 @@ pub async fn overlay(
     if !output.status.success() {
         return Err(failed(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned())));
     }
-    tokio::fs::rename(&unfinished, &overlay).await.map_err(failed)?;
-    Ok(overlay)
+    tokio::fs::rename(&unfinished, overlay).await.map_err(failed)
 }
 
 #[cfg(test)]
 mod tests {
     use driver_core::{Disk, DiskFormat};
 
-    use super::check;
+    use super::{check, overlay_paths};
+
+    #[test]
+    fn the_last_overlay_is_written_to() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = |name: &str| directory.path().join(name);
+        assert_eq!(overlay_paths(0, directory.path()), (path("disk0.qcow2"), path("disk0.1.qcow2")));
+        for name in ["disk0.qcow2", "disk0.1.qcow2", "disk1.qcow2"] {
+            std::fs::write(path(name), "").unwrap();
+        }
+        assert_eq!(overlay_paths(0, directory.path()), (path("disk0.1.qcow2"), path("disk0.2.qcow2")));
+        assert_eq!(overlay_paths(1, directory.path()), (path("disk1.qcow2"), path("disk1.1.qcow2")));
+    }
 
     #[test]
     fn images_that_cannot_be_used_are_told_apart() {

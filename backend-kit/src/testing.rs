@@ -148,6 +148,7 @@ impl Place {
             shared_dir: self.shared_dir(),
             shares: Vec::new(),
             nics: Vec::new(),
+            snapshot: None,
             allow_reboot: false,
             options: json!({}),
         }

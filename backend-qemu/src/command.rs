@@ -138,6 +138,10 @@ pub(crate) fn for_description(
             arguments.option("-initrd", initrd);
         }
     }
+    if spec.snapshot.is_some() {
+        // Until it is told from where.
+        arguments.option("-incoming", "defer");
+    }
     arguments.0.extend(options.extra_args.iter().map(OsString::from));
     arguments.0
 }
@@ -195,6 +199,7 @@ mod tests {
             shared_dir: "/run/shared".into(),
             shares: Vec::new(),
             nics: Vec::new(),
+            snapshot: None,
             allow_reboot: false,
             options: Value::Null,
         }
@@ -287,6 +292,9 @@ mod tests {
         ] {
             assert!(line.contains(part), "no `{part}` in: {line}");
         }
-        assert!(!line.contains("base.ext4"), "{line}");
+        assert!(!line.contains("base.ext4") && !line.contains("-incoming"), "{line}");
+        let restored = MachineSpec { snapshot: Some("/run/snapshot".into()), ..spec() };
+        let again = described(&restored, &overlays, VlanPort::Auto);
+        assert_eq!(again, format!("{line} -incoming defer"));
     }
 }

@@ -21,7 +21,7 @@ use crate::control::{Control, ControlError};
 use crate::exit::{self, Farewell};
 use crate::machine::{GRACE, Parts, QemuMachine};
 use crate::network::{self, Ports, START_SCRIPT_CARD};
-use crate::{NAME, programs, qemu_version};
+use crate::{NAME, programs, qemu_version, snapshots};
 use backend_kit::console::{Console, relay_errors};
 use backend_kit::disk;
 use backend_kit::last_words::LastWords;
@@ -107,6 +107,9 @@ impl Qemu {
                 if !disks.is_empty() {
                     let qemu_img = programs::find(&options.img_binary)?;
                     for (index, disk) in disks.iter().enumerate() {
+                        if let Some(snapshot) = &spec.snapshot {
+                            snapshots::begin_from(snapshot, index, spec, &qemu_img).await?;
+                        }
                         let made = disk::overlay(disk, index, &spec.state_dir, &qemu_img, &spec.name).await;
                         overlays.push(made?);
                     }
@@ -127,7 +130,15 @@ impl Backend for Qemu {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { screen: true, keyboard: true, monitor: true, power: true, network: true, nics: true }
+        Capabilities {
+            screen: true,
+            keyboard: true,
+            monitor: true,
+            power: true,
+            network: true,
+            snapshots: true,
+            nics: true,
+        }
     }
 
     async fn probe(&self) -> Result<(), DriverError> {
@@ -195,8 +206,12 @@ impl Backend for Qemu {
         let attach = |child: &mut Child, words: &_, readers: &_| attach(child, words, readers, &log);
         let (process, console) = Process::spawn(command, &log, attach)
             .map_err(|error| cannot(format!("`{}` cannot be started: {error}", program.display())))?;
-        let launch = Launch { spec, start_script, process, console, log };
-        Ok(Arc::new(launch.finish([control, shell, bulk], within).await?))
+        let launch = Launch { spec, options: &options, start_script, process, console, log };
+        let machine = launch.finish([control, shell, bulk], within).await?;
+        if let Some(snapshot) = &spec.snapshot {
+            machine.load(snapshot, within).await?;
+        }
+        Ok(Arc::new(machine))
     }
 }
 
@@ -218,6 +233,7 @@ fn attach(
 /// A machine on its way: the process runs, the control channel does not answer yet.
 struct Launch<'a> {
     spec: &'a MachineSpec,
+    options: &'a Options,
     start_script: bool,
     process: Process,
     console: Console,
@@ -261,7 +277,7 @@ impl Launch<'_> {
                 });
             }
         }
-        let Self { spec, start_script, process, console, log } = self;
+        let Self { spec, options, start_script, process, console, log } = self;
         let (name, state_dir) = (spec.name.clone(), spec.state_dir.clone());
         let cards = if start_script {
             vec![START_SCRIPT_CARD.to_owned()]
@@ -271,6 +287,8 @@ impl Launch<'_> {
         Ok(QemuMachine::new(Parts {
             name,
             state_dir,
+            disks: spec.boot.disks().len(),
+            img_binary: options.img_binary.clone(),
             cards,
             start_script,
             process,

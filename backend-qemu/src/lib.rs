@@ -12,9 +12,11 @@ mod exit;
 mod keyboard;
 mod launch;
 mod machine;
+mod migration;
 mod network;
 mod programs;
 mod screen;
+mod snapshots;
 
 pub use config::{Accel, Network, Options, VlanPort};
 pub use launch::Qemu;

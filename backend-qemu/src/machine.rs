@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use driver_core::{
     Deadline, DriverError, Exit, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor, Network,
-    Power, Screen,
+    Power, Screen, Snapshots,
 };
 use qapi_spec::Command;
 use tokio::net::UnixStream;
@@ -29,6 +29,10 @@ pub(crate) const GRACE: Duration = Duration::from_secs(2);
 pub(crate) struct QemuMachine {
     name: String,
     state_dir: PathBuf,
+    /// How many disks it has; none that are known of a start script's.
+    disks: usize,
+    /// The `qemu-img` program.
+    img_binary: PathBuf,
     /// Its cards on VLANs, as QEMU calls them.
     cards: Vec<String>,
     control: Control,
@@ -45,6 +49,8 @@ pub(crate) struct QemuMachine {
 pub(crate) struct Parts {
     pub(crate) name: String,
     pub(crate) state_dir: PathBuf,
+    pub(crate) disks: usize,
+    pub(crate) img_binary: PathBuf,
     pub(crate) cards: Vec<String>,
     pub(crate) start_script: bool,
     pub(crate) process: Process,
@@ -61,6 +67,8 @@ impl QemuMachine {
         let Parts {
             name,
             state_dir,
+            disks,
+            img_binary,
             cards,
             start_script,
             process,
@@ -86,12 +94,36 @@ impl QemuMachine {
         let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
         let intake = Intake::new(log);
         let bulk = Mutex::new(Some(bulk));
-        Self { name, state_dir, cards, control, process, console, shell, bulk, intake, exit, ours }
+        Self {
+            name,
+            state_dir,
+            disks,
+            img_binary,
+            cards,
+            control,
+            process,
+            console,
+            shell,
+            bulk,
+            intake,
+            exit,
+            ours,
+        }
     }
 
     /// The machine's own directory.
     pub(crate) fn state_dir(&self) -> &Path {
         &self.state_dir
+    }
+
+    /// How many disks it has.
+    pub(crate) fn disks(&self) -> usize {
+        self.disks
+    }
+
+    /// The `qemu-img` program.
+    pub(crate) fn img_binary(&self) -> &Path {
+        &self.img_binary
     }
 
     /// Its cards on VLANs, as QEMU calls them.
@@ -226,6 +258,10 @@ impl Machine for QemuMachine {
     }
 
     fn network(&self) -> Option<&dyn Network> {
+        Some(self)
+    }
+
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
         Some(self)
     }
 }

@@ -9,6 +9,7 @@ mod start;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -44,8 +45,12 @@ pub(crate) struct Agent {
     reset: Arc<Notify>,
     /// The streams, once the agent is gone.
     returned: Arc<Mutex<Option<Streams>>>,
+    under_way: UnderWay,
     _task: AbortOnDropHandle<()>,
 }
+
+/// What the agent does for whoever waits for it, by request; what it watches is not among it.
+type UnderWay = Arc<Mutex<BTreeMap<RequestId, String>>>;
 
 /// What the driver has of a guest.
 #[derive(Debug)]
@@ -98,15 +103,17 @@ pub(crate) struct How {
 }
 
 impl Agent {
-    /// Takes over the streams of a guest in which the agent has just been started.
-    fn open(machine: &str, streams: Streams, heard: impl Fn(&[u8]) + Send + 'static) -> Self {
+    /// Takes over the streams of a guest in which the agent has just been started, or that goes on from a snapshot
+    /// with its agent: what that did for an earlier driver is ended.
+    pub(crate) fn open(machine: &str, streams: Streams, heard: impl Fn(&[u8]) + Send + 'static) -> Self {
         let (orders, queue) = mpsc::unbounded_channel();
         let (publish, state) = watch::channel(State::Starting);
         let (reset, returned) = (Arc::new(Notify::new()), Arc::default());
         let actor = Actor::new(streams, publish, Arc::clone(&returned), Box::new(heard));
         let task = AbortOnDropHandle::new(tokio::spawn(actor.serve(queue, Arc::clone(&reset))));
         let next_id = AtomicU32::new(1);
-        Self { machine: machine.to_owned(), orders, next_id, state, reset, returned, _task: task }
+        let under_way = UnderWay::default();
+        Self { machine: machine.to_owned(), orders, next_id, state, reset, returned, under_way, _task: task }
     }
 
     /// Waits until the agent serves.
@@ -140,6 +147,12 @@ impl Agent {
     /// Whether the agent was there and is gone.
     pub(crate) fn is_gone(&self) -> bool {
         matches!(*self.state.borrow(), State::Gone(_))
+    }
+
+    /// A command that is under way, if there is one.
+    pub(crate) fn busy_with(&self) -> Option<String> {
+        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        under_way.values().next().cloned()
     }
 
     /// Waits until the agent is known to be gone.
@@ -311,6 +324,7 @@ impl Agent {
         let (answers, receiver) = mpsc::unbounded_channel();
         let order = Order { message: message(id), answers: Some(Asker::Command { answers, bulk: how.bulk }) };
         self.orders.send(order).map_err(|_| self.broken("is gone", Some(what)))?;
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).insert(id, excerpt(what));
         Ok(Request {
             machine: self.machine.clone(),
             script: what.to_owned(),
@@ -318,6 +332,7 @@ impl Agent {
             within: how.within,
             orders: self.orders.clone(),
             answers: receiver,
+            under_way: Arc::clone(&self.under_way),
             over: false,
         })
     }
@@ -335,6 +350,7 @@ struct Request {
     within: Deadline,
     orders: mpsc::UnboundedSender<Order>,
     answers: mpsc::UnboundedReceiver<Answer>,
+    under_way: UnderWay,
     over: bool,
 }
 
@@ -378,6 +394,7 @@ impl Drop for Request {
         if !self.over {
             self.order(ToGuest::Cancel { id: self.id });
         }
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
     }
 }
 

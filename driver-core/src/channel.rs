@@ -22,8 +22,8 @@ pub(crate) enum Channel {
 pub(crate) struct Line(Mutex<Arc<Channel>>);
 
 impl Line {
-    pub(crate) fn new(shell: Shell) -> Self {
-        Self(Mutex::new(Arc::new(Channel::Shell(shell))))
+    pub(crate) fn new(channel: Channel) -> Self {
+        Self(Mutex::new(Arc::new(channel)))
     }
 
     /// What commands go through now.
@@ -50,6 +50,14 @@ impl Channel {
         match self {
             Self::Shell(shell) => shell.is_ready(),
             Self::Agent(agent) => agent.is_up(),
+        }
+    }
+
+    /// A command that is under way, given up or not waited for included.
+    pub(crate) fn busy_with(&self) -> Option<String> {
+        match self {
+            Self::Shell(shell) => shell.busy_with(),
+            Self::Agent(agent) => agent.busy_with(),
         }
     }
 

@@ -39,7 +39,7 @@ pub use journal::{Journal, Reporter, Scope, current_scope, in_scope};
 pub use keys::{Key, parse_keys};
 pub use machine::{
     BULK_PORT, Backend, Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine,
-    MachineLog, Monitor, Network, Power, Screen,
+    MachineLog, Monitor, Network, Power, Screen, Snapshots,
 };
 pub use node::{Node, UnitInfo};
 pub use ocr::{Frame, FrameError, OcrEngine, OcrError, Reading, Rect, TextLine, Word};

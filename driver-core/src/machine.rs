@@ -101,6 +101,10 @@ pub trait Machine: fmt::Debug + Send + Sync {
     fn network(&self) -> Option<&dyn Network> {
         None
     }
+    /// Memory, devices and disks kept in files, to begin from again.
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        None
+    }
 }
 
 /// A byte stream into the guest.
@@ -169,6 +173,16 @@ pub trait Network: Send + Sync {
     async fn forward_port(&self, host: u16, guest: u16, within: Deadline) -> Result<(), DriverError>;
 }
 
+/// Facet: memory, devices and disks kept in files. Not of start scripts' machines, whose disks are their own affair.
+#[async_trait]
+pub trait Snapshots: Send + Sync {
+    /// Writes memory, devices and disks, as they are at one moment, into `dir`, an empty directory; then the guest
+    /// goes on. A launch with [`MachineSpec::snapshot`] begins from there, and leaves what is in `dir` as it is.
+    ///
+    /// After an error the guest goes on, too, as far as that is possible, and may need what is in `dir`.
+    async fn save(&self, dir: &Path, within: Deadline) -> Result<(), DriverError>;
+}
+
 /// Which facets the machines of a backend have. One field per facet, and one for what has no methods.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -184,6 +198,9 @@ pub struct Capabilities {
     pub power: bool,
     /// [`Machine::network`].
     pub network: bool,
+    /// [`Machine::snapshots`].
+    #[serde(default)]
+    pub snapshots: bool,
     /// Machines have the cards of [`MachineSpec::nics`], and their guests are given addresses for them. (A start
     /// script decides about both by itself.)
     pub nics: bool,

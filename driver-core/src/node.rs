@@ -12,6 +12,7 @@ mod journal;
 mod life;
 mod network;
 mod reading;
+mod snapshots;
 mod terminal;
 mod units;
 mod watch;
@@ -33,6 +34,7 @@ use crate::vlan::Nic;
 pub(crate) use command::Execute;
 use console::ConsoleLog;
 use life::Running;
+use snapshots::{Album, Snapshot};
 pub use units::UnitInfo;
 
 /// A machine of the run.
@@ -47,6 +49,7 @@ pub struct Node {
     console: Arc<ConsoleLog>,
     /// The present launch, if there is one.
     running: Mutex<Option<Arc<Running>>>,
+    album: Mutex<Album>,
     /// Held while the machine is being started or ended: one at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -69,6 +72,7 @@ impl Node {
             context,
             console,
             running: Mutex::new(None),
+            album: Mutex::default(),
             changing: tokio::sync::Mutex::new(()),
         })
     }
@@ -125,10 +129,10 @@ impl Node {
         if !matches!(self.config.boot, Boot::StartScript { .. }) {
             self.config.backend.probe().await?;
         }
-        self.config.backend.check(&self.spec(false)).await
+        self.config.backend.check(&self.spec(false, None)).await
     }
 
-    fn spec(&self, allow_reboot: bool) -> MachineSpec {
+    fn spec(&self, allow_reboot: bool, from: Option<&Snapshot>) -> MachineSpec {
         MachineSpec {
             name: self.config.name.clone(),
             boot: self.boot(),
@@ -138,6 +142,7 @@ impl Node {
             shared_dir: self.shared_dir.clone(),
             shares: self.config.shares.clone(),
             nics: self.nics.clone(),
+            snapshot: from.map(|snapshot| snapshot.dir.clone()),
             allow_reboot,
             options: self.config.options.clone(),
         }

@@ -294,6 +294,21 @@ impl Shell {
         }
     }
 
+    /// Has the shell greet once more: one that goes on from a snapshot has done so in another life.
+    ///
+    /// # Errors
+    /// As for [`Shell::run`], where the text could not be sent.
+    pub(crate) async fn ask_to_greet(&self, within: Deadline) -> Result<(), DriverError> {
+        // In two parts, so that a terminal's echo of it is no greeting.
+        let (begin, end) = GREETING.split_at(GREETING.len() / 2);
+        self.send_raw(&format!("printf '%s%s\\n' {} {}\n", quote(begin), quote(end)), within).await
+    }
+
+    /// The command that the shell is running, if there is one.
+    pub(crate) fn busy_with(&self) -> Option<String> {
+        self.state.busy_with()
+    }
+
     /// Says that the guest reboots: the old greeting counts no more, a command that is still going on
     /// fails, and all is skipped up to the next greeting. When that one has already come, unasked for, it
     /// counts.

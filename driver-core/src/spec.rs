@@ -29,6 +29,10 @@ pub struct MachineSpec {
     /// Network cards on VLANs, in order. A card beside them that leads outside is the backend's own affair.
     #[serde(default)]
     pub nics: Vec<Nic>,
+    /// A directory that [`Snapshots::save`](crate::Snapshots::save) has filled: the machine begins where that was
+    /// saved, disks included, instead of booting.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<PathBuf>,
     /// Whether a reboot of the guest restarts it (otherwise it ends the machine).
     #[serde(default)]
     pub allow_reboot: bool,

@@ -49,6 +49,7 @@ impl Facets {
         power: false,
         network: false,
         nics: false,
+        snapshots: false,
     });
 
     /// And a screen.

@@ -65,6 +65,7 @@ fn check_backend(backend: Arc<dyn Backend>, args: &CheckArgs, place: &Path) -> a
         shared_dir,
         shares: Vec::new(),
         nics: Vec::new(),
+        snapshot: None,
         allow_reboot: false,
         options: Value::Null,
     };

@@ -310,9 +310,10 @@ impl Actor {
     fn take(&mut self, message: ToHost) -> Result<(), String> {
         let (id, answer) = match message {
             ToHost::Hello { version: VERSION } => {
-                // With a lane it is ready when that is.
-                if self.bulk.is_none() {
-                    self.is_up();
+                match &mut self.bulk {
+                    // With a lane it is ready when that is.
+                    Some(bulk) => bulk.open(),
+                    None => self.is_up(),
                 }
                 return Ok(());
             }

@@ -31,8 +31,13 @@ impl Bulk {
     pub(super) fn new(stream: Box<dyn GuestStream>, token: u64) -> Self {
         let (reader, writer) = tokio::io::split(stream);
         let lane = Lane::new(token);
-        let unsent = lane.opening().to_vec();
-        Self { reader, writer, lane, unsent, buffer: vec![0; READ], is_open: false }
+        Self { reader, writer, lane, unsent: Vec::new(), buffer: vec![0; READ], is_open: false }
+    }
+
+    /// Opens the lane to an agent that has said hello: before that, one that goes on from a snapshot would take the
+    /// opening for a message of its earlier session.
+    pub(super) fn open(&mut self) {
+        self.unsent.extend_from_slice(self.lane.opening());
     }
 
     pub(super) fn is_open(&self) -> bool {

@@ -166,6 +166,7 @@ fn facets_agree(backend: &dyn Backend, machine: &dyn Machine) -> Result<(), Stri
         ("monitor", promised.monitor, machine.monitor().is_some()),
         ("power", promised.power, machine.power().is_some()),
         ("network", promised.network, machine.network().is_some()),
+        ("snapshots", promised.snapshots, machine.snapshots().is_some()),
     ] {
         hold(promised == there, || format!("{facet} is promised: {promised}, and there: {there}"))?;
     }

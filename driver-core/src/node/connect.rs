@@ -71,14 +71,19 @@ impl Node {
             }
             self.start_agent(&running, began).await?;
             self.give_addresses(&running, began).await?;
-            running.connected.store(true, Ordering::SeqCst);
-            self.console.reached(BootPhase::Shell);
-            self.entered(MachineState::Connected);
+            self.reached_shell(&running);
             self.log("connected to guest root shell");
             self.log(format!("(connecting took {:.2} seconds)", began.elapsed().as_secs_f64()));
             Ok(running)
         }))
         .await
+    }
+
+    /// From now on commands are run.
+    pub(super) fn reached_shell(&self, running: &Running) {
+        running.connected.store(true, Ordering::SeqCst);
+        self.console.reached(BootPhase::Shell);
+        self.entered(MachineState::Connected);
     }
 
     /// After a reboot the guest has its shell again, where the agent was. Says whether it is so.
@@ -126,7 +131,7 @@ impl Node {
         Ok(())
     }
 
-    async fn greeted(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
+    pub(super) async fn greeted(&self, running: &Running, limit: Deadline) -> Result<(), DriverError> {
         let channel = running.line.channel();
         let shell = match channel.as_ref() {
             Channel::Shell(shell) => shell,

@@ -7,8 +7,10 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::console::Typist;
+use super::snapshots::Snapshot;
 use super::{Node, NodeLog};
-use crate::channel::Line;
+use crate::agent::{Agent, Streams};
+use crate::channel::{Channel, Line};
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::event::{Event, Level, MachineState};
@@ -33,12 +35,14 @@ pub(super) struct Running {
     /// The port for what is large, while no agent has it.
     pub(super) bulk: Mutex<Option<Box<dyn GuestStream>>>,
     pub(super) typist: Typist,
+    /// Whether a reboot of the guest restarts the machine.
+    pub(super) allow_reboot: bool,
     /// Whether the shell has greeted since it was last expected to.
     pub(super) connected: AtomicBool,
     /// The boot in which the guest was given its addresses.
     addressed: Mutex<String>,
     /// Whether somebody has asked for the machine's end.
-    ending: Arc<AtomicBool>,
+    pub(super) ending: Arc<AtomicBool>,
     exit: watch::Receiver<Option<Exit>>,
 }
 
@@ -80,20 +84,29 @@ impl Node {
             return Ok(());
         }
         self.log("starting vm");
+        self.launch(allow_reboot.unwrap_or(self.config.allow_reboot), None).await
+    }
+
+    /// Starts the hypervisor; the guest boots, or goes on from a snapshot.
+    pub(super) async fn launch(
+        &self,
+        allow_reboot: bool,
+        from: Option<&Snapshot>,
+    ) -> Result<(), DriverError> {
         self.entered(MachineState::Starting);
-        let launched = self.launch(allow_reboot.unwrap_or(self.config.allow_reboot)).await;
+        let launched = self.try_to_launch(allow_reboot, from).await;
         if launched.is_err() {
             self.entered(MachineState::Off);
         }
         launched
     }
 
-    async fn launch(&self, allow_reboot: bool) -> Result<(), DriverError> {
+    async fn try_to_launch(&self, allow_reboot: bool, from: Option<&Snapshot>) -> Result<(), DriverError> {
         let (machine, context) = (self.name().to_owned(), Arc::clone(&self.context));
         let log = Arc::new(NodeLog { machine, context, line: OnceLock::new() });
         let limit = self.context.deadline.at_most(LAUNCH_LIMIT);
         self.console.restarted();
-        let machine = self.config.backend.launch(&self.spec(allow_reboot), log.clone(), limit).await?;
+        let machine = self.config.backend.launch(&self.spec(allow_reboot, from), log.clone(), limit).await?;
         if let Some(pid) = machine.process_id() {
             self.log(format!("{} running (pid {pid})", self.backend().to_uppercase()));
         }
@@ -110,17 +123,23 @@ impl Node {
             }
         };
         // Not every backend has it.
-        let bulk = Mutex::new(machine.connect(GuestPort::Bulk, limit).await.ok());
+        let mut bulk = machine.connect(GuestPort::Bulk, limit).await.ok();
         let typist = self.console.attach(console);
-        let open = || Arc::new(Line::new(Shell::open(self.name(), shell, self.shell_listener())));
-        let line = Arc::clone(log.line.get_or_init(open));
+        let heard = self.shell_listener();
+        let channel = if from.is_some_and(|snapshot| snapshot.has_agent) {
+            Channel::Agent(Agent::open(self.name(), Streams { shell, bulk: bulk.take() }, heard))
+        } else {
+            Channel::Shell(Shell::open(self.name(), shell, heard))
+        };
+        let line = Arc::clone(log.line.get_or_init(|| Arc::new(Line::new(channel))));
         let ending = Arc::new(AtomicBool::new(false));
         let exit = self.watch(Arc::clone(&machine), Arc::clone(&ending));
         self.set_running(Arc::new(Running {
             machine,
             line,
-            bulk,
+            bulk: Mutex::new(bulk),
             typist,
+            allow_reboot,
             connected: AtomicBool::new(false),
             addressed: Mutex::default(),
             ending,

@@ -82,6 +82,11 @@ impl State {
         *self.holder.lock().unwrap_or_else(PoisonError::into_inner) = holder;
     }
 
+    pub(super) fn busy_with(&self) -> Option<String> {
+        let holder = self.holder.lock().unwrap_or_else(PoisonError::into_inner);
+        holder.as_ref().map(|(_, command)| brief(command))
+    }
+
     /// The error for a shell that went away.
     pub(super) fn broken(&self, problem: &str, command: Option<&str>) -> DriverError {
         DriverError::Shell {

@@ -25,6 +25,14 @@ pub(super) static TABLE: &[Verb] = &[
     verb!(Machine wait_for_shutdown(timeout: MaybeDuration = "null") -> Nothing,
         "Waits until the machine is off, however that comes about.",
         |call, args| call.node()?.wait_for_shutdown(args.timeout.map(|limit| limit.0))),
+    verb!(Machine snapshot(name: Text) -> Nothing,
+    "Keeps the machine as it is, memory and disks, under a name of this run's. Boots it first if it is off; no \
+     command may be running.",
+    |call, args| call.node()?.snapshot(&args.name)),
+    verb!(Machine restore(name: Text) -> Nothing,
+    "Ends the machine if it is on, and lets it go on from a snapshot of its own: memory, disks and commands as they \
+     were, the clock set anew.",
+    |call, args| call.node()?.restore(&args.name)),
     verb!(Machine is_up() -> Flag,
         "Whether the machine is on and its shell has answered.",
         |call, _args| ready(call.node()?.is_up())),

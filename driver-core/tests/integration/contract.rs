@@ -21,6 +21,7 @@ fn spec(state_dir: &Path) -> MachineSpec {
         shared_dir: state_dir.to_owned(),
         shares: Vec::new(),
         nics: Vec::new(),
+        snapshot: None,
         allow_reboot: false,
         options: serde_json::Value::Null,
     }

@@ -41,6 +41,7 @@ async fn try_launch(
         shared_dir: state_dir.to_owned(),
         shares: Vec::new(),
         nics: Vec::new(),
+        snapshot: None,
         allow_reboot,
         options: serde_json::Value::Null,
     };

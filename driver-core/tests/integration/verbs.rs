@@ -298,3 +298,25 @@ async fn who_prints_on_the_shells_port_is_in_the_log_and_not_in_an_output() {
     let log = log_of(&stage.end().await).join("\n");
     assert!(log.contains(r"Guest shell says: b'[   42.0] usb 1-1: new device\n'"), "{log}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn snapshots_are_refused_before_anything_is_booted() {
+    let lacking = Stage::new(&FakeBackend::new());
+    let error = message(lacking.call("snapshot", json!({"name": "x"})).await);
+    assert!(error.starts_with("backend `fake` cannot take snapshots"), "{error}");
+    lacking.end().await;
+
+    let having = Capabilities { snapshots: true, ..Capabilities::default() };
+    let stage = Stage::new(&FakeBackend::new().with_capabilities(having));
+    for name in ["", "../up", "a b", "ä", &"x".repeat(101)] {
+        let error = stage.call("snapshot", json!({ "name": name })).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Usage, "{error}");
+        assert!(error.to_string().contains("cannot be the name of a snapshot"), "{error}");
+    }
+    assert_eq!(
+        message(stage.call("restore", json!({"name": "x.1-y_z"})).await),
+        "machine `server` has no snapshot `x.1-y_z` (it has none)"
+    );
+    assert!(!stage.server.is_on());
+    stage.end().await;
+}

@@ -21,6 +21,7 @@ mod pages;
 mod plugins;
 mod plugins_page;
 mod shell;
+mod snapshots;
 mod stopped;
 mod units;
 mod vhost_user;

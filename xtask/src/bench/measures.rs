@@ -92,6 +92,10 @@ pub(super) const ALL: &[Measure] = &[
     time("first_command", "start to the end of the first command", S, |round| {
         vec![round.findings.first_command]
     }),
+    time("restore", "a snapshot's machine: start to the end of the first command", S, |round| {
+        snapshot(round, "restore")
+    }),
+    time("save", "taking that snapshot", S, |round| snapshot(round, "save")),
     time("guestbook", "the guestbook test as a whole", S, |round| vec![round.guestbook.seconds]),
     time("guestbook_cpu", "processor time in it", S, |round| vec![round.guestbook.cpu_seconds]),
     time("script_cpu", "processor time in the benchmark script", S, |round| vec![round.script.cpu_seconds]),
@@ -121,6 +125,10 @@ fn late(round: &Round, kind: &str) -> Vec<f64> {
 
 fn copy(round: &Round, way: &str) -> Vec<f64> {
     round.findings.copies.get(way).cloned().unwrap_or_default()
+}
+
+fn snapshot(round: &Round, what: &str) -> Vec<f64> {
+    round.findings.snapshots.get(what).cloned().unwrap_or_default()
 }
 
 /// All samples: by key and driver, one list for each run.

@@ -21,6 +21,7 @@ pub(super) struct Plan {
     copy_mib: u32,
     /// What a copy may take, in seconds, by the rate of the small ones; one that would take longer is left out.
     copy_limit: u32,
+    snapshots: u32,
     seed: u32,
 }
 
@@ -35,13 +36,14 @@ impl Plan {
             small_copies: 10,
             copy_mib: 100,
             copy_limit: 300,
+            snapshots: 5,
             seed: 0,
         }
     }
 
     /// The same, with less of what has no number of samples.
     pub(super) fn quick(samples: u32) -> Self {
-        Self { at_once: 3, small_copies: 5, ..Self::full(samples) }
+        Self { at_once: 3, small_copies: 5, snapshots: 3, ..Self::full(samples) }
     }
 
     /// As little as shows that everything works.
@@ -53,6 +55,7 @@ impl Plan {
             waits: 1,
             small_copies: 1,
             copy_mib: 1,
+            snapshots: 1,
             ..Self::full(1)
         }
     }
@@ -81,6 +84,8 @@ pub(super) struct Findings {
     /// By kind, how long after its event each wait was over.
     pub(super) late: BTreeMap<String, Vec<f64>>,
     pub(super) copies: BTreeMap<String, Vec<f64>>,
+    /// Times to save one, and from there to the end of a first command.
+    pub(super) snapshots: BTreeMap<String, Vec<f64>>,
     pub(super) guest_kernel: String,
     /// What went wrong, by section.
     pub(super) errors: BTreeMap<String, String>,
@@ -102,6 +107,8 @@ struct File {
     #[serde(default)]
     waits: Vec<Wait>,
     copies: BTreeMap<String, Vec<f64>>,
+    #[serde(default)]
+    snapshots: BTreeMap<String, Vec<f64>>,
     guest_kernel: String,
     errors: BTreeMap<String, String>,
 }
@@ -143,6 +150,7 @@ impl Findings {
             at_once_sleeping: file.at_once_sleeping,
             late,
             copies: file.copies,
+            snapshots: file.snapshots,
             guest_kernel: file.guest_kernel,
             errors: file.errors,
         })
