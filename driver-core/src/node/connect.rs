@@ -63,20 +63,37 @@ impl Node {
         Box::pin(self.wait_step("waiting for the VM to finish booting", self.config.boot_timeout, async {
             self.start_unless_on(None).await?;
             let running = self.must_run("be connected to")?;
-            let began = Deadline::after(self.config.boot_timeout);
-            let is_back = self.recover_shell(&running)?;
-            self.greeted(&running, began).await?;
-            if is_back {
-                self.clear_line(&running, began).await?;
-            }
-            self.start_agent(&running, began).await?;
-            self.give_addresses(&running, began).await?;
-            self.reached_shell(&running);
-            self.log("connected to guest root shell");
-            self.log(format!("(connecting took {:.2} seconds)", began.elapsed().as_secs_f64()));
+            self.bring_up(&running).await?;
             Ok(running)
         }))
         .await
+    }
+
+    /// As [`Node::connect`], for one launch whose shell has greeted: what has ended meanwhile is not started again.
+    pub(super) async fn connect_launch(&self, running: &Arc<Running>) -> Result<(), DriverError> {
+        let _changing = self.changing.lock().await;
+        let is_present = self.running().is_some_and(|present| Arc::ptr_eq(&present, running));
+        if !is_present || running.exit().is_some() || running.is_connected() {
+            return Ok(());
+        }
+        let limit = self.config.boot_timeout;
+        Box::pin(self.wait_step("waiting for the VM to finish booting", limit, self.bring_up(running))).await
+    }
+
+    /// Waits for the shell of a launch, and makes it ready for commands.
+    async fn bring_up(&self, running: &Running) -> Result<(), DriverError> {
+        let began = Deadline::after(self.config.boot_timeout);
+        let is_back = self.recover_shell(running)?;
+        self.greeted(running, began).await?;
+        if is_back {
+            self.clear_line(running, began).await?;
+        }
+        self.start_agent(running, began).await?;
+        self.give_addresses(running, began).await?;
+        self.reached_shell(running);
+        self.log("connected to guest root shell");
+        self.log(format!("(connecting took {:.2} seconds)", began.elapsed().as_secs_f64()));
+        Ok(())
     }
 
     /// From now on commands are run.

@@ -47,7 +47,8 @@ pub(super) struct Running {
 }
 
 impl Node {
-    /// Starts the machine, and returns when the hypervisor runs; the guest boots on its own time. Does
+    /// Starts the machine, and returns when the hypervisor runs; the guest boots on its own time. One that is given
+    /// addresses on VLANs is connected with as soon as its shell greets, in the background. Does
     /// nothing when the machine is on. `allow_reboot`: whether a reboot of the guest restarts it instead
     /// of ending it; `None` takes what the machine's description says.
     ///
@@ -65,14 +66,27 @@ impl Node {
         Ok(())
     }
 
-    /// Connects with a guest that gets its addresses from us, in a task of its own: the others may look for it
-    /// long before the script calls one of its verbs. What goes wrong, that verb will find again.
+    /// Connects with a guest that gets its addresses from us, once its shell greets, in a task of its own: the others
+    /// may look for it long before the script calls one of its verbs. What goes wrong, that verb will find again.
     fn connect_meanwhile(&self) {
         let Some(node) = self.this.upgrade().filter(|node| node.gives_addresses()) else { return };
+        let Some(running) = self.running() else { return };
         tokio::spawn(in_scope(0, async move {
+            let connected = async {
+                let (channel, mut exit) = (running.line.channel(), running.exit.clone());
+                if let Channel::Shell(shell) = channel.as_ref() {
+                    // Without the lock, and not as a step: a verb that waits for the shell has all of its own time.
+                    tokio::select! {
+                        _ = ended(&mut exit) => return Ok(()),
+                        ready = shell.ready(Deadline::after(node.config.boot_timeout)) => ready?,
+                    }
+                }
+                drop(channel);
+                node.connect_launch(&running).await
+            };
             tokio::select! {
                 _ = node.context.cancelled() => {}
-                connected = node.connect() => if let Err(error) = connected {
+                connected = connected => if let Err(error) = connected {
                     tracing::debug!(machine = node.name(), %error, "not connected yet");
                 }
             }
@@ -255,7 +269,14 @@ impl Node {
         // finds the command when its shell comes up.
         self.while_it_runs(running, during, running.machine.request_shutdown(self.soon())).await?;
         match self.while_it_runs(running, during, order).await {
-            Err(DriverError::Shell { .. }) => Ok(()),
+            Err(DriverError::Shell { .. }) => {
+                // The agent may have taken the shell's place just now, and not have heard it.
+                let present = running.line.channel();
+                if !Arc::ptr_eq(&present, &channel) {
+                    drop(present.power_off(self.soon()).await);
+                }
+                Ok(())
+            }
             other => other,
         }
     }
