@@ -201,15 +201,20 @@ impl DriverError {
     /// The error and its causes, outermost first, joined by `: `.
     #[must_use]
     pub fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text
+        chain_of(self)
     }
+}
+
+/// Any error and its causes, as [`DriverError::chain`] has them.
+pub(crate) fn chain_of(error: &(dyn StdError + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
 }
 
 fn last_seen(seen: &Option<String>) -> String {

@@ -161,6 +161,25 @@ impl Journal {
         result
     }
 
+    /// Runs `work` as a step that waits for `limit` at most.
+    ///
+    /// # Errors
+    /// Whatever `work` returns.
+    pub async fn wait_step<T>(
+        &self,
+        machine: Option<&str>,
+        text: impl Into<String>,
+        limit: Duration,
+        work: impl Future<Output = Result<T, DriverError>>,
+    ) -> Result<T, DriverError> {
+        self.step(machine, text, None, async {
+            let limit_us = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
+            self.emit(machine, Event::WaitLimit { limit_us });
+            work.await
+        })
+        .await
+    }
+
     /// Time since the run began, in microseconds.
     #[must_use]
     pub fn elapsed_us(&self) -> u64 {

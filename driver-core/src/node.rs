@@ -116,12 +116,7 @@ impl Node {
         limit: Duration,
         work: impl Future<Output = Result<T, DriverError>>,
     ) -> Result<T, DriverError> {
-        self.step(text, async {
-            let limit_us = u64::try_from(limit.as_micros()).unwrap_or(u64::MAX);
-            self.context.journal.emit(Some(self.name()), Event::WaitLimit { limit_us });
-            work.await
-        })
-        .await
+        self.context.journal.wait_step(Some(self.name()), text, limit, work).await
     }
 
     pub(crate) async fn check(&self) -> Result<(), DriverError> {

@@ -1,7 +1,7 @@
 //! The console linter: what kernels and init systems print when something is wrong, whether or not the test
 //! notices. Findings are warnings, unless the manifest says that they fail the test.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use driver_core::event::{ConsoleRules, Event, Record};
 
@@ -13,7 +13,7 @@ pub(crate) const OBJECTION: &str = "the consoles show what the test does not all
 pub const ALL: &str = "all";
 /// Bytes that a program's name takes with its number.
 const PROGRAM: usize = 32;
-/// Findings that are kept with their lines; of more, only the number.
+/// Findings that are kept with their lines; of more, only the first of each machine and rule, and the number.
 const KEPT: usize = 200;
 
 /// Something to look for.
@@ -169,7 +169,7 @@ pub struct Finding {
 /// What was found in a run.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// The first of them.
+    /// The first of them, and the first of each machine and rule.
     pub kept: Vec<Finding>,
     /// How many there were, by machine and rule.
     pub counts: BTreeMap<(String, &'static str), usize>,
@@ -203,12 +203,10 @@ impl Lint {
         if allowed {
             return;
         }
-        *self.findings.counts.entry((machine.to_owned(), rule.name)).or_default() += 1;
-        let fails = names(&self.rules.fail);
-        // One that fails the test is kept whatever has come before it.
-        if self.findings.kept.len() < KEPT
-            || (fails && !self.findings.kept.iter().any(|finding| finding.fails))
-        {
+        let count = self.findings.counts.entry((machine.to_owned(), rule.name)).or_default();
+        *count += 1;
+        // The first of each is kept whatever has come before it.
+        if *count == 1 || self.findings.kept.len() < KEPT {
             self.findings.kept.push(Finding {
                 rule: rule.name,
                 title: rule.title,
@@ -216,7 +214,7 @@ impl Lint {
                 line: line.to_owned(),
                 seq: record.seq,
                 t_us: record.t_us,
-                fails,
+                fails: names(&self.rules.fail),
             });
         }
     }
@@ -227,6 +225,19 @@ impl Findings {
     pub(crate) fn objection(&self) -> Option<String> {
         let finding = self.kept.iter().find(|finding| finding.fails)?;
         Some(format!("{OBJECTION}{finding}"))
+    }
+
+    /// Those that are kept, most telling first: the first of each machine and rule, then repeats; of both those
+    /// first that fail the test.
+    pub(crate) fn by_weight(&self) -> Vec<&Finding> {
+        let mut told = BTreeSet::new();
+        let mut findings: Vec<(bool, &Finding)> = self
+            .kept
+            .iter()
+            .map(|finding| (!told.insert((finding.machine.as_str(), finding.rule)), finding))
+            .collect();
+        findings.sort_by_key(|(is_repeat, finding)| (*is_repeat, !finding.fails));
+        findings.into_iter().map(|(_, finding)| finding).collect()
     }
 
     /// One line for each machine and rule, in the order of their first lines; escaped.

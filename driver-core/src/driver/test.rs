@@ -10,7 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use futures_util::FutureExt as _;
 
 use super::{Driver, DriverConfig};
-use crate::error::DriverError;
+use crate::error::{DriverError, chain_of};
 use crate::event::{ConsoleRules, Event, FORMAT, Outcome, RunEnded, RunStarted, ScopeKind};
 use crate::journal::{current_scope, in_scope};
 
@@ -45,6 +45,7 @@ impl Driver {
                 console: ConsoleRules::default(),
             }),
         );
+        let mut is_late = false;
         let ended = match Self::new(config) {
             Ok(driver) => {
                 let checked = async {
@@ -57,6 +58,7 @@ impl Driver {
                     deadline.limit()
                 ));
                 let ended = tokio::time::timeout_at(deadline.instant(), caught).await;
+                is_late = ended.is_err();
                 driver.shut_down().await;
                 ended.unwrap_or_else(|_| Ok(Err(late.into())))
             }
@@ -64,7 +66,8 @@ impl Driver {
         };
         let (outcome, message) = match &ended {
             Ok(Ok(())) => (Outcome::Passed, None),
-            Ok(Err(error)) => (Outcome::Failed, Some(error.to_string())),
+            Ok(Err(error)) if is_late => (Outcome::TimedOut, Some(chain_of(error.as_ref()))),
+            Ok(Err(error)) => (Outcome::Failed, Some(chain_of(error.as_ref()))),
             Err(panic) => (Outcome::Failed, Some(words_of(panic.as_ref()))),
         };
         let exit_status = u8::from(outcome != Outcome::Passed);

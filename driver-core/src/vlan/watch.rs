@@ -51,7 +51,7 @@ impl ExpectedPacket {
         let (journal, number) = (self.vlan.journal.clone(), self.vlan.number());
         let heading = format!("waiting for a packet on vlan {number}: {}", self.filter);
         journal
-            .step(None, heading, None, async {
+            .wait_step(None, heading, timeout, async {
                 match self.watch.seen(Deadline::after(timeout)).await {
                     Some(packet) => Ok(packet),
                     None => Err(DriverError::assertion(format!(

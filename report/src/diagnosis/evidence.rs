@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use driver_core::event::{BootPhase, Event, Level, MachineState, Outcome, Record, ScopeId};
 use driver_core::{Exit, ExitReason};
 
-/// Failed steps that are remembered, the last ones.
-const FAILED: usize = 64;
+/// Failed steps, and ends of machines, that are remembered: the last ones.
+const KEPT: usize = 64;
 /// Bytes of a text that is remembered.
 const TEXT: usize = 16 << 10;
 
@@ -17,7 +17,7 @@ pub(crate) struct Evidence {
     /// Whether a person's program runs the test, and no script: then nobody sorts errors beforehand.
     in_rust: bool,
     machines: BTreeMap<String, Guest>,
-    exits: Vec<Ended>,
+    exits: VecDeque<Ended>,
     failed: VecDeque<Step>,
     open: BTreeMap<ScopeId, Step>,
     /// The last error in the log: a traceback, as a rule.
@@ -84,10 +84,7 @@ impl Evidence {
                 if let (Some(step), Some(error)) = (self.open.remove(id), error)
                     && !step.machine.is_empty()
                 {
-                    if self.failed.len() == FAILED {
-                        self.failed.pop_front();
-                    }
-                    self.failed.push_back(Step { error: cut(error), ..step });
+                    push_last(&mut self.failed, Step { error: cut(error), ..step });
                 }
             }
             Event::Log { level: Level::Error, text } => self.traceback = cut(text),
@@ -108,12 +105,11 @@ impl Evidence {
                 guest.connected &= *phase != BootPhase::Kernel;
                 guest.phase = Some(*phase);
             }
-            Event::MachineExited { exit, .. } if self.exits.len() < FAILED => self.exits.push(Ended {
-                machine: machine.clone(),
-                exit: exit.clone(),
-                phase: guest.phase,
-                was_up: guest.connected,
-            }),
+            Event::MachineExited { exit, .. } => {
+                let (machine, exit) = (machine.clone(), exit.clone());
+                let (phase, was_up) = (guest.phase, guest.connected);
+                push_last(&mut self.exits, Ended { machine, exit, phase, was_up });
+            }
             _ => {}
         }
     }
@@ -144,10 +140,20 @@ impl Case<'_> {
         self.outcome == Some(Outcome::ScriptError)
     }
 
-    /// Whether a machine that the message names has never run.
+    /// Whether the machine that the message is about has never run.
     pub(super) fn never_ran(&self) -> bool {
-        let named = |name: &str| self.message.contains(&format!("machine `{name}`"));
-        self.evidence.machines.iter().any(|(name, guest)| !guest.ran && named(name))
+        self.subject()
+            .is_some_and(|(name, _)| !self.evidence.machines.get(name).is_some_and(|guest| guest.ran))
+    }
+
+    /// What a message about a machine says of it.
+    pub(super) fn machines_own(&self) -> Option<&str> {
+        self.subject().map(|(_, text)| text)
+    }
+
+    /// The machine that the message begins with, and the rest. What stands further behind may be quoted.
+    fn subject(&self) -> Option<(&str, &str)> {
+        self.message.strip_prefix("machine `")?.split_once("`: ")
     }
 
     /// How far the boot had come of a machine that ended in it.
@@ -189,6 +195,13 @@ fn boot(machine: &str, phase: Option<BootPhase>) -> String {
 /// How a machine ended, without its last words, which a message may have cut.
 fn head(exit: &Exit) -> String {
     Exit::new(exit.reason.clone()).to_string()
+}
+
+fn push_last<T>(list: &mut VecDeque<T>, item: T) {
+    if list.len() == KEPT {
+        list.pop_front();
+    }
+    list.push_back(item);
 }
 
 fn cut(text: &str) -> String {

@@ -51,8 +51,12 @@ pub(super) const RULES: &[Rule] = &[
     rule("backend-cannot", FailureKind::Unsupported, |case| {
         case.is_machines() && case.message.starts_with("backend `")
     }),
-    rule("panic", FailureKind::GuestPanic, |case| ended(case, |reason| *reason == ExitReason::GuestPanic))
-        .with(|case| case.boot_of_the_ended()),
+    rule("panic", FailureKind::GuestPanic, |case| {
+        // A hypervisor may go on after the panic, until the driver ends it.
+        let says_so = case.machines_own().is_some_and(|text| text.starts_with("the guest's kernel panicked"));
+        ended(case, |reason| *reason == ExitReason::GuestPanic) || (case.is_machines() && says_so)
+    })
+    .with(|case| case.boot_of_the_ended()),
     rule("power-off", FailureKind::GuestGone, |case| {
         ended(case, |reason| *reason == ExitReason::GuestShutdown)
     })
@@ -95,7 +99,8 @@ pub(super) const RULES: &[Rule] = &[
     .with(step_of),
     rule("wait-in-vain", FailureKind::ConditionNeverTrue, |case| {
         let words = ["action timed out after ", "did not power off within "];
-        case.failed() && words.iter().any(|words| case.message.contains(words))
+        let waited = words.iter().any(|words| case.message.contains(words));
+        case.failed() && (waited || case.message.starts_with("no packet on vlan "))
     })
     .with(step_of),
     rule("command-status", FailureKind::CommandFailed, |case| {
@@ -110,12 +115,17 @@ fn ended(case: &Case<'_>, of: fn(&ExitReason) -> bool) -> bool {
     case.is_machines() && case.ended.is_some_and(|ended| of(&ended.exit.reason))
 }
 
-/// Whether host or hypervisor say one of these words: not a guest, which could say anything.
+/// Whether host or hypervisor say one of these words: not a guest, which could say anything, and whose words
+/// messages quote.
 fn says_of_host(case: &Case<'_>, words: &[&str]) -> bool {
-    let spoken_by_guest = case.ended.is_some_and(|ended| ended.exit.reason == ExitReason::GuestPanic);
     let said = |text: &str| words.iter().any(|words| text.contains(words));
-    let last_words = case.ended.map(|ended| ended.exit.last_words.as_slice()).unwrap_or_default();
-    !spoken_by_guest && (said(case.message) || last_words.iter().any(|line| said(line)))
+    let begins = |text: &str, starts: &[&str]| starts.iter().any(|start| text.starts_with(start));
+    let is_of_host = case.never_ran()
+        || begins(case.message, &["failed to ", "backend `"])
+        || case.machines_own().is_some_and(|text| begins(text, &["failed to ", "the hypervisor "]));
+    let process = case.ended.filter(|ended| ended.exit.reason != ExitReason::GuestPanic);
+    let last_words = process.map(|ended| ended.exit.last_words.as_slice()).unwrap_or_default();
+    (is_of_host && said(case.message)) || last_words.iter().any(|line| said(line))
 }
 
 /// Whether a message that begins with a backend's name says what is missing, not what the backend lacks.

@@ -16,6 +16,9 @@ use crate::transcript::{Kind, Transcript};
 
 /// Bytes of rows in a block: unpacked by a browser in a few milliseconds.
 const BLOCK: usize = 256 << 10;
+/// Lines in a block. Those of all blocks of both streams, at 20 pixels each, stay below the 17 million pixels
+/// that browsers make a list high.
+const LINES: usize = 1_600;
 /// Blocks that a stream keeps, 64 MiB in all; of more, those in the middle go.
 const BLOCKS: usize = 256;
 /// Of which so many are from the beginning.
@@ -39,6 +42,7 @@ struct Stream {
     last: VecDeque<Block>,
     open: Vec<u8>,
     rows: u64,
+    lines: usize,
     left_out: u64,
 }
 
@@ -120,7 +124,8 @@ impl Stream {
         // Numbers and text always make JSON, and a vector takes it.
         let _ = serde_json::to_writer(&mut self.open, row);
         self.rows += 1;
-        if self.open.len() >= BLOCK {
+        self.lines += 1 + row.5.matches('\n').count();
+        if self.open.len() >= BLOCK || self.lines >= LINES {
             self.close();
         }
     }
@@ -133,6 +138,7 @@ impl Stream {
         let packed = pack(&self.open);
         self.open.clear();
         let rows = std::mem::take(&mut self.rows);
+        self.lines = 0;
         if self.first.len() < FIRST {
             self.first.push(packed);
             return;
@@ -179,7 +185,17 @@ fn word(kind: Kind) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCKS, FIRST, Row, Stream};
+    use super::{BLOCKS, FIRST, LINES, Row, Stream};
+
+    #[test]
+    fn a_block_of_short_lines_is_no_longer_than_browsers_bear() {
+        let mut stream = Stream::default();
+        for seq in 0..u64::try_from(LINES).unwrap() {
+            stream.add(&Row(seq, 0, 0, 0, "info", "two\nlines", 0, 0));
+        }
+        assert_eq!(stream.take().first.len(), 2);
+        assert!(2 * BLOCKS * LINES * 20 < 17_000_000);
+    }
 
     #[test]
     fn a_flood_leaves_out_the_middle_and_says_how_much() {

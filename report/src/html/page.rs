@@ -133,7 +133,8 @@ impl Page {
         let found = story.tally.findings();
         let is_console =
             summary.diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.kind == FailureKind::Console);
-        let findings: Vec<FindingView> = found.kept.iter().take(FINDINGS).map(FindingView::of).collect();
+        let findings: Vec<FindingView> =
+            found.by_weight().into_iter().take(FINDINGS).map(FindingView::of).collect();
         let started_ms = summary.started_unix_ms.and_then(|ms| i64::try_from(ms).ok());
         let started = started_ms.and_then(DateTime::from_timestamp_millis);
         let [steps, guests] = story.log.take();

@@ -1,14 +1,16 @@
 //! Who did what, and when: for each machine the phases of its boots, its steps, and the moments that stand
 //! out. Bounded, whatever a script does.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use driver_core::event::{BootPhase, Event, Level, MachineState, Record, ScopeId, ScopeKind};
+use driver_core::vlan::FaultId;
 
 use crate::escape::visible;
 use crate::transcript::in_words;
 
-/// Bars and marks that a lane keeps. Of more bars the shortest go, which nobody would see.
+/// Bars and marks that a lane keeps. Of more bars the shortest go, which nobody would see, failed ones last.
 const BARS: usize = 2_000;
 const MARKS: usize = 500;
 /// Steps in the table of the slowest.
@@ -19,14 +21,16 @@ const TEXT: usize = 300;
 /// Gathers the lanes.
 #[derive(Debug, Default)]
 pub(crate) struct Timeline {
-    /// Of the test itself: subtests, and what concerns no machine.
+    /// Of the test itself: subtests, faults of networks, and what else concerns no machine.
     pub(crate) test: Lane,
     /// The machines in the order of the plan.
     pub(crate) machines: Vec<(String, Lane)>,
-    /// The steps of machines that took longest, longest first.
+    /// The steps of machines, and waits of the test itself, that took longest, longest first.
     pub(crate) slowest: Vec<(String, Bar)>,
     pub(crate) end_us: u64,
     open: BTreeMap<ScopeId, Open>,
+    /// Faults that are not lifted, by network.
+    faults: BTreeMap<(u32, FaultId), Bar>,
 }
 
 /// What happened in one place.
@@ -37,7 +41,6 @@ pub(crate) struct Lane {
     pub(crate) marks: Vec<Mark>,
     /// How many bars were too short to be kept.
     pub(crate) left_out: usize,
-    shortest_us: u64,
 }
 
 /// A time between two signs of the boot.
@@ -48,7 +51,7 @@ pub(crate) struct Phase {
     pub(crate) end_us: u64,
 }
 
-/// A scope with its time.
+/// A scope, or a fault of a network, with its time.
 #[derive(Debug, Clone)]
 pub(crate) struct Bar {
     pub(crate) seq: u64,
@@ -58,6 +61,8 @@ pub(crate) struct Bar {
     pub(crate) result: BarResult,
     /// How long it could have taken, if it was a wait.
     pub(crate) limit_us: Option<u64>,
+    /// Whether it is a fault of a network, and no scope.
+    pub(crate) is_fault: bool,
 }
 
 /// How a scope ended.
@@ -99,14 +104,7 @@ impl Timeline {
             }
             Event::RunEnded(end) => self.end_us = self.end_us.max(end.duration_us),
             Event::ScopeStarted { id, kind, text, .. } => {
-                let bar = Bar {
-                    seq: record.seq,
-                    text: short(text),
-                    start_us: now_us,
-                    end_us: now_us,
-                    result: BarResult::CutOff,
-                    limit_us: None,
-                };
+                let bar = Bar::from_here(record, text);
                 let (parent, machine) = (record.scope, record.machine.clone());
                 self.open.insert(*id, Open { parent, machine, kind: *kind, bar });
             }
@@ -117,6 +115,15 @@ impl Timeline {
             Event::WaitLimit { limit_us } => {
                 if let Some(open) = self.open.get_mut(&record.scope) {
                     open.bar.limit_us = Some(*limit_us);
+                }
+            }
+            Event::FaultImposed { vlan, id, fault } if self.faults.len() < BARS => {
+                let bar = Bar::from_here(record, &format!("vlan {vlan}: {fault}"));
+                self.faults.insert((*vlan, *id), Bar { is_fault: true, result: BarResult::Done, ..bar });
+            }
+            Event::FaultLifted { vlan, id, .. } => {
+                if let Some(bar) = self.faults.remove(&(*vlan, *id)) {
+                    self.test.bar(Bar { end_us: now_us, ..bar });
                 }
             }
             Event::MachineState { state } => self.lane(record).entered(*state, now_us),
@@ -133,7 +140,7 @@ impl Timeline {
             | Event::CommandOutput { .. }
             | Event::ScriptOutput { .. } => {}
             other => {
-                // Of what later versions tell, such as faults of a network, the moment at least.
+                // Of what later versions tell the moment at least.
                 let text = in_words(other).unwrap_or_default();
                 self.lane(record).mark(mark("other", &text));
             }
@@ -145,6 +152,9 @@ impl Timeline {
         let (end_us, open) = (self.end_us, std::mem::take(&mut self.open));
         for scope in open.into_values() {
             self.add(scope, end_us, BarResult::CutOff);
+        }
+        for bar in std::mem::take(&mut self.faults).into_values() {
+            self.test.bar(Bar { end_us, ..bar });
         }
         for (_, lane) in &mut self.machines {
             if let Some(phase) = lane.phases.last_mut().filter(|phase| phase.end_us == u64::MAX) {
@@ -177,7 +187,11 @@ impl Timeline {
                 self.lane_of(Some(&machine)).bar(bar);
             }
             None if open.kind == ScopeKind::Subtest => self.test.bar(bar),
-            // What runs for no machine is a heading around others.
+            None if bar.limit_us.is_some() => {
+                self.note_slow("", &bar);
+                self.test.bar(bar);
+            }
+            // What else runs for no machine is a heading around others.
             None => {}
         }
     }
@@ -246,20 +260,13 @@ impl Lane {
     }
 
     fn bar(&mut self, bar: Bar) {
-        if bar.result == BarResult::Done && bar.duration_us() < self.shortest_us {
-            self.left_out += 1;
-            return;
-        }
         self.bars.push(bar);
-        while self.bars.len() > BARS {
-            self.shortest_us = (self.shortest_us * 2).max(1_000);
-            let shortest_us = self.shortest_us;
-            let before = self.bars.len();
-            let failed_too = shortest_us > 1 << 40;
-            self.bars.retain(|bar| {
-                bar.duration_us() >= shortest_us || (bar.result != BarResult::Done && !failed_too)
-            });
-            self.left_out += before - self.bars.len();
+        if self.bars.len() > BARS {
+            // Half of them at once: so the sorting costs little.
+            let weight = |bar: &Bar| (bar.result != BarResult::Done, bar.duration_us());
+            self.bars.sort_by_key(|bar| Reverse(weight(bar)));
+            self.left_out += self.bars.len() - BARS / 2;
+            self.bars.truncate(BARS / 2);
         }
     }
 
@@ -271,6 +278,19 @@ impl Lane {
 }
 
 impl Bar {
+    /// What begins with a record, and has no end yet.
+    fn from_here(record: &Record, text: &str) -> Self {
+        Self {
+            seq: record.seq,
+            text: short(text),
+            start_us: record.t_us,
+            end_us: record.t_us,
+            result: BarResult::CutOff,
+            limit_us: None,
+            is_fault: false,
+        }
+    }
+
     pub(crate) fn duration_us(&self) -> u64 {
         self.end_us.saturating_sub(self.start_us)
     }
@@ -292,5 +312,31 @@ pub(crate) fn phase_word(name: &str) -> &str {
         "initrd" => "initial RAM disk",
         "shell" => "waiting for the shell",
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BARS, Bar, BarResult, Lane};
+
+    #[test]
+    fn many_failed_steps_leave_room_for_long_ones_that_come_later() {
+        let bar = |result, end_us| Bar {
+            seq: 0,
+            text: String::new(),
+            start_us: 0,
+            end_us,
+            result,
+            limit_us: None,
+            is_fault: false,
+        };
+        let mut lane = Lane::default();
+        for _ in 0..2 * BARS {
+            lane.bar(bar(BarResult::Failed, 10));
+        }
+        lane.bar(bar(BarResult::Done, 1_000_000));
+        assert!(lane.bars.iter().any(|bar| bar.result == BarResult::Done), "the later one is there");
+        assert!(lane.bars.len() >= BARS / 2, "{} are kept", lane.bars.len());
+        assert_eq!(lane.bars.len() + lane.left_out, 2 * BARS + 1);
     }
 }

@@ -139,6 +139,7 @@ fn failures() -> Vec<(&'static str, FailureKind, Told)> {
         seen: None,
     };
     let still_on = DriverError::StillOn { machine: server(), limit, progress: "running".to_owned() };
+    let no_packet = assertion("no packet on vlan 1 fitted `tcp` within 5s (nothing passed meanwhile)");
     let exit_code = assertion("command `false` failed (exit code 1)");
     let unexpected = assertion("command `true` unexpectedly succeeded");
     let unit = assertion("unit \"web.service\" reached state \"failed\"");
@@ -158,6 +159,7 @@ fn failures() -> Vec<(&'static str, FailureKind, Told)> {
         }),
         ("wait-in-vain", Kind::ConditionNeverTrue, Told::of(Failed, &assertion(IN_VAIN)).up()),
         ("wait-in-vain", Kind::ConditionNeverTrue, Told::of(Failed, &still_on).up()),
+        ("wait-in-vain", Kind::ConditionNeverTrue, Told::of(Failed, &no_packet).up()),
         ("unit-failed", Kind::UnitFailed, Told::of(Failed, &unit).up().step("waiting for unit web.service")),
         ("unit-failed", Kind::UnitFailed, Told::of(Failed, &idle).up().step("waiting for unit web.service")),
         ("syntax", Kind::ScriptSyntax, {
@@ -179,6 +181,20 @@ fn failures() -> Vec<(&'static str, FailureKind, Told)> {
             Kind::GuestPanic,
             ended(ExitReason::GuestPanic, &["Kernel panic: No space left on device"]),
         ),
+        // The hypervisor goes on after the panic, and the driver ends it.
+        ("panic", Kind::GuestPanic, {
+            let (error, _) = exited(ExitReason::GuestPanic, &["Kernel panic - not syncing: sysrq"]);
+            let (_, event) = exited(ExitReason::Destroyed, &[]);
+            Told::of(MachineFailed, &error).up().with(event)
+        }),
+        // Of many ends the last ones count.
+        ("power-off", Kind::GuestGone, {
+            let (_, early) = exited(ExitReason::Destroyed, &[]);
+            let (error, event) = exited(ExitReason::GuestShutdown, &[]);
+            let told =
+                (0..100).fold(Told::of(MachineFailed, &error).up(), |told, _| told.with(early.clone()));
+            told.with(event)
+        }),
         ("power-off", Kind::GuestGone, ended(ExitReason::GuestShutdown, &[])),
         ("reboot", Kind::GuestGone, ended(ExitReason::GuestReset, &[])),
         ("process-ended", Kind::HypervisorDied, ended(ExitReason::Signal { number: 9 }, &[])),
@@ -198,6 +214,12 @@ fn failures() -> Vec<(&'static str, FailureKind, Told)> {
         ("no-shell", Kind::NeverBooted, Told::of(MachineFailed, &never()).booted_to(BootPhase::Initrd)),
         ("no-shell", Kind::NeverBooted, {
             Told::of(MachineFailed, &never()).with(Event::MachineState { state: MachineState::Running })
+        }),
+        // Neither does one whose console is quoted.
+        ("no-shell", Kind::NeverBooted, {
+            let progress = "silent for 20 s; last line on the console: `No space left on device`".to_owned();
+            let never = DriverError::NeverBooted { machine: server(), limit, progress };
+            Told::of(MachineFailed, &never).booted_to(BootPhase::Init)
         }),
         ("shell-closed", Kind::ShellLost, Told::of(MachineFailed, &shell).up()),
         ("no-launch", Kind::NotLaunched, Told::of(MachineFailed, &launch)),
@@ -289,6 +311,30 @@ fn findings_are_warnings_unless_the_test_says_otherwise() {
     assert_eq!(look(&["unit-failed"], &[], &[]), (vec![oops.to_owned(), units], objection(unit)));
     assert_eq!(look(&["all"], &["unit-failed"], &[]).1, objection(oops));
     assert_eq!(look(&["all"], &["all"], &[]), (vec![], None));
+}
+
+#[test]
+fn a_flood_of_findings_hides_no_other_machine_and_no_other_rule() {
+    let mut lines = vec![UNIT; 300];
+    lines.push(OOPS);
+    let mut records = with_rules(ConsoleRules::default(), &lines);
+    if let Event::RunStarted(run) = &mut records[0].event {
+        run.console.fail = vec!["oops".to_owned()];
+    }
+    let last = records.len() - 2;
+    let client = Record { machine: Some("client".to_owned()), ..records[1].clone() };
+    records.insert(last, client);
+    let mut doctor = Doctor::default();
+    records.iter().for_each(|record| doctor.observe(record));
+    let lines = doctor.findings().lines();
+    let starts: Vec<&str> = lines.iter().filter_map(|line| line.split(" (").next()).collect();
+    assert_eq!(starts, ["server: failed unit", "client: failed unit", "server: kernel oops"]);
+    let dir = tempfile::tempdir().expect("a directory");
+    crate::support::feed(&mut report::HtmlPage::new(dir.path()), &records);
+    let page = crate::support::text_of(dir.path(), "report.html");
+    let (_, list) = page.split_once("<ul class=\"findings\"").expect("a list of findings");
+    let places: Vec<_> = ["kernel oops", "failed unit", "client"].map(|text| list.find(text)).to_vec();
+    assert!(places.is_sorted() && places.iter().all(Option::is_some), "{places:?}");
 }
 
 #[test]

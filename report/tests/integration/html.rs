@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::io::Read as _;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use driver_core::event::{Event, FileKind, Level, Outcome, Record, RunEnded, ScopeKind};
+use driver_core::vlan::{Fault, FaultId};
 use flate2::read::GzDecoder;
 use report::{EVENTS, HtmlPage, remake};
 use tempfile::TempDir;
@@ -135,7 +137,33 @@ fn pictures_are_inside_and_other_files_are_links() {
         run([saved(FileKind::Screenshot, "a b.png"), saved(FileKind::Copied, "logs/all of it.txt")]);
     let page = page_in(&dir, &records);
     assert!(page.contains("src=\"data:image/png;base64,iVBORw0KGgo=\""), "{page}");
-    assert!(page.contains("href=\"./logs/all%20of%20it.txt\""), "{page}");
+    assert!(page.contains("href=\"./logs/all%20of%20it.txt\" download"), "{page}");
+}
+
+#[test]
+fn faults_of_networks_and_waits_of_the_test_are_bars_in_its_lane() {
+    let (vlan, fault) = (1, Fault::loss(30.0));
+    let lasting = Fault::delay(Duration::from_millis(200), Duration::ZERO);
+    let heading = "waiting for a packet on vlan 1: tcp".to_owned();
+    let page = page_of(&run([
+        (0, None, Event::FaultImposed { vlan, id: FaultId(1), fault: fault.clone() }),
+        (0, None, Event::FaultImposed { vlan, id: FaultId(2), fault: lasting }),
+        (0, None, Event::FaultLifted { vlan, id: FaultId(1), fault }),
+        (0, None, Event::ScopeStarted { id: 1, kind: ScopeKind::Step, text: heading, file: None }),
+        (1, None, Event::WaitLimit { limit_us: 5_000_000 }),
+        (0, None, Event::ScopeEnded { id: 1, duration_us: 1, error: Some("no packet".to_owned()) }),
+    ]));
+    let (before_the_log, _) = page.split_once("id=\"log\"").expect("the page has a log");
+    for text in [
+        "<title>vlan 1: loss of 30 %\n20 ms, from 0:00.0</title>",
+        "<title>vlan 1: delay of 200 ms\n60.0 s, from 0:00.0</title>",
+        "<title>waiting for a packet on vlan 1: tcp\n20 ms of 5s at most, from 0:00.0, failed</title>",
+        "waiting for a packet on vlan 1: tcp</a> <span class=\"quiet\">of 5s at most",
+    ] {
+        assert!(before_the_log.contains(text), "{text:?} is missing in {before_the_log}");
+    }
+    assert_eq!(page.matches("<svg class=\"bar fault\"").count(), 2);
+    assert!(!page.contains("class=\"mark other\""), "no diamonds");
 }
 
 #[test]

@@ -195,6 +195,7 @@ fn bar_view(bar: &Bar, row: usize, scale: &Scale) -> BarView {
 
 fn class_of(bar: &Bar) -> &'static str {
     match bar.result {
+        _ if bar.is_fault => "fault",
         BarResult::Failed => "failed",
         BarResult::CutOff => "cut",
         BarResult::Done if bar.limit_us.is_some() || bar.text.starts_with("wait") => "wait",
