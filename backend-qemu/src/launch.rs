@@ -130,10 +130,8 @@ impl Backend for Qemu {
         Capabilities { screen: true, keyboard: true, monitor: true, power: true, network: true, nics: true }
     }
 
+    /// Every host will do: the programs are each machine's own affair ([`Backend::check`]), and there is TCG.
     async fn probe(&self) -> Result<(), DriverError> {
-        let options = Options::default();
-        qemu_version(&options.binary).await?;
-        programs::find(&options.img_binary)?;
         Ok(())
     }
 
@@ -148,7 +146,7 @@ impl Backend for Qemu {
             problem: format!("its {what} `{}` {problem}", path.display()),
             way_out: String::new(),
         };
-        programs::find(&options.binary)?;
+        qemu_version(&options.binary).await?;
         self.vlan_port(spec, &options).await?;
         if !spec.boot.disks().is_empty() {
             programs::find(&options.img_binary)?;
