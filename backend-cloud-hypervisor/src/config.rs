@@ -12,6 +12,9 @@ use crate::NAME;
 /// The keys that [`Options`] knows; `options_and_keys_agree` holds the two together.
 const KEYS: &[&str] = &["binary", "config", "firmware", "img_binary"];
 
+/// The keys of [`Options::config`] that are not a test's to set.
+const OURS: &[&str] = &["console", "serial"];
+
 /// What a test may set for its Cloud Hypervisor machines.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -19,7 +22,8 @@ pub struct Options {
     /// The program: a name on the `PATH`, or a path. By default what the environment variable `CLOUD_HYPERVISOR`
     /// says, or else `cloud-hypervisor`.
     pub binary: Option<PathBuf>,
-    /// Further settings of the machine, in the words of the program's API (`VmConfig`); they replace ours.
+    /// Further settings of the machine, in the words of the program's API (`VmConfig`); they replace ours. Not
+    /// `serial` and `console`.
     pub config: serde_json::Map<String, Value>,
     /// The firmware, for machines that have no kernel of their own.
     pub firmware: Option<PathBuf>,
@@ -46,8 +50,16 @@ impl Options {
         if let Some(key) = keys.keys().find(|key| !KEYS.contains(&key.as_str())) {
             return Err(wrong(format!("`{NAME}.{key}` is not a setting"), suggest(key, KEYS)));
         }
-        Self::deserialize(Value::Object(keys.clone()))
-            .map_err(|error| wrong(format!("a setting in `{NAME}` makes no sense: {error}"), String::new()))
+        let options = Self::deserialize(Value::Object(keys.clone())).map_err(|error| {
+            wrong(format!("a setting in `{NAME}` makes no sense: {error}"), String::new())
+        })?;
+        if let Some(key) = OURS.iter().find(|key| options.config.contains_key(**key)) {
+            return Err(wrong(
+                format!("`{NAME}.config.{key}` cannot be set: innkeeper speaks with the guest over it"),
+                "leave it out".to_owned(),
+            ));
+        }
+        Ok(options)
     }
 }
 
@@ -65,6 +77,15 @@ mod tests {
             error,
             "machine `web`: `cloud-hypervisor.firmwear` is not a setting (did you mean `firmware`?)"
         );
+    }
+
+    #[test]
+    fn the_lines_to_the_guest_are_not_a_tests_to_set() {
+        for key in ["serial", "console"] {
+            let table = json!({ "config": { key: { "mode": "Null" } } });
+            let error = Options::parse(&table, "web").unwrap_err().to_string();
+            assert!(error.contains(&format!("`cloud-hypervisor.config.{key}` cannot be set")), "{error}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use backend_kit::console::{Console, relay_errors};
 use backend_kit::last_words::LastWords;
+use backend_kit::port::check_path;
 use backend_kit::process::Process;
 use backend_kit::{KvmProbe, KvmVerdict, disk, probe_kvm};
 use driver_core::{
@@ -18,6 +19,7 @@ use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 use tokio::sync::{OnceCell, mpsc};
+use tokio::time::timeout;
 
 use crate::config::Options;
 use crate::control::{Control, ControlError};
@@ -93,9 +95,8 @@ impl Backend for CloudHypervisor {
         Capabilities { power: true, nics: true, ..Capabilities::default() }
     }
 
+    /// The programs are each machine's own affair: [`Backend::check`].
     async fn probe(&self) -> Result<(), DriverError> {
-        programs::version(&self.program).await?;
-        programs::find_img(None)?;
         self.need_kvm().await
     }
 
@@ -142,7 +143,7 @@ impl Backend for CloudHypervisor {
                 "this backend has no shared directories; copy files in with copy_from_host()",
             ));
         }
-        programs::find(self.program_of(&options))?;
+        programs::version(self.program_of(&options)).await?;
         if !spec.boot.disks().is_empty() {
             programs::find_img(options.img_binary.as_deref())?;
         }
@@ -192,6 +193,9 @@ impl Start {
     /// Starts the program in `state_dir`.
     fn new(state_dir: &Path, program: &Path, stays: bool, log: &Arc<dyn MachineLog>) -> io::Result<Self> {
         let files = Files(state_dir.to_owned());
+        // The program would not tell, and we would knock until the deadline.
+        check_path(&files.api())?;
+        check_path(&files.serial())?;
         files.remove()?;
         mknodat(CWD, files.events(), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         // Open before the program opens it to write, which would wait for us.
@@ -329,18 +333,28 @@ impl Launch<'_> {
                 problem: format!("Cloud Hypervisor does not want it: {reasons}"),
                 way_out: String::new(),
             },
-            ControlError::Closed { .. } if !within.is_over() => self.died().await,
-            ControlError::Closed { .. } | ControlError::TimedOut { .. } => DriverError::Timeout {
-                machine,
-                awaited: "the start of Cloud Hypervisor".to_owned(),
-                limit: within.limit(),
-                seen: self.start.words.lines().pop().map(|line| format!("`{line}`")),
-            },
-            error @ ControlError::Unreadable { .. } => DriverError::Control {
+            ControlError::Closed { .. } if !within.is_over() && self.has_ended().await => self.died().await,
+            ControlError::TimedOut { .. } => self.silent(within),
+            ControlError::Closed { .. } if within.is_over() => self.silent(within),
+            error @ (ControlError::Closed { .. } | ControlError::Unreadable { .. }) => DriverError::Control {
                 machine,
                 operation: "start Cloud Hypervisor".to_owned(),
                 source: Box::new(error),
             },
+        }
+    }
+    /// Whether the program has ended, or does so soon.
+    async fn has_ended(&self) -> bool {
+        timeout(GRACE, self.start.process.group().ended()).await.is_ok()
+    }
+
+    /// The error for a program that runs and does not answer.
+    fn silent(&self, within: Deadline) -> DriverError {
+        DriverError::Timeout {
+            machine: self.spec.name.clone(),
+            awaited: "the start of Cloud Hypervisor".to_owned(),
+            limit: within.limit(),
+            seen: self.start.words.lines().pop().map(|line| format!("`{line}`")),
         }
     }
 }

@@ -238,13 +238,30 @@ impl Watcher {
         Exit { reason, last_words: if orderly { Vec::new() } else { last_words } }
     }
 
+    /// What the program says of its machine, however long it takes; nothing once it has ended.
+    async fn info(&self) -> Option<Info> {
+        let answered = async {
+            loop {
+                match self.control.get::<Info>("vm.info", Deadline::after(GRACE)).await {
+                    // A busy host. Whoever wants the machine's end sooner kills the program.
+                    Err(ControlError::TimedOut { .. }) => {}
+                    answer => break answer.ok(),
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            info = answered => info,
+            _ = self.group.ended() => None,
+        }
+    }
+
     /// Takes an event into account, and says whether it is the end of the machine, with the program still there.
     async fn note(&self, event: Event, farewell: &mut Farewell) -> bool {
         match event {
             Event::Off if self.stays => {
                 // A program that was told to end says so first; it does not answer any more.
-                let info = self.control.get::<Info>("vm.info", Deadline::after(GRACE)).await;
-                farewell.off |= info.is_ok_and(|info| info.state == "Created");
+                farewell.off |= self.info().await.is_some_and(|info| info.state == "Created");
                 farewell.off
             }
             // An older program: that a signal ended it cannot be told from a power-off.

@@ -9,6 +9,24 @@ use tokio::net::{UnixListener, UnixStream};
 /// The longest path that a Unix socket can have: `sun_path` without its final zero.
 const PATH_LIMIT: usize = 107;
 
+/// Says what is wrong with the path of a Unix socket that is to be made.
+///
+/// # Errors
+/// [`io::ErrorKind::InvalidInput`] when it is too long.
+pub fn check_path(path: &Path) -> io::Result<()> {
+    let length = path.as_os_str().len();
+    if length <= PATH_LIMIT {
+        return Ok(());
+    }
+    Err(io::Error::new(
+        io::ErrorKind::InvalidInput,
+        format!(
+            "the path of a socket has at most {PATH_LIMIT} bytes, `{}` has {length} (set TMPDIR to a directory with a shorter path)",
+            path.display()
+        ),
+    ))
+}
+
 /// A socket that waits for the hypervisor. The file is gone when this is.
 #[derive(Debug)]
 pub struct Port {
@@ -20,16 +38,7 @@ impl Port {
     /// Listens on `directory/name`; one left by an earlier launch is replaced.
     pub fn listen(directory: &Path, name: &str) -> io::Result<Self> {
         let path = directory.join(name);
-        let length = path.as_os_str().len();
-        if length > PATH_LIMIT {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                format!(
-                    "the path of a socket has at most {PATH_LIMIT} bytes, `{}` has {length} (set TMPDIR to a directory with a shorter path)",
-                    path.display()
-                ),
-            ));
-        }
+        check_path(&path)?;
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}

@@ -141,10 +141,8 @@ impl Backend for Qemu {
         }
     }
 
+    /// Every host will do: the programs are each machine's own affair ([`Backend::check`]), and there is TCG.
     async fn probe(&self) -> Result<(), DriverError> {
-        let options = Options::default();
-        qemu_version(&options.binary).await?;
-        programs::find(&options.img_binary)?;
         Ok(())
     }
 
@@ -159,7 +157,7 @@ impl Backend for Qemu {
             problem: format!("its {what} `{}` {problem}", path.display()),
             way_out: String::new(),
         };
-        programs::find(&options.binary)?;
+        qemu_version(&options.binary).await?;
         self.vlan_port(spec, &options).await?;
         if !spec.boot.disks().is_empty() {
             programs::find(&options.img_binary)?;

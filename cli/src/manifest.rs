@@ -99,8 +99,10 @@ impl Manifest {
         if let Some(usual) = usual {
             match backends.with_usual(usual) {
                 Ok(with_usual) => backends = with_usual,
-                // No fault of the manifest's, which may name the plugin that has it.
-                Err(error) => *unknown = Some(error),
+                // No fault of the manifest's. Where its plugins could not be loaded, one of them may have it, and
+                // why they could not says more.
+                Err(error) if loaded.is_some() => *unknown = Some(error),
+                Err(_) => {}
             }
         }
         let machines = machine::read_all(section, folder, &backends);

@@ -10,7 +10,6 @@ use std::io::Write as _;
 use std::path::Path;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::error::DriverError;
@@ -24,6 +23,10 @@ tokio::task_local! {
 /// Bytes of console text that one machine may add to the journal; what comes after is dropped, and the
 /// journal says so once. A guest must not be able to fill the host's disk.
 const CONSOLE_LIMIT: usize = 256 << 20;
+
+/// What the reporters may take for the rest of the stream, when the run is over. One may wait for somebody else: for a
+/// plugin, for a reader that has stopped reading.
+const REST_LIMIT: Duration = Duration::from_secs(60);
 
 /// Makes something of the event stream. Called from one thread, in order.
 pub trait Reporter: Send {
@@ -57,9 +60,16 @@ struct State {
     next_seq: u64,
     next_scope: ScopeId,
     file: Option<File>,
-    reporters: Option<(mpsc::Sender<Note>, JoinHandle<Vec<DriverError>>)>,
+    reporters: Option<Reporters>,
     console_bytes: HashMap<String, usize>,
     write_error: Option<std::io::Error>,
+}
+
+/// The thread of the reporters.
+struct Reporters {
+    notes: mpsc::Sender<Note>,
+    /// What could not be written, when all is done.
+    errors: mpsc::Receiver<Vec<DriverError>>,
 }
 
 impl Journal {
@@ -83,13 +93,15 @@ impl Journal {
     }
 
     fn with(file: Option<File>, reporters: Vec<Box<dyn Reporter>>) -> Self {
-        let (sender, receiver) = mpsc::channel();
-        let thread = std::thread::spawn(move || feed(&receiver, reporters));
+        let (notes, receiver) = mpsc::channel();
+        let (done, errors) = mpsc::channel();
+        // Nobody waits for them any more when they are too late.
+        std::thread::spawn(move || drop(done.send(feed(&receiver, reporters))));
         let state = State {
             next_seq: 0,
             next_scope: 1,
             file,
-            reporters: Some((sender, thread)),
+            reporters: Some(Reporters { notes, errors }),
             console_bytes: HashMap::new(),
             write_error: None,
         };
@@ -190,19 +202,23 @@ impl Journal {
     /// reporter may wait for a reader that has stopped reading.
     pub fn settle(&self, limit: Duration) {
         let (taken, wait) = mpsc::channel();
-        if let Some((reporters, _)) = &self.lock().reporters {
-            let _ = reporters.send(Note::Settle(taken));
+        if let Some(reporters) = &self.lock().reporters {
+            let _ = reporters.notes.send(Note::Settle(taken));
         }
         // Without an answer the caller goes on with what the reporters know.
         let _ = wait.recv_timeout(limit);
     }
 
-    /// Ends the stream: waits until the reporters have taken everything and finished. Later events are
-    /// dropped.
+    /// Ends the stream: waits until the reporters have taken everything and finished, for a minute at most. Later
+    /// events are dropped.
     ///
     /// # Errors
     /// What could not be written, journal first.
     pub fn close(&self) -> Result<(), Vec<DriverError>> {
+        self.close_within(REST_LIMIT)
+    }
+
+    fn close_within(&self, limit: Duration) -> Result<(), Vec<DriverError>> {
         let (reporters, write_error) = {
             let mut state = self.lock();
             state.file = None;
@@ -212,9 +228,14 @@ impl Journal {
             .map(|source| DriverError::File { operation: "write", path: "events.jsonl".to_owned(), source })
             .into_iter()
             .collect();
-        if let Some((sender, thread)) = reporters {
-            drop(sender);
-            errors.extend(thread.join().unwrap_or_default());
+        if let Some(Reporters { notes, errors: late }) = reporters {
+            drop(notes);
+            match late.recv_timeout(limit) {
+                Ok(more) => errors.extend(more),
+                Err(mpsc::RecvTimeoutError::Timeout) => errors.push(unfinished(limit)),
+                // A panic has said so itself.
+                Err(mpsc::RecvTimeoutError::Disconnected) => {}
+            }
         }
         if errors.is_empty() { Ok(()) } else { Err(errors) }
     }
@@ -232,7 +253,7 @@ impl fmt::Debug for Journal {
 
 impl State {
     fn write(&mut self, started: Instant, scope: ScopeId, machine: Option<&str>, event: Event) {
-        let Some((reporters, _)) = &self.reporters else { return };
+        let Some(reporters) = &self.reporters else { return };
         let record = Record {
             seq: self.next_seq,
             t_us: u64::try_from(started.elapsed().as_micros()).unwrap_or(u64::MAX),
@@ -250,8 +271,8 @@ impl State {
                 self.write_error = Some(error);
             }
         }
-        // A reporter thread that has gone away has told why through its handle.
-        let _ = reporters.send(Note::Record(Box::new(record)));
+        // A reporter thread that has gone away has panicked, and told why.
+        let _ = reporters.notes.send(Note::Record(Box::new(record)));
     }
 
     /// Counts a console line against its machine's limit; the first one over it becomes a warning.
@@ -274,6 +295,21 @@ enum Note {
     Record(Box<Record>),
     /// Answer when you come to this.
     Settle(mpsc::Sender<()>),
+}
+
+/// The error for reporters that were not done in time.
+fn unfinished(limit: Duration) -> DriverError {
+    DriverError::File {
+        operation: "finish",
+        path: "the reports".to_owned(),
+        source: std::io::Error::new(
+            std::io::ErrorKind::TimedOut,
+            format!(
+                "a reporter has not taken all events {limit:?} after the end of the run (events.jsonl is whole: \
+                 `innkeeper report DIR` makes the reports again)"
+            ),
+        ),
+    }
 }
 
 fn feed(notes: &mpsc::Receiver<Note>, reporters: Vec<Box<dyn Reporter>>) -> Vec<DriverError> {
@@ -324,4 +360,35 @@ pub fn current_scope() -> ScopeId {
 /// Runs `work` with `scope` as the place that its events belong to.
 pub fn in_scope<F: Future>(scope: ScopeId, work: F) -> impl Future<Output = F::Output> {
     SCOPE.scope(scope, work)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use super::{Journal, Reporter};
+    use crate::error::DriverError;
+    use crate::event::{Level, Record};
+
+    /// Hangs until the sender of its channel is dropped.
+    struct Stuck(mpsc::Receiver<()>);
+
+    impl Reporter for Stuck {
+        fn record(&mut self, _record: &Record) -> Result<(), DriverError> {
+            let _ = self.0.recv();
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_reporter_that_does_not_come_to_an_end_is_not_waited_for_without_limit() {
+        let (release, stuck) = mpsc::channel();
+        let journal = Journal::in_memory(vec![Box::new(Stuck(stuck))]);
+        journal.log(Level::Info, None, "text");
+        let errors = journal.close_within(Duration::from_millis(20)).unwrap_err();
+        let told = errors[0].chain();
+        assert!(told.contains("events.jsonl is whole") && told.contains("`innkeeper report DIR`"), "{told}");
+        drop(release);
+    }
 }

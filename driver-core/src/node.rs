@@ -120,6 +120,12 @@ impl Node {
     }
 
     pub(crate) async fn check(&self) -> Result<(), DriverError> {
+        if !self.nics.is_empty() && !self.config.backend.capabilities().nics {
+            return Err(self.unsupported(
+                "plug a machine into VLANs",
+                "leave out its `vlans`, or take a backend that has network cards, such as qemu",
+            ));
+        }
         // A start script brings its own hypervisor.
         if !matches!(self.config.boot, Boot::StartScript { .. }) {
             self.config.backend.probe().await?;

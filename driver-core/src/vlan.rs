@@ -150,14 +150,19 @@ pub trait PacketWatch: fmt::Debug + Send {
 pub struct Plug {
     /// A stream socket to connect to: each frame after its length, four bytes, the highest first
     /// (QEMU's `-netdev stream`).
+    #[serde(default)]
     pub stream: PathBuf,
     /// A datagram socket to send to: a frame a datagram (QEMU's `-netdev dgram`, `remote.path`).
+    #[serde(default)]
     pub dgram: PathBuf,
     /// Where the other side binds its datagram socket (`local.path`).
+    #[serde(default)]
     pub dgram_peer: PathBuf,
     /// A directory with a VDE switch's `ctl` in it (QEMU's `-netdev vde`, `QEMU_VDE_SOCKET_n`).
+    #[serde(default)]
     pub vde: PathBuf,
     /// A stream socket to connect to that speaks vhost-user as the device.
+    #[serde(default)]
     pub vhost_user: PathBuf,
 }
 

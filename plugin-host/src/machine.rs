@@ -68,8 +68,8 @@ impl Drop for Handle {
         if let Err(fault) = ended {
             tracing::warn!(%fault, "a plugin's machine could not be released");
             self.desk.kill_groups();
-            if gate.is_aside() {
-                // It may be at work with the log still.
+            // Unless `release` has returned, the plugin may be at work with the log still.
+            if !matches!(fault, Fault::Said { .. }) {
                 std::mem::forget((Arc::clone(&self.desk), self.log.take()));
             }
         }

@@ -52,6 +52,15 @@ impl OcrEngine for PluginOcr {
     }
 
     fn read(&self, frame: &Frame, within: Deadline) -> Result<Reading, OcrError> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // The wait for the turn may have used it up.
+        if within.is_over() {
+            return Err(OcrError {
+                engine: self.name.clone(),
+                problem: format!("it was at other pictures for {:?}", within.limit()),
+                way_out: "give it more time, or ask less often".to_owned(),
+            });
+        }
         let (table, engine, gate) = (self.table, self.engine.pointer, &self.engine.gate);
         // The thread of a call that hangs goes on with it.
         let frame = frame.clone();
@@ -69,7 +78,6 @@ impl OcrEngine for PluginOcr {
             );
             (status, reading.bytes(JSON_LIMIT))
         };
-        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let json = gate.call_blocking("read", within, read).map_err(|fault| self.failed(fault))?;
         let json = json.map_err(|problem| self.failed(gate.nonsense(problem)))?;
         let mut reading: Reading = serde_json::from_slice(&json).map_err(|error| {

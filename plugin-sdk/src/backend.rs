@@ -115,6 +115,11 @@ unsafe extern "C" fn open<S: BackendSource>(
         let settings = serde_json::from_str(settings).map_err(Problem::failed)?;
         let made = S::open(settings).map_err(Problem::failed)?;
         let (can, named) = (made.capabilities(), S::FACETS.0);
+        if can.network || can.nics {
+            return Err(Problem::failed(format!(
+                "the backend's capabilities are {can:?}, but this ABI cannot carry `network` and `nics` yet (leave them out)"
+            )));
+        }
         if can != named {
             return Err(Problem::failed(format!(
                 "the backend's capabilities are {can:?}, but `plugin!` names {named:?} (make its `facets` say the same)"

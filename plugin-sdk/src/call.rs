@@ -58,7 +58,8 @@ impl From<DriverError> for Problem {
     }
 }
 
-fn one_line(text: &str) -> String {
+/// Innkeeper takes the second line of a message for the way out.
+pub(crate) fn one_line(text: &str) -> String {
     text.replace('\n', "; ")
 }
 

@@ -8,7 +8,7 @@ use driver_core::OcrEngine;
 use plugin_abi::{Buf, Frame, OcrTable, Status, Str};
 use serde_json::Value;
 
-use crate::call::{Problem, deadline, fill, guarded, text};
+use crate::call::{Problem, deadline, fill, guarded, one_line, text};
 
 /// What opening an engine comes to.
 pub type OpenedOcr = Result<Box<dyn OcrEngine>, String>;
@@ -81,8 +81,9 @@ unsafe extern "C" fn read(
         let frame = driver_core::Frame::new(width, height, pixels)
             .ok_or_else(|| Problem::new(Status::USAGE, "a frame without pixels"))?;
         let read = engine.0.read(&frame, deadline(within_ms));
-        let read = read
-            .map_err(|error| Problem::new(Status::HOST, format!("{}\n{}", error.problem, error.way_out)))?;
+        let read = read.map_err(|error| {
+            Problem::new(Status::HOST, format!("{}\n{}", one_line(&error.problem), error.way_out))
+        })?;
         let json = serde_json::to_vec(&read).map_err(Problem::failed)?;
         // SAFETY: innkeeper gives an empty buffer.
         unsafe { fill(reading, json) };

@@ -4,13 +4,18 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backend_cloud_hypervisor::CloudHypervisor;
-use driver_core::{Boot, Disk, DiskFormat, DriverError, ExitReason, contract};
+use driver_core::{Backend as _, Boot, Disk, DiskFormat, DriverError, ExitReason, contract};
 use rustix::process::Signal;
+use serde_json::json;
 
 use crate::support::{Place, broken_kernel, signal, soon, within_limit};
 
 fn backend() -> CloudHypervisor {
-    CloudHypervisor::with_stand_in(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand-in"))
+    CloudHypervisor::with_stand_in(stand_in())
+}
+
+fn stand_in() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand-in")
 }
 
 /// What looks enough like a kernel and a disk to a program that boots neither.
@@ -91,6 +96,34 @@ async fn what_the_program_refuses_is_told_with_its_reasons() {
         );
         place.log.wait_until_released().await;
         place.assert_nothing_left();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_machine_may_name_its_own_program_where_the_usual_one_is_missing() {
+    let place = Place::new();
+    let usual = CloudHypervisor::with_stand_in("/nowhere/cloud-hypervisor");
+    let mut spec = place.spec(boot(&place));
+    usual.probe().await.unwrap();
+    let error = usual.check(&spec).await.unwrap_err().to_string();
+    assert!(error.contains("`/nowhere/cloud-hypervisor`"), "{error}");
+    spec.options = json!({ "binary": stand_in() });
+    usual.check(&spec).await.unwrap();
+    spec.options = json!({ "binary": "true" });
+    let error = usual.check(&spec).await.unwrap_err().to_string();
+    assert!(error.contains("does not say which Cloud Hypervisor it is"), "{error}");
+}
+
+#[tokio::test]
+async fn a_directory_with_too_long_a_path_is_refused_at_once() {
+    within_limit(async {
+        let place = Place::new();
+        let mut spec = place.spec(boot(&place));
+        spec.state_dir = spec.state_dir.join("x".repeat(100));
+        std::fs::create_dir(&spec.state_dir).unwrap();
+        let error = place.launch(&backend(), &spec).await.unwrap_err().to_string();
+        assert!(error.contains("at most 107 bytes") && error.contains("TMPDIR"), "{error}");
     })
     .await;
 }

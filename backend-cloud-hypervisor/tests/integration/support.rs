@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use backend_cloud_hypervisor::{CloudHypervisor, PROGRAM_VARIABLE};
+use backend_cloud_hypervisor::{CloudHypervisor, NAME, PROGRAM_VARIABLE, version};
 pub(crate) use backend_kit::testing::{Guest, Image, Place, boot, soon, within_limit};
 use backend_kit::testing::{image, skip};
 use driver_core::{Backend as _, Machine};
@@ -14,13 +14,21 @@ const REQUIRED_BY: &str = "REQUIRE_CLOUD_HYPERVISOR";
 /// The program and the image `base`, or the reason to skip.
 pub(crate) async fn program_and_image() -> Option<(CloudHypervisor, Image)> {
     let backend = CloudHypervisor::new();
-    match backend.probe().await {
+    let found = match version(&program()).await {
+        Ok(_) => backend.probe().await,
+        Err(error) => Err(error),
+    };
+    match found {
         Ok(()) => Some((backend, image()?)),
         Err(error) => skip(
             REQUIRED_BY,
             &format!("{error} (`cargo xtask test-cloud-hypervisor`, with {PROGRAM_VARIABLE})"),
         ),
     }
+}
+
+fn program() -> PathBuf {
+    std::env::var_os(PROGRAM_VARIABLE).unwrap_or_else(|| NAME.into()).into()
 }
 
 /// Sends a signal to the program of a machine.

@@ -125,6 +125,17 @@ async fn a_missing_qemu_is_named_with_the_way_out() {
 }
 
 #[tokio::test]
+async fn the_machines_own_program_is_asked_what_it_is_and_no_other() {
+    let place = Place::new();
+    let mut spec = place.spec(empty());
+    let backend = Qemu::new();
+    backend.probe().await.expect("no program is needed for that");
+    spec.options = json!({"binary": "true"});
+    let error = backend.check(&spec).await.unwrap_err().to_string();
+    assert!(error.contains("/true` does not say which QEMU it is"), "{error}");
+}
+
+#[tokio::test]
 async fn files_that_are_not_there_are_named_before_anything_starts() {
     let Some(backend) = qemu().await else { return };
     let place = Place::new();

@@ -2,14 +2,12 @@
 
 pub(crate) use backend_kit::testing::{Guest, Image, Place, boot, soon, within_limit};
 use backend_kit::testing::{image, skip};
-use backend_qemu::Qemu;
-use driver_core::Backend as _;
+use backend_qemu::{Options, Qemu, qemu_version};
 
 /// QEMU, or the reason to skip.
 pub(crate) async fn qemu() -> Option<Qemu> {
-    let backend = Qemu::new();
-    match backend.probe().await {
-        Ok(()) => Some(backend),
+    match qemu_version(&Options::default().binary).await {
+        Ok(_) => Some(Qemu::new()),
         Err(error) => skip("REQUIRE_VM", &error.to_string()),
     }
 }

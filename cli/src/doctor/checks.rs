@@ -67,14 +67,17 @@ fn cloud_hypervisor() -> Finding {
     let usable = probe_kvm().is_usable();
     let program = env::var_os(backend_cloud_hypervisor::PROGRAM_VARIABLE).unwrap_or_else(|| NAME.into());
     let only = "only machines with that backend need it";
-    match version_of(&program.to_string_lossy(), &["--version"]) {
+    // Other programs have that name, too.
+    let version = version_of(&program.to_string_lossy(), &["--version"])
+        .filter(|version| version.starts_with("cloud-hypervisor v"));
+    match version {
         Some(version) if usable => Finding::good(NAME, version),
         Some(version) => {
             Finding::limited(NAME, format!("{version}, but it needs KVM; {only}"), "nothing to be done here")
         }
         None => Finding::limited(
             NAME,
-            format!("not on the PATH; {only}"),
+            format!("not on the PATH, or another program of that name; {only}"),
             "take the program from the project's releases, and say where it is with CLOUD_HYPERVISOR",
         ),
     }

@@ -39,6 +39,18 @@ fn machine(name: &str, vlans: &[u32]) -> MachineConfig {
     MachineConfig { vlans: vlans.to_vec(), ..MachineConfig::new(name, Arc::new(FakeBackend::new()), image) }
 }
 
+#[tokio::test]
+async fn vlans_of_a_machine_whose_backend_has_no_cards_are_refused() {
+    let net = Net::new();
+    let error = net.driver.check().await.unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "backend `fake` cannot plug a machine into VLANs (leave out its `vlans`, or take a backend that has network \
+         cards, such as qemu)"
+    );
+    net.end().await;
+}
+
 impl Net {
     fn new() -> Self {
         Self::with(|_| {})

@@ -106,6 +106,10 @@ impl Backend for Local {
             }
             Boot::Firmware { .. } => {}
         }
+        if let Some(share) = spec.shares.first() {
+            let problem = format!("it shares the directory `{}`", share.path.display());
+            return Err(refused(problem, "leave out `shares`: it can read the host's files where they are"));
+        }
         // Nothing of it is booted; but what would be wrong elsewhere is no better here.
         match files.into_iter().find(|(_, path)| !path.exists()) {
             None => Ok(()),

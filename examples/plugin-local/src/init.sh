@@ -5,7 +5,8 @@ say() { echo "local: $*" >&2; }
 
 exec 3<>"$STATE/power"
 if [ "$1" = own ]; then
-    # What the machine may write to is its own; the rest of the file system is the host's, to be read.
+    # What the machine may write to is its own; the rest of the file system is the host's, to be read. That keeps
+    # mistakes out, not malice: root of this namespace can mount it anew.
     mount --bind "$STATE/home" /root
     mount -t tmpfs -o mode=755 innkeeper /run
     mount -t tmpfs innkeeper /dev/shm
@@ -17,7 +18,7 @@ if [ "$1" = own ]; then
     mount --rbind "$STATE/tmp" /tmp
     while read -r _ place kind _; do
         case "$kind $place" in
-        "proc "* | "sysfs "* | "dev"* | "tmpfs "* | *" /root" | *" /tmp" | *" /tmp/"* | *" /run/"* | *" /dev/"*) ;;
+        "proc "* | "sysfs "* | "dev"* | *" /dev" | *" /root" | *" /run" | *" /tmp" | *" /tmp/"* | *" /run/"* | *" /dev/"*) ;;
         *) mount -o remount,bind,ro "$(printf %b "$place")" || say "$place stays as the host has it" ;;
         esac
     done </proc/self/mounts

@@ -1,18 +1,20 @@
 //! The program: its command, its picture, its words.
 
 use std::fs::File;
-use std::io::{self, BufWriter, Read as _, Write as _};
+use std::io::{self, BufWriter, Read as _, Seek as _, Write as _};
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use plugin_sdk::Value;
 use plugin_sdk::driver_core::{Deadline, Frame, OcrEngine, OcrError, Reading, TextLine, Word};
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group, set_parent_process_death_signal};
 
 /// What stands for the picture's path in a command.
 const PICTURE: &str = "{}";
+/// Where the program finds the picture: its standard input is a file without a name, of which nothing is left when
+/// innkeeper is killed.
+const PLACE: &str = "/dev/stdin";
 /// Bytes that anybody reads of what a program prints.
 const OUTPUT_LIMIT: u64 = 1 << 20;
 
@@ -50,17 +52,12 @@ impl Program {
         OcrError { engine: self.name().to_owned(), problem, way_out: way_out.to_owned() }
     }
 
-    fn ask(&self, picture: &Path, within: Deadline) -> Result<String, OcrError> {
-        let path = picture.display().to_string();
-        let mut words = self.command.iter().map(|word| word.replace(PICTURE, &path));
+    fn ask(&self, picture: File, within: Deadline) -> Result<String, OcrError> {
+        let mut words = self.command.iter().map(|word| word.replace(PICTURE, PLACE));
         let program = words.next().unwrap_or_default();
         let mut command = Command::new(&program);
-        command
-            .args(words)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0);
+        command.args(words).stdin(picture).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        die_with_us(&mut command);
         let child = command.spawn().map_err(|error| {
             self.failed(
                 format!("`{program}` cannot be started: {error}"),
@@ -86,11 +83,10 @@ impl OcrEngine for Program {
     }
 
     fn read(&self, frame: &Frame, within: Deadline) -> Result<Reading, OcrError> {
-        let picture = tempfile::Builder::new().prefix("innkeeper-ocr-").suffix(".ppm").tempfile();
-        let written = picture.and_then(|file| write(frame, file.as_file()).map(|()| file));
-        let file =
-            written.map_err(|error| self.failed(format!("the picture cannot be written: {error}"), ""))?;
-        let text = self.ask(file.path(), within)?;
+        let picture = tempfile::tempfile().and_then(|file| write(frame, &file).map(|()| file));
+        let picture =
+            picture.map_err(|error| self.failed(format!("the picture cannot be written: {error}"), ""))?;
+        let text = self.ask(picture, within)?;
         let line = |text: &str| TextLine { words: text.split_whitespace().map(word).collect() };
         let lines = text.lines().filter(|text| !text.trim().is_empty()).map(line).collect();
         Ok(Reading { engine: self.name().to_owned(), lines })
@@ -101,12 +97,21 @@ fn word(text: &str) -> Word {
     Word { text: text.to_owned(), rect: None, confidence: None }
 }
 
-/// Writes a picture in the simplest format that every such program reads.
+/// Writes a picture in the simplest format that every such program reads, and goes back to its beginning.
 fn write(frame: &Frame, file: &File) -> io::Result<()> {
     let mut file = BufWriter::new(file);
     write!(file, "P6\n{} {}\n255\n", frame.width(), frame.height())?;
     file.write_all(frame.rgb())?;
-    file.flush()
+    file.rewind()
+}
+
+/// Has the kernel kill the program when innkeeper ends. More exactly, when the thread that starts it does: that one
+/// waits for the program in [`collect`].
+#[expect(unsafe_code, reason = "what runs between fork and exec has no safe interface")]
+fn die_with_us(command: &mut Command) {
+    let bind = || set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from);
+    // SAFETY: it makes one system call, and neither allocates nor takes a lock.
+    unsafe { command.pre_exec(bind) };
 }
 
 /// Whether the program succeeded, and what it printed; `None` when it took too long. Its group ends with it.

@@ -1,6 +1,7 @@
 //! What crosses the ABI arrives: readings, events, lines of the log, and errors as what they are.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use driver_core::{Deadline, DriverError, Frame};
 use plugin_host::Plugin;
@@ -19,6 +20,8 @@ fn an_engine_reads_a_frame() {
     let wide = Frame::new(101, 1, vec![0; 303]).unwrap();
     let error = engine.read(&wide, Deadline::far()).unwrap_err();
     assert_eq!(error.to_string(), "OCR engine `rust-fake`: it is too wide (make it smaller)");
+    let over = engine.read(&frame, Deadline::after(Duration::ZERO)).unwrap_err();
+    assert!(over.to_string().contains("give it more time"), "{over}");
     let nothing = Frame::new(0, 0, Vec::new()).unwrap();
     assert_eq!(engine.read(&nothing, Deadline::far()).unwrap().text(), "0x0 of 0 bytes\n");
 }
@@ -64,6 +67,8 @@ fn settings_that_are_refused_are_refused_in_the_plugins_words() {
         error.contains("the backend's capabilities are") && error.contains("make its `facets`"),
         "{error}"
     );
+    let error = plugin.open_backend(&json!({"nics": true})).unwrap().unwrap_err().to_string();
+    assert!(error.contains("this ABI cannot carry") && !error.contains("`facets`"), "{error}");
 }
 
 /// The error of a probe that is written in C.
