@@ -14,27 +14,31 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 const CARDS: &str = "/sys/class/net";
 
 /// Gives the card its name and its addresses, and switches it on. One that has its first address is left alone:
-/// somebody else looks after it.
+/// somebody else looks after it. One that cannot have its name keeps its own, and serves all the same.
 pub(crate) fn set_up(card: &Card) -> Result<(), String> {
-    let (index, name) = find(card)?;
+    let (index, mut name) = find(card)?;
     if card.addresses.first().is_some_and(|(address, _)| is_ours(*address)) {
         return Ok(());
     }
-    let failed = |what: String| move |error: io::Error| format!("{what}: {error}");
-    let kernel = Rtnetlink::open().map_err(failed("no rtnetlink".to_owned()))?;
+    let kernel = Rtnetlink::open().map_err(|error| format!("no rtnetlink: {error}"))?;
+    let mut problems = Vec::new();
     if name != card.name {
-        // Kernels before 6.2 rename no card that is on.
-        kernel.switch(index, false).map_err(failed(format!("{name} cannot be switched off")))?;
-        kernel.rename(index, &card.name).map_err(failed(format!("{name} cannot be called {}", card.name)))?;
+        match kernel.rename(index, &card.name) {
+            Ok(()) => name.clone_from(&card.name),
+            Err(error) => problems.push(format!("{name} cannot be called {}: {error}", card.name)),
+        }
     }
-    kernel.switch(index, true).map_err(failed(format!("{} cannot be switched on", card.name)))?;
+    if let Err(error) = kernel.switch(index, true) {
+        problems.push(format!("{name} cannot be switched on: {error}"));
+    }
     for (address, prefix) in &card.addresses {
         match kernel.add_address(index, *address, *prefix) {
             Err(error) if address.is_ipv6() && is_without_ipv6(&error) => {}
-            added => added.map_err(failed(format!("{} cannot have {address}", card.name)))?,
+            Err(error) => problems.push(format!("{name} cannot have {address}: {error}")),
+            Ok(()) => {}
         }
     }
-    Ok(())
+    if problems.is_empty() { Ok(()) } else { Err(problems.join("; ")) }
 }
 
 /// The number and the name of a card. Not of what is stacked on it, which may have its address, too.
@@ -94,7 +98,9 @@ impl Rtnetlink {
         self.change_link(index, if on { up } else { 0 }, up, &[])
     }
 
+    /// Leaves the card off: kernels before 6.2 rename no card that is on.
     fn rename(&self, index: u32, name: &str) -> io::Result<()> {
+        self.switch(index, false)?;
         let name = [name.as_bytes(), &[0]].concat();
         self.change_link(index, 0, 0, &attribute(libc::IFLA_IFNAME, &name))
     }

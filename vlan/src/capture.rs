@@ -3,8 +3,9 @@
 //! Writes whole blocks only, so that what is in the file can be read whatever becomes of us.
 
 use std::collections::HashMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -51,12 +52,15 @@ enum Port {
 }
 
 impl Capture {
-    /// Begins a file; one of that name is overwritten.
+    /// Begins a file; one of that name is overwritten, unless another capture writes to it.
     ///
     /// # Errors
     /// Why it cannot be made.
     pub(crate) fn create(file: &Path, limit: u64, ports: &[(usize, String)]) -> io::Result<Self> {
-        let file = File::create(file)?;
+        Self::begin(open(file)?, limit, ports)
+    }
+
+    fn begin(file: File, limit: u64, ports: &[(usize, String)]) -> io::Result<Self> {
         let mut first = Vec::new();
         pcapng::section(&mut first);
         let mut capture = Self {
@@ -181,6 +185,31 @@ impl Capture {
         self.ports.insert(port, Port::Interface(interface));
         Some(interface)
     }
+}
+
+/// Opens a file for one capture alone, and empties it.
+fn open(file: &Path) -> io::Result<File> {
+    let irregular = || io::Error::other("it is no regular file (pipes are not written to)");
+    // Whoever opens a pipe waits for its other end otherwise.
+    let opened =
+        OpenOptions::new().write(true).create(true).truncate(false).custom_flags(libc::O_NONBLOCK).open(file);
+    let file = opened.map_err(|error| match error.raw_os_error() {
+        // A pipe that nobody reads, or a socket.
+        Some(libc::ENXIO) => irregular(),
+        _ => error,
+    })?;
+    if !file.metadata()?.is_file() {
+        return Err(irregular());
+    }
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => {
+            return Err(io::Error::other("another capture writes to it (give it another name)"));
+        }
+        // There are file systems without locks.
+        Err(TryLockError::Error(_)) | Ok(()) => {}
+    }
+    file.set_len(0)?;
+    Ok(file)
 }
 
 #[cfg(test)]

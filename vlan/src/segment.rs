@@ -91,6 +91,11 @@ impl Segment {
         number
     }
 
+    /// All ports, with their numbers.
+    pub(crate) fn port_names(&self) -> Vec<(usize, String)> {
+        self.ports.iter().enumerate().map(|(number, port)| (number, port.name.clone())).collect()
+    }
+
     /// A port that belongs to no machine and that nobody is plugged into; `None` when there are too many.
     pub(crate) fn host_port(&mut self) -> Option<usize> {
         let free = self.host_ports.iter().find(|number| self.ports[**number].plugged.is_none());

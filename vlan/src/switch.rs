@@ -235,18 +235,23 @@ impl Switch for UserspaceSwitch {
     }
 
     fn capture(&self, file: &Path, limit: u64) -> Result<CaptureId, DriverError> {
-        let mut segment = self.shared.lock();
-        let ports: Vec<_> =
-            segment.ports().iter().enumerate().map(|(number, port)| (number, port.name.clone())).collect();
+        let ports = self.shared.lock().port_names();
         let path = file.display().to_string();
-        let capture = Capture::create(file, limit, &ports).map_err(|source| DriverError::File {
+        // Frames pass meanwhile: the disk may be slow.
+        let mut capture = Capture::create(file, limit, &ports).map_err(|source| DriverError::File {
             operation: "begin the capture",
             path: path.clone(),
             source,
         })?;
-        let mut state = self.state();
-        state.captures += 1;
-        let id = CaptureId(state.captures);
+        let id = {
+            let mut state = self.state();
+            state.captures += 1;
+            CaptureId(state.captures)
+        };
+        let mut segment = self.shared.lock();
+        for (number, name) in &segment.port_names()[ports.len()..] {
+            capture.add_port(*number, name);
+        }
         segment.recorders.push(Recorder { id, path, capture });
         Ok(id)
     }

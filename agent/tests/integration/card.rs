@@ -83,4 +83,7 @@ fn what_is_wrong_is_said() {
     let id = host.card(card("a name that is too long"));
     let Some(End::Failed { reason }) = host.outcome(id).end else { panic!("no card can be called that") };
     assert!(reason.starts_with("lo cannot be called a name that is too long: "), "{reason}");
+    let shown = host.run("ip -o addr show dev lo; ip -o link show dev lo").text().to_owned();
+    let serves = ["192.168.1.2/24", "2001:db8:1::2/64", "UP"];
+    assert!(serves.iter().all(|part| shown.contains(part)), "it serves under its own name: {shown}");
 }

@@ -2,7 +2,6 @@
 
 use super::Node;
 use crate::error::DriverError;
-use crate::machine::{Machine, Network};
 
 impl Node {
     /// Pulls the cables of the machine's cards on VLANs: the guest loses its carrier, and hears nothing any more.
@@ -25,7 +24,10 @@ impl Node {
         let heading = if up { "plugging the network in" } else { "pulling the network's plug" };
         self.step(heading, async {
             let running = self.must_run("have its network's plug pulled")?;
-            self.network(running.machine.as_ref())?.set_link(up, self.soon()).await
+            let instead = "cut it off on its VLAN: `vlan1.partition([machine])`";
+            let network = running.machine.network();
+            let network = network.ok_or_else(|| self.unsupported("pull the network's plug", instead))?;
+            network.set_link(up, self.soon()).await
         })
         .await
     }
@@ -38,14 +40,11 @@ impl Node {
     pub async fn forward_port(&self, host_port: u16, guest_port: u16) -> Result<(), DriverError> {
         self.step(format!("forwarding port {host_port} of the host to port {guest_port}"), async {
             let running = self.must_run("have a port forwarded")?;
-            let network = self.network(running.machine.as_ref())?;
+            let instead = "connect from another machine on a VLAN, or take the backend `qemu`";
+            let network = running.machine.network();
+            let network = network.ok_or_else(|| self.unsupported("forward ports", instead))?;
             network.forward_port(host_port, guest_port, self.soon()).await
         })
         .await
-    }
-
-    fn network<'a>(&self, machine: &'a dyn Machine) -> Result<&'a dyn Network, DriverError> {
-        let instead = "let the guest do it: `ip link set eth1 down`";
-        machine.network().ok_or_else(|| self.unsupported("pull plugs or forward ports", instead))
     }
 }

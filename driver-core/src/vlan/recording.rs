@@ -24,7 +24,8 @@ impl Vlan {
     /// The capture ends when what is returned is dropped, and at the end of the run.
     ///
     /// # Errors
-    /// [`DriverError::File`] when the file cannot be made, [`DriverError::Usage`] when its directory is not there.
+    /// [`DriverError::File`] when the file cannot be made, is no regular file, or another capture writes to it;
+    /// [`DriverError::Usage`] when its directory is not there.
     pub fn capture(
         self: &Arc<Self>,
         file: Option<&str>,

@@ -98,16 +98,17 @@ async fn what_a_backend_lacks_is_said_with_the_way_out() {
         FakeBackend::new().with_capabilities(Capabilities::default()).with_play("server", Play::default());
     let stage = Stage::new(&backend);
     stage.server.start(None).await.unwrap();
-    for (verb, params) in [
-        ("screenshot", json!({"filename": "x"})),
-        ("send_key", json!({"key": "ret"})),
-        ("send_monitor_command", json!({"command": "info mice"})),
-        ("block", json!({})),
-        ("unblock", json!({})),
-        ("forward_port", json!({})),
+    for (verb, params, way_out) in [
+        ("screenshot", json!({"filename": "x"}), ""),
+        ("send_key", json!({"key": "ret"}), ""),
+        ("send_monitor_command", json!({"command": "info mice"}), ""),
+        ("block", json!({}), "cut it off on its VLAN: `vlan1.partition([machine])`"),
+        ("unblock", json!({}), "cut it off on its VLAN: `vlan1.partition([machine])`"),
+        ("forward_port", json!({}), "connect from another machine on a VLAN, or take the backend `qemu`"),
     ] {
         let error = stage.call(verb, params).await.unwrap_err();
         assert!(matches!(error, DriverError::Unsupported { .. }), "{verb}: {error:?}");
+        assert!(error.to_string().ends_with(&format!("{way_out})")), "{verb}: {error}");
     }
     stage.end().await;
 }

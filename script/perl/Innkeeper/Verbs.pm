@@ -92,6 +92,8 @@ sub function {
             my $kind = $kinds{$param} or usage("$name: there is no parameter `$param`");
             usage("$name: `$param` belongs to another VLAN")
                 if $kind eq "handle" && ref $args{$param} && $args{$param}{subject} != $subject;
+            # All verbs that take one end it.
+            $args{$param}{ended} = 1 if $kind eq "handle" && ref $args{$param};
             $args{$param} = $CONVERT{$kind}->($args{$param});
         }
         my $result = $connection->request("call",
@@ -131,15 +133,17 @@ sub end {
 # The word for faults.
 sub lift { return $_[0]->end }
 
-# Ends it when $work is over. Returns what the end has brought, a packet say, or else what $work returned.
+# Ends it when $work is over, unless $work has. Returns what the end has brought, a packet say, or else what $work
+# returned.
 sub around {
     my ($self, $work) = @_;
     my $result = eval { [scalar $work->($self)] };
     if (!$result) {
         my $error = $@;
-        eval { $self->end("cancel") };
+        eval { $self->end("cancel") } if !$self->{ended};
         die $error;
     }
+    return $result->[0] if $self->{ended};
     my $ended = $self->end;
     return ref $ended ? $ended : $result->[0];
 }

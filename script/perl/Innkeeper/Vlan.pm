@@ -11,5 +11,6 @@ sub new {
 sub nr { $_[0]{nr} }
 sub socketDir { $_[0]{socket_dir} }
 sub tapName { $_[0]{tap_name} }
+sub pid { $_[0]{pid} }
 
 1;

@@ -14,11 +14,14 @@ class Packet:
 
 
 class Handle:
-    """Something that goes on until it is ended: by ``end()``, or at the end of a ``with`` block."""
+    """Something that goes on until it is ended: by ``end()``, or at the end of a ``with`` block.
+
+    The block leaves alone what the script has ended in it.
+    """
 
     def __init__(self, subject, answer):
         self.subject, self._end, self._cancel = subject, answer["end"], answer["cancel"]
-        self.id = answer["id"]
+        self.id, self.ended = answer["id"], False
         self.__dict__.update(answer["fields"])
 
     def end(self):
@@ -39,6 +42,8 @@ class Handle:
         return self
 
     def __exit__(self, kind, _error, _traceback):
+        if self.ended:
+            return
         if kind is None:
             self.end()
         else:

@@ -128,6 +128,9 @@ def function(connection, verb):
                 raise TypeError("%s (argument `%s` of %s())" % (error, param, name)) from None
             if kind == "handle" and getattr(value, "subject", subject) is not subject:
                 raise ValueError("%r belongs to %r (argument `%s` of %s())" % (value, value.subject, param, name))
+            if isinstance(value, objects.Handle):
+                # All verbs that take one end it.
+                value.ended = True
             if kind == "pattern":
                 patterns[converted[param]] = re.compile(value)
         params = dict(about(subject), verb=name, args=converted, scope=connection.current_scope)

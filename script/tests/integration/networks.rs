@@ -115,7 +115,10 @@ print(vlan1.socket_dir)
     assert_eq!(ran.printed(), [switch.setup().dir.display().to_string()]);
     let (ran, switch) = run(
         "vlans.pl",
-        r#"die "vlans" unless @vlans == 2 && $vlans[1] == $vlan2 && $vlan1->nr == 1; print $vlan1->socketDir, "\n";"#,
+        r#"
+die "vlans" unless @vlans == 2 && $vlans[1] == $vlan2 && $vlan1->nr == 1 && $vlan1->pid > 0;
+print $vlan1->socketDir, "\n";
+"#,
     )
     .await;
     ran.passed();
@@ -150,6 +153,35 @@ my $capture = $vlan1->capture("mine.pcapng", { limit => 1000 });
 die "file" unless $capture->{file} =~ m{/mine\.pcapng$};
 die "end" unless $capture->end->{frames} == 2;
 die "stats" unless $vlan1->stats->{client}{sent_frames} == 2;
+"#,
+    )
+    .await;
+    ran.passed();
+}
+
+#[tokio::test]
+async fn a_block_does_not_end_what_has_been_ended_in_it() {
+    let (ran, _) = run(
+        "early.py",
+        r#"
+with vlan1.expect_packet("ARP") as packet:
+    assert packet.end().summary == packet.summary == "ARP"
+with vlan1.expect_packet("TCP") as packet:
+    assert vlan1.await_packet(packet).summary == "TCP"
+with vlan1.capture() as capture:
+    capture.end()
+assert capture.frames == 2
+"#,
+    )
+    .await;
+    ran.passed();
+    let (ran, _) = run(
+        "early.pl",
+        r#"
+my $packet = $vlan1->expectPacket("ARP", sub { $_[0]->end });
+die "end" unless $packet->{summary} eq "ARP";
+$packet = $vlan1->expectPacket("TCP", sub { $vlan1->awaitPacket($_[0]) });
+die "awaitPacket" unless $packet->{summary} eq "TCP";
 "#,
     )
     .await;

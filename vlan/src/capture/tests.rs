@@ -1,10 +1,11 @@
+use std::fs::File;
 use std::io::Read;
-use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{CWD, Mode, OFlags, mkfifoat, open};
+use rustix::pipe::{PipeFlags, pipe_with};
 use tempfile::TempDir;
 
 use super::{BUFFER, Capture};
@@ -177,23 +178,50 @@ fn what_is_flushed_can_be_read_while_it_is_written() {
     assert!(kinds(&file).len() > 500, "written when there is enough of it");
 }
 
-/// A pipe to write a capture into, and its other end.
-fn pipe(dir: &TempDir) -> (PathBuf, OwnedFd) {
+/// A disk that does as it is told: a pipe to write into, and its other end.
+fn disk() -> (File, File) {
+    // Or a tshark that another test starts meanwhile would be a reader too.
+    let (reader, writer) = pipe_with(PipeFlags::CLOEXEC).unwrap();
+    (writer.into(), reader.into())
+}
+
+/// Why there is no capture into a file.
+fn refusal(file: &Path) -> String {
+    Capture::create(file, u64::MAX, &ports()).unwrap_err().to_string()
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused_at_once() {
+    let dir = TempDir::new().unwrap();
     let pipe = dir.path().join("pipe");
     mkfifoat(CWD, &pipe, Mode::RWXU).unwrap();
-    // Or a tshark that another test starts meanwhile would be a reader too.
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let reader = open(&pipe, flags, Mode::empty()).unwrap();
-    (pipe, reader)
+    let irregular = "it is no regular file (pipes are not written to)";
+    assert_eq!(refusal(&pipe), irregular, "nobody reads it");
+    let _reader = open(&pipe, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()).unwrap();
+    assert_eq!(refusal(&pipe), irregular, "somebody may stop reading it");
+    assert_eq!(refusal(Path::new("/dev/full")), irregular);
+}
+
+#[test]
+fn a_file_has_one_capture_at_a_time() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("capture");
+    let mut first = Capture::create(&file, u64::MAX, &ports()).unwrap();
+    first.frame(0, time(0), &frame(60, 1), None);
+    assert_eq!(refusal(&file), "another capture writes to it (give it another name)");
+    assert_eq!(first.end().frames, 1);
+    assert_eq!(kinds(&file), [0x0a0d_0d0a, 1, 1, 6], "the first one is whole");
+    Capture::create(&file, u64::MAX, &[]).unwrap().end();
+    assert_eq!(kinds(&file), [0x0a0d_0d0a], "the next one begins anew");
 }
 
 #[test]
 fn a_file_that_cannot_be_written_is_told_and_disturbs_nobody() {
-    assert!(Capture::create(Path::new("/dev/full"), u64::MAX, &ports()).is_err());
+    let full = File::create("/dev/full").unwrap();
+    assert!(Capture::begin(full, u64::MAX, &ports()).is_err());
 
-    let dir = TempDir::new().unwrap();
-    let (pipe, reader) = pipe(&dir);
-    let mut capture = Capture::create(&pipe, u64::MAX, &ports()).unwrap();
+    let (disk, reader) = disk();
+    let mut capture = Capture::begin(disk, u64::MAX, &ports()).unwrap();
     assert!(capture.take_error().is_none());
     drop(reader);
     capture.frame(0, time(0), &frame(60, 1), None);
@@ -214,9 +242,8 @@ fn a_file_that_cannot_be_written_is_told_and_disturbs_nobody() {
 
 #[test]
 fn a_disk_that_stands_still_holds_up_nobody() {
-    let dir = TempDir::new().unwrap();
-    let (pipe, reader) = pipe(&dir);
-    let mut capture = Capture::create(&pipe, u64::MAX, &ports()).unwrap();
+    let (disk, mut reader) = disk();
+    let mut capture = Capture::begin(disk, u64::MAX, &ports()).unwrap();
     // Far more than a pipe and the memory for it take.
     for n in 0..40_000 {
         capture.frame(0, time(n), &frame(1500, 1), None);
@@ -224,9 +251,8 @@ fn a_disk_that_stands_still_holds_up_nobody() {
     assert!(capture.skipped > 0);
     // The disk wakes up: the next frame tells what is missing.
     let copy = std::thread::spawn(move || {
-        rustix::fs::fcntl_setfl(&reader, OFlags::empty()).unwrap();
         let mut bytes = Vec::new();
-        std::fs::File::from(reader).read_to_end(&mut bytes).unwrap();
+        reader.read_to_end(&mut bytes).unwrap();
         bytes
     });
     until("room", || {

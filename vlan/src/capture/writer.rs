@@ -51,7 +51,12 @@ impl Writer {
         let (chunks, waiting) = sync_channel(CHUNKS);
         let thread = thread::Builder::new().name("capture".to_owned()).spawn({
             let written = Arc::clone(&written);
-            move || write(file, &waiting, &written)
+            move || {
+                write(&mut file, &waiting, &written);
+                // A process that is just being started may have it open a moment longer than we do. Where locks
+                // fail, there was none.
+                let _ = file.unlock();
+            }
         })?;
         Ok(Self { chunks: Some(chunks), thread: Some(thread), written })
     }
@@ -88,7 +93,7 @@ impl Drop for Writer {
     }
 }
 
-fn write(mut file: File, chunks: &Receiver<Chunk>, written: &Mutex<Written>) {
+fn write(file: &mut File, chunks: &Receiver<Chunk>, written: &Mutex<Written>) {
     for chunk in chunks {
         let done = file.write_all(&chunk.blocks);
         let mut written = lock(written);
