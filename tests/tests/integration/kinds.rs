@@ -24,7 +24,8 @@ server.wait_for_console_text("boom.service: Failed with result")"#;
 
 #[test]
 fn a_unit_that_fails_while_it_is_waited_for() {
-    let script = r#"server.execute("systemd-run -u boom false")
+    // A service of the simple kind would be active for a moment, and that is all that the wait wants.
+    let script = r#"server.execute("systemd-run --no-block -p Type=oneshot -u boom sh -c 'sleep 1; false'")
 server.wait_for_unit("boom.service")"#;
     assert_fails("", script, 1, "unit_failed");
 }
