@@ -1,7 +1,6 @@
 //! The result directory: made when a run begins, and never mixed from two runs.
 
-use std::fs::{self, File, TryLockError};
-use std::io;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
@@ -61,17 +60,12 @@ impl ResultDir {
 
 fn lock(path: &Path) -> anyhow::Result<File> {
     let in_use = || format!("the result directory `{}` cannot be locked", path.display());
-    let dir = File::open(path).with_context(in_use)?;
-    match dir.try_lock() {
-        Ok(()) => Ok(dir),
-        Err(TryLockError::WouldBlock) => bail!(
+    report::lock(path).with_context(in_use)?.with_context(|| {
+        format!(
             "another run is writing to `{}` (wait for it, or choose another directory with `-o DIR`)",
             path.display()
-        ),
-        // Some network file systems have no locks; that is no reason to refuse the run.
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(dir),
-        Err(TryLockError::Error(error)) => Err(error).with_context(in_use),
-    }
+        )
+    })
 }
 
 fn free_name(path: &Path) -> PathBuf {

@@ -124,16 +124,21 @@ async fn conduct(
     journal.settle(SETTLE);
     let verdict = verdict.examined(examination);
     journal.emit(None, run_ended(&verdict, &journal));
-    match journal.close() {
-        Ok(()) => verdict.exit_status(),
-        Err(errors) => {
-            for error in errors {
-                console::err(&format!("error: {}", error.chain()));
-            }
-            // A result that was not written whole is no pass.
-            if verdict.outcome == Outcome::Passed { exit::HOST } else { verdict.exit_status() }
-        }
+    end(&journal, &verdict)
+}
+
+/// Waits for the reports, and returns the exit status.
+fn end(journal: &Journal, verdict: &Verdict) -> u8 {
+    let errors = journal.close().err().unwrap_or_default();
+    for error in &errors {
+        console::err(&format!("error: {}", error.chain()));
     }
+    // A reporter may have panicked at the very end.
+    if bug::seen() {
+        return exit::BUG;
+    }
+    // A result that was not written whole is no pass.
+    if verdict.outcome == Outcome::Passed && !errors.is_empty() { exit::HOST } else { verdict.exit_status() }
 }
 
 fn set_up(
@@ -215,4 +220,31 @@ fn run_ended(verdict: &Verdict, journal: &Journal) -> Event {
         duration_us: journal.elapsed_us(),
         exit_status: verdict.exit_status(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use driver_core::event::{Outcome, Record};
+    use driver_core::{DriverError, Journal, Reporter};
+
+    use super::{Verdict, bug, end, exit};
+
+    struct Broken;
+
+    impl Reporter for Broken {
+        fn record(&mut self, _: &Record) -> Result<(), DriverError> {
+            Ok(())
+        }
+
+        fn finish(&mut self) -> Result<(), DriverError> {
+            panic!("a bug at the very end")
+        }
+    }
+
+    #[test]
+    fn a_reporter_that_panics_at_the_end_is_a_bug_and_no_pass() {
+        bug::watch();
+        let journal = Journal::in_memory(vec![Box::new(Broken)]);
+        assert_eq!(end(&journal, &Verdict::new(Outcome::Passed, None)), exit::BUG);
+    }
 }

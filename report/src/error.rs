@@ -18,6 +18,12 @@ pub enum ReportError {
         #[source]
         source: io::Error,
     },
+    /// A run is writing to the directory, or another program makes its reports.
+    #[error("a run is writing to `{}` (wait for its end)", dir.display())]
+    Busy {
+        /// The result directory.
+        dir: PathBuf,
+    },
     /// The file holds something else, or the run was killed before its first record was written.
     #[error("`{}` does not begin with the record of a run's start, so there is nothing to report", path.display())]
     NoRun {

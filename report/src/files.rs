@@ -1,5 +1,6 @@
 //! The files of a result directory, made while a run goes on or again afterwards.
 
+use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
 use std::path::Path;
 
@@ -33,15 +34,33 @@ pub fn file_views(dir: &Path) -> Result<Vec<Box<dyn Reporter>>, DriverError> {
     ])
 }
 
+/// Locks the result directory `dir` for somebody who writes to it, until the file that is returned is closed;
+/// `None` when somebody else has locked it.
+///
+/// # Errors
+/// What the operating system said: the directory is not there, say.
+pub fn lock(dir: &Path) -> io::Result<Option<File>> {
+    let dir = File::open(dir)?;
+    match dir.try_lock() {
+        Ok(()) => Ok(Some(dir)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        // Some network file systems have no locks; that is no reason to refuse a run.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => Ok(Some(dir)),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
+}
+
 /// Makes the files of a run that has ended again from its event file, and says what came out of the run
 /// and what of the event file could not be read. Whatever happened to the driver: a run without an end
 /// is reported as cut off.
 ///
 /// # Errors
-/// [`ReportError`]: there are no events, they are in a newer format, or a file cannot be written. The
-/// old files are not touched before the events proved readable.
+/// [`ReportError`]: there are no events, they are in a newer format, a run is still writing to the directory,
+/// or a file cannot be written. The old files are not touched before the events proved readable.
 pub fn remake(dir: &Path) -> Result<(Summary, Unread), ReportError> {
     let mut events = EventFile::open(&dir.join(EVENTS))?;
+    let read = |source| ReportError::Read { path: dir.to_owned(), source };
+    let _lock = lock(dir).map_err(read)?.ok_or_else(|| ReportError::Busy { dir: dir.to_owned() })?;
     let mut views = file_views(dir)?;
     let mut tally = Tally::default();
     while let Some(record) = events.next_record()? {

@@ -33,7 +33,7 @@ pub use console_logs::ConsoleLogs;
 pub use diagnosis::{Blame, Claim, Diagnosis, Doctor, Examination, FailureKind};
 pub use error::ReportError;
 pub use escape::visible;
-pub use files::{EVENTS, file_views, remake};
+pub use files::{EVENTS, file_views, lock, remake};
 pub use html::{HtmlPage, PAGE};
 pub use job_summary::JobSummary;
 pub use junit::JunitXml;

@@ -39,7 +39,7 @@ struct TestView {
 }
 
 /// Reads the result directories `dirs` and writes a page at `file` that has them all. A directory that has no
-/// `report.html` gets one. Returns what came out of each run, in the order of `dirs`.
+/// `report.html` gets one, unless its run still goes on. Returns what came out of each run, in the order of `dirs`.
 ///
 /// # Errors
 /// [`ReportError`]: a directory holds no events, or the page cannot be written.
@@ -47,7 +47,12 @@ pub fn merge(dirs: &[PathBuf], file: &Path) -> Result<Vec<Summary>, ReportError>
     let beside = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let mut summaries = Vec::new();
     for dir in dirs {
-        summaries.push(if dir.join(PAGE).exists() { summary_of(dir)? } else { remake(dir)?.0 });
+        let remade = if dir.join(PAGE).exists() { None } else { Some(remake(dir)) };
+        summaries.push(match remade {
+            // A run that still goes on makes its page itself.
+            None | Some(Err(ReportError::Busy { .. })) => summary_of(dir)?,
+            Some(remade) => remade?.0,
+        });
     }
     let mut tests: Vec<TestView> =
         dirs.iter().zip(&summaries).map(|(dir, summary)| TestView::of(dir, beside, summary)).collect();

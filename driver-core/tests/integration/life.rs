@@ -1,10 +1,11 @@
 //! Machines that start, end, die and come back, and runs that are cut short.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use driver_core::event::{Event, MachineState, Record};
+use driver_core::event::{Event, MachineState, Outcome, Record};
 use driver_core::fake::{FakeBackend, Play, Reply};
-use driver_core::{DriverError, ErrorKind, ExitReason};
+use driver_core::{Deadline, Driver, DriverConfig, DriverError, ErrorKind, ExitReason, Journal, TestResult};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -250,4 +251,34 @@ fn the_guard_kills_what_is_registered_and_spares_what_is_released() {
     assert!(!folder.exists());
     drop(released.stdin.take());
     assert!(released.wait().unwrap().success());
+}
+
+/// How a test in Rust ended, as the last event has it.
+async fn end_of_test<F>(limit: Duration, work: impl FnOnce(Arc<Driver>) -> F) -> (Outcome, String)
+where
+    F: Future<Output = TestResult>,
+{
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("events.jsonl");
+    let journal = Journal::create(&file, Vec::new()).expect("a journal");
+    let config = DriverConfig { deadline: Deadline::after(limit), ..DriverConfig::new(dir.path(), journal) };
+    Driver::test("example", config, work).await.expect_err("it fails");
+    let events = std::fs::read_to_string(file).expect("the events");
+    let last: Record = serde_json::from_str(events.lines().last().expect("an end")).expect("a record");
+    let Event::RunEnded(end) = last.event else { panic!("no end: {last:?}") };
+    (end.outcome, end.message.expect("a message"))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_test_in_rust_tells_its_time_limit_and_the_causes_of_errors() {
+    let (outcome, message) =
+        end_of_test(Duration::from_secs(5), async |_| std::future::pending().await).await;
+    assert_eq!(outcome, Outcome::TimedOut);
+    assert_eq!(message, "the test took longer than the 5s that it may take");
+    let broken = async |_| {
+        let source = std::io::Error::other("the disk is gone");
+        Err(DriverError::File { operation: "write", path: "x".to_owned(), source }.into())
+    };
+    let (outcome, message) = end_of_test(Duration::from_secs(5), broken).await;
+    assert_eq!((outcome, message.as_str()), (Outcome::Failed, "failed to write `x`: the disk is gone"));
 }

@@ -339,7 +339,11 @@ async fn a_packet_is_seen_that_passed_since_the_watch_began_and_only_that() {
         "no packet on vlan 1 fitted `TCP` within 1ms \
          (meanwhile passed 1 from a, 2 from b; the last one from b: ARP is at)"
     );
-    net.end().await;
+    let limits = net.end().await.into_iter().filter_map(|record| match record.event {
+        Event::WaitLimit { limit_us } => Some(limit_us),
+        _ => None,
+    });
+    assert_eq!(limits.collect::<Vec<_>>(), [0, 60_000_000, 1_000, 1_000], "each wait tells its limit");
 }
 
 #[tokio::test]

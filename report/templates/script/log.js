@@ -1,5 +1,8 @@
 // The log: what is shown of it, the search, and the line that is picked.
 
+// Matches that are marked in one row; a line can be one letter, many times.
+const MARKS = 200;
+
 const byId = (id) => document.getElementById(id);
 const make = (tag, kind, text) => {
   const element = document.createElement(tag);
@@ -102,18 +105,29 @@ class LogView {
       text.textContent = line.text;
       return text;
     }
-    let end = 0;
+    let [end, marks] = [0, 0];
     for (const match of line.text.matchAll(new RegExp(this.pattern, "gi"))) {
       text.append(line.text.slice(end, match.index), make("mark", "", match[0]));
       end = match.index + match[0].length;
-      if (!match[0]) break;
+      marks += 1;
+      if (!match[0] || marks === MARKS) break;
     }
     text.append(line.text.slice(end));
     return text;
   }
 
-  // Looks through all lines, in pieces; a later search ends an earlier one.
-  async find(query) {
+  // Puts the lines of guests to their places. What is picked stays so, and the search is done again.
+  merge(from) {
+    const picked = this.data.lines[this.picked];
+    this.data.merge(from);
+    Object.assign(this, { picked: picked?.at, matches: [], match: -1 });
+    this.refresh();
+    if (this.query) this.find(this.query, picked !== undefined);
+  }
+
+  // Looks through all lines, in pieces; a later search ends an earlier one. Goes to a match, unless it is to
+  // stay with the picked line.
+  async find(query, stay = false) {
     const mine = (this.search += 1);
     Object.assign(this, { query, matches: [], match: -1 });
     this.pattern = query ? query.replace(/[.*+?^${}()|[\]\\]/g, "\\$&") : undefined;
@@ -145,6 +159,11 @@ class LogView {
     hidden.hidden = elsewhere === 0;
     hidden.textContent = `${elsewhere.toLocaleString("en")} more in hidden lines`;
     this.refresh();
+    if (stay) {
+      this.match = matches.indexOf(this.picked);
+      this.tell();
+      return;
+    }
     const from = this.picked ?? 0;
     const next = matches.findIndex((index) => index >= from);
     if (matches.length) this.toMatch(next < 0 ? 0 : next);

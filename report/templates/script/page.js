@@ -220,9 +220,9 @@ for (const time of document.querySelectorAll("time")) {
     const from = log.data.lines.length;
     log.refresh();
     await log.data.read("guests", blocks("guests"), progress);
-    log.data.merge(from);
-    log.refresh();
-    readAddress();
+    log.merge(from);
+    // Who has picked or searched meanwhile is not led away from that.
+    if (location.hash !== written || (log.picked === undefined && !log.query)) readAddress();
     addEventListener("hashchange", () => { if (location.hash !== written) readAddress(); });
     document.documentElement.dataset.ready = "";
   } catch (error) {

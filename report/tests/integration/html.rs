@@ -156,7 +156,7 @@ fn faults_of_networks_and_waits_of_the_test_are_bars_in_its_lane() {
     let (before_the_log, _) = page.split_once("id=\"log\"").expect("the page has a log");
     for text in [
         "<title>vlan 1: loss of 30 %\n20 ms, from 0:00.0</title>",
-        "<title>vlan 1: delay of 200 ms\n60.0 s, from 0:00.0</title>",
+        "<title>vlan 1: delay of 200 ms\n59.9 s, from 0:00.0</title>",
         "<title>waiting for a packet on vlan 1: tcp\n20 ms of 5s at most, from 0:00.0, failed</title>",
         "waiting for a packet on vlan 1: tcp</a> <span class=\"quiet\">of 5s at most",
     ] {

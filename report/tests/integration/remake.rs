@@ -103,3 +103,25 @@ fn a_directory_without_a_run_says_so_and_keeps_its_files() {
     assert!(error.contains("has format 99") && error.contains("version 0.1.0"), "{error}");
     assert_eq!(text_of(dir.path(), "log.txt"), "mine");
 }
+
+#[test]
+fn the_reports_of_a_run_that_goes_on_are_left_alone() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let lines: Vec<String> =
+        run([]).iter().map(|record| serde_json::to_string(record).expect("JSON") + "\n").collect();
+    fs::write(dir.path().join(EVENTS), lines.concat()).expect("the events");
+    fs::write(dir.path().join("log.txt"), "half a log").expect("a log");
+    let lock = report::lock(dir.path()).expect("a lock").expect("nobody else has it");
+    let error = remake(dir.path()).expect_err("it is being written to");
+    assert_eq!(
+        error.to_string(),
+        format!("a run is writing to `{}` (wait for its end)", dir.path().display())
+    );
+    let page = dir.path().join("all.html");
+    let summaries = report::merge(&[dir.path().to_owned()], &page).expect("a page");
+    assert_eq!(summaries[0].test, "example");
+    assert_eq!(text_of(dir.path(), "log.txt"), "half a log");
+    drop(lock);
+    remake(dir.path()).expect("the views");
+    assert_ne!(text_of(dir.path(), "log.txt"), "half a log");
+}
