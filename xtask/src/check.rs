@@ -91,6 +91,7 @@ fn interpreter(path: &str) -> Option<Interpreter> {
         Some("py") => return Some(Interpreter::Python),
         Some("pl" | "pm") => return Some(Interpreter::Perl),
         Some("sh") => return Some(Interpreter::Shell("sh")),
+        Some("bash") => return Some(Interpreter::Shell("bash")),
         _ => {}
     }
     let content = fs::read(command::root().join(path)).ok()?;

@@ -23,7 +23,7 @@ use crate::shell::{ShellOutput, quote};
 use crate::spec::Boot;
 
 /// What defines the functions that a guest's bash calls.
-const FUNCTIONS: &str = include_str!("snapshots.sh");
+const FUNCTIONS: &str = include_str!("snapshots.bash");
 /// The status that says that folders of the host are in use.
 const BUSY: i32 = 3;
 /// How long a machine may take to be written. Memory of many GiB goes to a slow disk as well.
