@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use driver_core::event::{Event, Outcome};
 use integration_tests::{Setup, example, need_vm, plugin, program};
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 
 use crate::SOON;
@@ -200,6 +201,11 @@ fn an_engine_around_a_program_reads_the_screen() {
     for (command, status, text) in [
         ("[\"no-such-program\", \"{}\"]", 3, "OCR engine `program`: `no-such-program` cannot be started"),
         ("[\"sh\", \"-c\", \"echo sorry >&2; exit 1 # {}\"]", 3, "`sh` failed: sorry"),
+        (
+            "[\"sh\", \"-c\", \"echo one >&2; echo two >&2; exit 1 # {}\"]",
+            3,
+            "OCR engine `program`: `sh` failed: one; two\n",
+        ),
         ("[\"cat\"]", 2, "`command` does not say where the picture's path goes: put {} there"),
         ("[]", 2, "`command` names no program"),
     ] {
@@ -207,6 +213,34 @@ fn an_engine_around_a_program_reads_the_screen() {
         run.assert_status(status);
         run.assert_says(&[text]);
     }
+}
+
+#[test]
+fn nothing_is_left_of_an_engines_program_however_innkeeper_ends() {
+    for signal in [Signal::KILL, Signal::INT] {
+        let place = tempfile::tempdir().unwrap();
+        let at_work = place.path().join("at-work");
+        mknodat(CWD, &at_work, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let command = format!("echo >{at_work:?}; exec sleep 1000 # {{}}");
+        let manifest = format!(
+            "ocr = \"program\"\n[[plugins]]\npath = {:?}\n[[plugins]]\npath = {:?}\n\
+             settings.command = [\"sh\", \"-c\", {command:?}]\n[machines.server]\nbackend = \"rust-fake\"\n",
+            fake(),
+            plugin("plugin-ocr"),
+        );
+        let run = Setup::new(&manifest, "server.start()\nserver.get_screen_text()\n").start();
+        assert_eq!(fs::read(&at_work).unwrap(), b"\n");
+        run.signal(signal);
+        // That nothing is left is looked at by this; how soon is not the matter here.
+        let _ = run.finish_within(Duration::from_secs(30));
+    }
+}
+
+#[test]
+fn shares_are_refused_by_a_backend_that_does_not_mount_them() {
+    let run = on_local("shares = { data = \"/tmp\" }\n", "").run();
+    run.assert_status(3);
+    run.assert_says(&["it shares the directory `/tmp` (leave out `shares`"]);
 }
 
 #[test]
@@ -336,6 +370,11 @@ fn the_users_configuration_names_plugins_too() {
 #[test]
 fn a_plugin_that_cannot_be_loaded_is_told_where_it_was_named() {
     let machines = "plugins = [\"./script.py\"]\n[machines.server]\nbackend = \"local\"\n";
+    let run = Setup::new("plugins = [\"./script.py\"]\n[machines.server]\n", "")
+        .args(&["--backend", "local"])
+        .run();
+    run.assert_status(2);
+    run.assert_says(&["script.py"]);
     let run = Setup::new(machines, "").run();
     run.assert_status(2);
     run.assert_says(&["script.py` cannot be loaded", "test.toml:4:12", "this plugin cannot be used"]);
