@@ -327,3 +327,14 @@ fn two_hundred_thousand_lines_scroll_and_search_without_a_pause() {
     quick("hiding steps", "document.querySelector('#kinds input').click()");
     page.assert_no_complaint();
 }
+
+#[test]
+fn a_line_full_of_matches_has_a_bounded_number_of_marks() {
+    let many = Event::Log { level: Level::Info, text: "a".repeat(5_000) };
+    let Some(page) = Opened::of(&run([(0, None, many)])) else { return };
+    page.browser.press("#query", "a");
+    page.browser.wait_until("document.querySelectorAll('mark').length > 0");
+    let marks = page.browser.ask("return document.querySelectorAll('mark').length;");
+    assert_eq!(marks, json!(200));
+    page.assert_no_complaint();
+}
