@@ -22,7 +22,7 @@ def ticks(stat):
     return int(fields[11]) + int(fields[12])
 
 
-def name(thread):
+def comm(thread):
     try:
         return (thread / "comm").read_text().strip()
     except OSError:
@@ -36,7 +36,7 @@ def switch_seconds():
         used = ticks(pathlib.Path(f"/proc/{plan['switch_pid']}/stat"))
     elif plan["switch_thread"]:
         threads = pathlib.Path(f"/proc/{os.getppid()}/task").iterdir()
-        ours = [thread for thread in threads if name(thread) == plan["switch_thread"]]
+        ours = [thread for thread in threads if comm(thread) == plan["switch_thread"]]
         assert ours, f"the driver has no thread {plan['switch_thread']}"
         used = sum(ticks(thread / "stat") for thread in ours)
     else:
