@@ -6,10 +6,11 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command;
+use crate::{command, setup};
 
 /// Runs every check, also after one has failed, and names the failed ones at the end.
 pub(crate) fn run() -> Result<()> {
+    setup::run(setup::Purpose::Checks)?;
     let mut failed = Vec::new();
     let mut check = |name: &'static str, mut command: Command| -> Result<()> {
         if !command::succeeds(&mut command)? {

@@ -18,7 +18,15 @@ struct Need {
     why: &'static str,
 }
 
-const NEEDS: [Need; 14] = [
+/// What the checks of the scripts need, and all the rest with them.
+const NEEDS: [Need; 3] = [
+    Need { file: "python3", package: "python3", why: "runs test scripts" },
+    Need { file: "perl", package: "perl", why: "runs test scripts" },
+    Need { file: "git", package: "git", why: "lists the files to check" },
+];
+
+/// What images and machines need.
+const RUN_NEEDS: [Need; 11] = [
     Need { file: "qemu-system-x86_64", package: qemu::PACKAGE, why: "runs the virtual machines" },
     Need { file: "qemu-img", package: "qemu-utils", why: "makes their disks" },
     Need { file: "mmdebstrap", package: "mmdebstrap", why: "builds their images" },
@@ -32,11 +40,8 @@ const NEEDS: [Need; 14] = [
     Need { file: "xz", package: "xz-utils", why: "unpacks their kernel's modules" },
     Need { file: "cpio", package: "cpio", why: "packs their initrds" },
     Need { file: "setpriv", package: "util-linux", why: "ends an image's build when we are gone" },
-    Need { file: "python3", package: "python3", why: "runs test scripts" },
-    Need { file: "perl", package: "perl", why: "runs test scripts" },
     Need { file: "make", package: "make", why: "builds the example plugin in C" },
     Need { file: "ip", package: "iproute2", why: "sets up loopback in the example plugin's machines" },
-    Need { file: "git", package: "git", why: "lists the files to check" },
 ];
 
 /// What images need besides where they are built without root.
@@ -57,9 +62,11 @@ const TEST_NEEDS: [Need; 4] = [
     Need { file: "chromedriver", package: "chromium-driver", why: "lets them click in it" },
 ];
 
-/// What the host is set up for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What the host is set up for; each includes the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
+    /// To check what can be checked without running the product.
+    Checks,
     /// To build images and run tests of others.
     Runs,
     /// To run our own tests, too.
@@ -68,9 +75,10 @@ pub(crate) enum Purpose {
 
 /// Installs what is missing; returns at once when nothing is.
 pub(crate) fn run(purpose: Purpose) -> Result<()> {
-    let rootless: &[Need] = if is_root() { &[] } else { &ROOTLESS_NEEDS };
-    let tests: &[Need] = if purpose == Purpose::Tests { &TEST_NEEDS } else { &[] };
-    let needs = NEEDS.iter().chain(rootless).chain(tests);
+    let runs: &[Need] = if purpose >= Purpose::Runs { &RUN_NEEDS } else { &[] };
+    let rootless: &[Need] = if purpose >= Purpose::Runs && !is_root() { &ROOTLESS_NEEDS } else { &[] };
+    let tests: &[Need] = if purpose >= Purpose::Tests { &TEST_NEEDS } else { &[] };
+    let needs = NEEDS.iter().chain(runs).chain(rootless).chain(tests);
     let missing: Vec<&Need> = needs.filter(|need| !is_there(need.file)).collect();
     if missing.is_empty() {
         return Ok(());
