@@ -1,10 +1,10 @@
 //! Starts a bash as the shell in the agent's place would: the same environment, folder and limits, no file
 //! but the three standard ones.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::{CStr, CString, OsStr};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
-use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -28,7 +28,7 @@ const GREETING: &str = "Spawning backdoor root shell...\n";
 /// How to start bash.
 #[derive(Debug)]
 pub(crate) struct Bash {
-    path: PathBuf,
+    path: CString,
     inherited: Inherited,
     environment: Vec<CString>,
     /// `/dev/null`.
@@ -46,16 +46,26 @@ pub(crate) struct Running {
 #[derive(Debug)]
 pub(crate) struct Pipes {
     pub(crate) stdin: Option<OwnedFd>,
-    pub(crate) stdout: OwnedFd,
-    pub(crate) stderr: OwnedFd,
+    pub(crate) stdout: Pipe,
+    pub(crate) stderr: Pipe,
+}
+
+/// A pipe for what is printed.
+#[derive(Debug)]
+pub(crate) struct Pipe {
+    pub(crate) reader: OwnedFd,
+    /// The other end, kept open until the process has ended: a process that ends closes its files one by one, and
+    /// we would be woken for each.
+    pub(crate) writer: OwnedFd,
 }
 
 impl Bash {
     pub(crate) fn new(inherited: Inherited) -> io::Result<Self> {
-        let path = find_bash();
+        let path = CString::new(find_bash().into_os_string().into_vec())?;
         // `exec` took one off for the agent, which is no shell. Its children are those of a shell.
         let depth = std::env::var("SHLVL").ok().and_then(|depth| depth.parse::<u32>().ok()).unwrap_or(0) + 1;
-        let mut environment = vec![variable("SHLVL", depth.to_string()), variable("_", &path)];
+        let mut environment =
+            vec![variable("SHLVL", depth.to_string()), variable("_", OsStr::from_bytes(path.as_bytes()))];
         let others = std::env::vars_os().filter(|(name, _)| name != "SHLVL" && name != "_");
         environment.extend(others.map(|(name, value)| variable(name, value)));
         let nothing = open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
@@ -85,21 +95,32 @@ impl Bash {
         stdin: bool,
         more: Option<(&str, String)>,
     ) -> io::Result<Running> {
-        let (text, path) = (CString::new(text)?, CString::new(self.path.as_os_str().as_bytes())?);
+        let text = CString::new(text)?;
         let mut environment = self.environment.clone();
         environment.extend(more.map(|(name, value)| variable(name, value)));
+        self.execute(&self.path, &[c"bash", c"-c", &text], &environment, stdin)
+    }
+
+    /// Starts a program as bash starts itself.
+    pub(crate) fn execute(
+        &self,
+        path: &CStr,
+        arguments: &[&CStr],
+        environment: &[CString],
+        stdin: bool,
+    ) -> io::Result<Running> {
         let (their_stdin, stdin) = if stdin { Some(pipe_with(PipeFlags::CLOEXEC)?) } else { None }.unzip();
-        let (stdout, their_stdout) = pipe_with(PipeFlags::CLOEXEC)?;
-        let (stderr, their_stderr) = pipe_with(PipeFlags::CLOEXEC)?;
+        let pipe = || pipe_with(PipeFlags::CLOEXEC).map(|(reader, writer)| Pipe { reader, writer });
+        let (stdout, stderr) = (pipe()?, pipe()?);
         if let Some(stdin) = &stdin {
             rustix::io::ioctl_fionbio(stdin, true)?;
         }
         let input = their_stdin.as_ref().unwrap_or(&self.nothing);
         let process = Process::new(spawn(&Program {
-            path: &path,
-            arguments: &[c"bash", c"-c", &text],
-            environment: &environment,
-            files: [input.as_fd(), their_stdout.as_fd(), their_stderr.as_fd()],
+            path,
+            arguments,
+            environment,
+            files: [input.as_fd(), stdout.writer.as_fd(), stderr.writer.as_fd()],
             inherited: self.inherited,
         })?)?;
         Ok(Running { process, pipes: Pipes { stdin, stdout, stderr } })
@@ -107,7 +128,7 @@ impl Bash {
 
     /// Executes the shell that was there before the agent, in the agent's place. Returns only on failure.
     pub(crate) fn take_over(&self, port: Option<&Path>) -> io::Error {
-        let mut command = Command::new(&self.path);
+        let mut command = Command::new(OsStr::from_bytes(self.path.as_bytes()));
         command.arg0("bash").arg("--norc").env("PS1", "");
         if let Some(path) = port {
             let Ok(file) = std::fs::File::options().read(true).write(true).open(path) else {

@@ -10,10 +10,13 @@
 mod bash;
 mod card;
 mod console;
+mod direct;
 mod entry;
 mod kept;
 mod lane;
+mod look;
 mod output;
+mod plain;
 mod port;
 mod proc;
 mod process;
@@ -30,7 +33,11 @@ use entry::Inherited;
 
 /// What the command line asks for. Without arguments the agent serves.
 fn run(inherited: Inherited) -> ExitCode {
-    if std::env::args_os().nth(1).is_some_and(|argument| argument == "--version") {
+    let asked = std::env::args_os().nth(1).unwrap_or_default();
+    if asked == look::ARGUMENT {
+        return look::look(inherited).map_or(ExitCode::FAILURE, |()| ExitCode::SUCCESS);
+    }
+    if asked == "--version" {
         // Asked before the agent takes the shell's place: after it there is none to go back to.
         let usable = process::supported();
         let line = match &usable {

@@ -4,10 +4,14 @@ use std::os::fd::OwnedFd;
 
 use rustix::io::Errno;
 
+use crate::bash::Pipe;
+
 /// The reading end, until it has ended or nobody waits for its end any more.
 #[derive(Debug)]
 pub(crate) struct Output {
     pipe: OwnedFd,
+    /// Our copy of the other end, as long as the process runs.
+    writer: Option<OwnedFd>,
     state: State,
 }
 
@@ -22,8 +26,18 @@ enum State {
 }
 
 impl Output {
-    pub(crate) fn new(pipe: OwnedFd) -> Self {
-        Self { pipe, state: State::Open }
+    pub(crate) fn new(pipe: Pipe) -> Self {
+        Self { pipe: pipe.reader, writer: Some(pipe.writer), state: State::Open }
+    }
+
+    /// The process has ended: from now on the pipe ends with those who still have it.
+    pub(crate) fn release(&mut self) {
+        self.writer = None;
+    }
+
+    /// There is nobody any more who could write to it, and nothing left to read.
+    pub(crate) fn hang_up(&mut self) {
+        self.state = State::Ended;
     }
 
     pub(crate) fn pipe(&self) -> &OwnedFd {

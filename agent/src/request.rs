@@ -31,6 +31,8 @@ pub(crate) enum Way {
     Link,
     /// The port for what is large.
     Lane,
+    /// It is the agent's own.
+    Own,
 }
 
 /// A command on its way.
@@ -104,18 +106,26 @@ impl Request {
         self.granted += u64::from(bytes);
     }
 
+    fn output(&mut self, stream: Stream) -> &mut Output {
+        match stream {
+            Stream::Stdout => &mut self.stdout,
+            Stream::Stderr => &mut self.stderr,
+        }
+    }
+
+    /// The stream is known to have ended.
+    pub(crate) fn hang_up(&mut self, stream: Stream) {
+        self.output(stream).hang_up();
+    }
+
     /// Takes output off a pipe that is readable.
     pub(crate) fn read(&mut self, stream: Stream) -> Vec<u8> {
         let chunk = match self.way {
-            Way::Link => CHUNK,
+            Way::Link | Way::Own => CHUNK,
             Way::Lane => LANE_CHUNK,
         };
         let most = chunk.min(usize::try_from(self.granted).unwrap_or(chunk));
-        let output = match stream {
-            Stream::Stdout => &mut self.stdout,
-            Stream::Stderr => &mut self.stderr,
-        };
-        let bytes = output.read(most);
+        let bytes = self.output(stream).read(most);
         self.granted -= bytes.len() as u64;
         bytes
     }
@@ -187,6 +197,10 @@ impl Request {
         let now = Instant::now();
         if self.exited.is_none() {
             self.exited = self.process.status().map(|status| (status, now));
+            if self.exited.is_some() {
+                self.stdout.release();
+                self.stderr.release();
+            }
         }
         match (&self.exited, self.time) {
             (None, Time::Until(at)) if at <= now => {

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use crate::bash::Bash;
 use crate::card;
 use crate::console::Console;
+use crate::direct::Direct;
 use crate::entry::Inherited;
 use crate::kept::Kept;
 use crate::lane::Lane;
@@ -22,6 +23,9 @@ use crate::watch::Watches;
 
 /// Bytes that wait for the port, at most, before outputs are read on.
 const BACKLOG: usize = 128 << 10;
+
+/// The number of a request of the agent's own: none of a driver's, which count from 1.
+const OWN: RequestId = RequestId::MAX;
 
 /// The agent's state.
 #[derive(Debug)]
@@ -34,6 +38,7 @@ pub(crate) struct Server {
     began: Instant,
     bash: Bash,
     warm: Warm,
+    direct: Direct,
     requests: Vec<Request>,
     watches: Watches,
     kept: Kept,
@@ -66,6 +71,7 @@ impl Server {
             began: Instant::now(),
             bash: Bash::new(inherited)?,
             warm: Warm::new(),
+            direct: Direct::new(),
             requests: Vec::new(),
             watches: Watches::default(),
             kept: Kept::default(),
@@ -93,7 +99,11 @@ impl Server {
         self.tick_requests();
         self.look_at_watches();
         if self.write()? && !self.leaves {
-            self.warm.start(&self.bash, self.requests.is_empty());
+            let is_idle = self.requests.is_empty();
+            self.warm.start(&self.bash, is_idle);
+            if is_idle && self.warm.is_settled() {
+                self.look_around();
+            }
         }
         if self.leaves {
             return Ok(());
@@ -109,6 +119,13 @@ impl Server {
         }
         self.kept.pass_on(&kept, &mut self.console);
         Ok(())
+    }
+
+    /// Finds out whether commands may be run directly.
+    fn look_around(&mut self) {
+        if let Some(running) = self.direct.go_on(&self.bash) {
+            self.requests.push(Request::new(OWN, Way::Own, &Direct::command(), running));
+        }
     }
 
     /// Writes what is due. Says whether all of it is written.
@@ -152,6 +169,7 @@ impl Server {
             }
             let may_print = match request.way {
                 Way::Link => link_has_room,
+                Way::Own => true,
                 Way::Lane => lane_has_room,
             };
             for (stream, output) in [(Stream::Stdout, &request.stdout), (Stream::Stderr, &request.stderr)] {
@@ -217,6 +235,10 @@ impl Server {
                 let Some(request) = self.requests.iter_mut().find(|request| request.id == id) else {
                     return Ok(());
                 };
+                if !flags.intersects(PollFlags::IN) {
+                    request.hang_up(stream);
+                    return Ok(());
+                }
                 let (way, bytes) = (request.way, request.read(stream));
                 if !bytes.is_empty() {
                     self.send_by(way, &ToHost::Output { id, stream, bytes });
@@ -328,6 +350,8 @@ impl Server {
             Err(io::Error::other("there is such a request already"))
         } else if script.contains(&0) {
             Err(io::Error::other("the command holds a NUL byte"))
+        } else if let Some(running) = self.direct.start(script, command.stdin, &self.bash) {
+            Ok(running)
         } else {
             let waiting = if command.stdin { None } else { self.warm.run(script) };
             waiting.map_or_else(|| self.bash.run(script, command.stdin), Ok)
@@ -382,6 +406,7 @@ impl Server {
 
     fn end_all(&mut self) {
         self.lane = None;
+        self.direct.interrupt();
         self.watches = Watches::default();
         for request in self.requests.drain(..) {
             request.kill();
@@ -393,13 +418,16 @@ impl Server {
     }
 
     fn send_by(&mut self, way: Way, message: &ToHost) {
+        if way == Way::Own {
+            return self.direct.take(message);
+        }
         // None of the messages can fail to be encoded.
         if let Ok(bytes) = agent_protocol::to_bytes(message) {
             match (way, &mut self.lane) {
-                (Way::Link, _) => self.link.send(&bytes),
                 (Way::Lane, Some(lane)) => lane.send(&bytes),
                 // Who asked there has been told that it is closed.
                 (Way::Lane, None) => {}
+                _ => self.link.send(&bytes),
             }
         }
     }

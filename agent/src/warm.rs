@@ -10,15 +10,15 @@
 //! What differs: the process is older than its command, its arguments are followed by unused room, `ps` shows
 //! one idle bash, `BASH_EXECUTION_STRING` tells the blanks, `BASH_ARGC` has an element, and `declare -p` has a
 //! value for `SECONDS`, where all of them have none. What bash reads when it starts and might have changed since
-//! is, above all, the name of the host: it is compared, and if it differs, a new bash is started instead. (The
-//! folder's name and the locale's files are taken to stay as they are.) Whether all this works with the guest's
-//! bash is tried out once, with a command that does nothing.
+//! is, above all, the names of the host and of the folder: they are compared, and if one differs, a new bash is
+//! started instead. (The locale's files are taken to stay as they are.) Whether all this works with the guest's bash
+//! is tried out once, with a command that does nothing.
 
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use agent_protocol::message::KILLED;
@@ -62,6 +62,9 @@ pub(crate) enum Warm {
     Off,
 }
 
+/// The names of the host and of the folder.
+type Names = (Vec<u8>, Option<PathBuf>);
+
 /// A bash that waits.
 #[derive(Debug)]
 pub(crate) struct Waiting {
@@ -74,7 +77,7 @@ pub(crate) struct Waiting {
     blanks: Option<(File, u64)>,
     /// When to look for those: a process that has just been started is there before its arguments are.
     look: Option<Instant>,
-    host: Vec<u8>,
+    names: Names,
 }
 
 impl Warm {
@@ -114,6 +117,11 @@ impl Warm {
             Err(_) if tried => Self::Due { since: Instant::now() + Duration::from_secs(1), tried },
             Err(_) => Self::Off,
         };
+    }
+
+    /// Whether it waits, or never will.
+    pub(crate) fn is_settled(&self) -> bool {
+        matches!(self, Self::Waiting(_) | Self::Off)
     }
 
     /// Readable when the process has ended; then call [`Warm::ended`].
@@ -179,7 +187,7 @@ impl Waiting {
         let mut running = bash.start(&blanks, false, Some(("BASH_ENV", ours(&theirs))))?;
         running.process.lend(theirs);
         let look = Some(Instant::now() + REST);
-        Ok(Self { running, gate, unused, blanks: None, look, host: host() })
+        Ok(Self { running, gate, unused, blanks: None, look, names: names() })
     }
 
     /// Looks for the blanks if it is time: done ahead, it is not waited for.
@@ -194,14 +202,14 @@ impl Waiting {
     fn run(self, text: &[u8]) -> io::Result<Running> {
         let mut room = text.to_vec();
         room.resize(ROOM, 0);
-        let written = if self.host == host() {
+        let written = if self.names == names() {
             let found = self.blanks.map_or_else(|| find_blanks(&self.running, &self.unused), Ok);
             found.and_then(|(memory, at)| {
                 refuse_dying(&self.running)?;
                 memory.write_all_at(&room, at)
             })
         } else {
-            Err(io::Error::other("the name of the host has changed"))
+            Err(io::Error::other("the host or the folder has another name now"))
         };
         let opened = written.and_then(|()| File::from(self.gate).write_all(PREAMBLE));
         if opened.is_err() {
@@ -263,7 +271,7 @@ fn field(running: &Running, number: usize) -> Option<u64> {
     crate::proc::fields(&stat)?.get(number - 3)?.parse().ok()
 }
 
-/// What bash takes for `HOSTNAME`.
-fn host() -> Vec<u8> {
-    uname().nodename().to_bytes().to_vec()
+/// What bash takes for `HOSTNAME` and `PWD`.
+fn names() -> Names {
+    (uname().nodename().to_bytes().to_vec(), std::env::current_dir().ok())
 }

@@ -2,6 +2,7 @@
 
 mod card;
 mod commands;
+mod direct;
 mod endings;
 mod fuzz;
 mod host;

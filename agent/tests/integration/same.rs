@@ -55,19 +55,18 @@ const SCRIPTS: [&str; 44] = [
 ];
 
 /// What a script does in the shell.
-fn plain(host: &Host, script: &str) -> (i32, String, String) {
-    let mut shell = shell(host.folder.path(), r#"bash -c "set -euo pipefail; $1" </dev/null; exit $?"#);
-    // The shell runs its command as a child and not in its own place: `exit` follows.
-    let output = shell.args(["shell", script]).output().unwrap();
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+pub(crate) fn plain(host: &Host, script: &str, variables: &[(&str, &str)]) -> (i32, String, String) {
     // What the shell itself says of a command that was killed is none of the command's.
-    let errors = text(&output.stderr);
-    let errors = errors.split_inclusive('\n').filter(|line| !line.starts_with("shell: "));
-    (output.status.code().unwrap(), text(&output.stdout), normal(&errors.collect::<String>()))
+    let line = r#"exec 3>&2 2>/dev/null; bash -c "set -euo pipefail; $1" </dev/null 2>&3 3>&-; exit $?"#;
+    let mut shell = shell(host.folder.path(), line);
+    // The shell runs its command as a child and not in its own place: `exit` follows.
+    let output = shell.args(["shell", script]).envs(variables.iter().copied()).output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code().unwrap(), text(&output.stdout), normal(&text(&output.stderr)))
 }
 
 /// Without the numbers of processes.
-fn normal(text: &str) -> String {
+pub(crate) fn normal(text: &str) -> String {
     let words = text.split_inclusive([' ', '\n']);
     let is_pid = |word: &str| word.trim().len() > 2 && word.trim().bytes().all(|byte| byte.is_ascii_digit());
     words.map(|word| if is_pid(word) { "PID " } else { word }).collect()
@@ -77,7 +76,7 @@ fn normal(text: &str) -> String {
 fn a_command_does_what_bash_does() {
     let mut host = Host::new();
     for script in SCRIPTS {
-        let expected = plain(&host, script);
+        let expected = plain(&host, script, &[]);
         host.warm();
         let ids = [host.start(command(script)), host.start(command(script))];
         for (id, which) in ids.into_iter().zip(["waiting", "new"]) {
