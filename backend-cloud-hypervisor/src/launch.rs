@@ -26,7 +26,7 @@ use crate::control::{Control, ControlError};
 use crate::exit::{self, Farewell};
 use crate::machine::{CloudHypervisorMachine, GRACE, Parts};
 use crate::terminal::Terminal;
-use crate::{NAME, description, events, programs, terminal};
+use crate::{NAME, description, events, programs, snapshots, terminal};
 
 /// The backend for Cloud Hypervisor.
 #[derive(Debug)]
@@ -92,7 +92,7 @@ impl Backend for CloudHypervisor {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { power: true, nics: true, ..Capabilities::default() }
+        Capabilities { power: true, snapshots: true, nics: true, ..Capabilities::default() }
     }
 
     /// The programs are each machine's own affair: [`Backend::check`].
@@ -163,7 +163,10 @@ impl Backend for CloudHypervisor {
         if !spec.boot.disks().is_empty() {
             let qemu_img = programs::find_img(options.img_binary.as_deref())?;
             for (index, disk) in spec.boot.disks().iter().enumerate() {
-                overlays.push(disk::overlay(disk, index, &spec.state_dir, &qemu_img, &spec.name).await?);
+                overlays.push(match &spec.snapshot {
+                    Some(snapshot) => snapshots::begin_from(snapshot, index, &spec.state_dir).await?,
+                    None => disk::overlay(disk, index, &spec.state_dir, &qemu_img, &spec.name).await?,
+                });
             }
         }
         let stays = programs::can_stay(&program).await;
@@ -174,6 +177,9 @@ impl Backend for CloudHypervisor {
                 way_out: String::new(),
             })?;
         let config = description::describe(spec, &options, &overlays, &start.files.serial());
+        if let Some(snapshot) = &spec.snapshot {
+            snapshots::prepare(snapshot, &start.files.snapshot(), &config).await?;
+        }
         let launch = Launch { spec, stays, start, log };
         Ok(Arc::new(launch.finish(&config, within).await?))
     }
@@ -241,7 +247,15 @@ impl Files {
         self.0.join("events")
     }
 
+    fn snapshot(&self) -> PathBuf {
+        self.0.join("begins-from")
+    }
+
     fn remove(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(self.snapshot()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         for file in [self.api(), self.0.join("api.sock.lock"), self.serial(), self.events()] {
             match std::fs::remove_file(file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -275,19 +289,26 @@ impl Launch<'_> {
     ) -> Result<CloudHypervisorMachine, DriverError> {
         let control = &self.start.control;
         let booted = async {
-            control.ready(within).await?;
-            control.put("vm.create", Some(config), within).await?;
-            control.put("vm.boot", None, within).await?;
-            let connected = UnixStream::connect(self.start.files.serial()).await;
-            connected.map_err(|source| ControlError::Closed { endpoint: "serial console", source })
+            let program = control.ready(within).await?;
+            let files = &self.start.files;
+            if self.spec.snapshot.is_some() {
+                snapshots::restore(control, &files.snapshot(), &files.serial(), within).await?;
+            } else {
+                control.put("vm.create", Some(config), within).await?;
+                control.put("vm.boot", None, within).await?;
+            }
+            let connected = UnixStream::connect(files.serial()).await;
+            let serial =
+                connected.map_err(|source| ControlError::Closed { endpoint: "serial console", source })?;
+            Ok((program, serial))
         };
         let outcome = tokio::select! {
             biased;
             outcome = booted => outcome,
             _ = self.start.process.group().ended() => return Err(self.died().await),
         };
-        let serial = match outcome {
-            Ok(serial) => serial,
+        let (program, serial) = match outcome {
+            Ok(answered) => answered,
             Err(error) => return Err(self.failed(error, within).await),
         };
         let Self { spec, stays, start, log } = self;
@@ -299,6 +320,9 @@ impl Launch<'_> {
         tokio::spawn(events::read(events, sender));
         Ok(CloudHypervisorMachine::new(Parts {
             name: spec.name.clone(),
+            state_dir: spec.state_dir.clone(),
+            disks: spec.boot.disks().len(),
+            program,
             allow_reboot: spec.allow_reboot,
             stays,
             process,
@@ -343,6 +367,7 @@ impl Launch<'_> {
             },
         }
     }
+
     /// Whether the program has ended, or does so soon.
     async fn has_ended(&self) -> bool {
         timeout(GRACE, self.start.process.group().ended()).await.is_ok()

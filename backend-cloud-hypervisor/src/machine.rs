@@ -1,5 +1,6 @@
 //! A running Cloud Hypervisor as a machine.
 
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,13 +9,14 @@ use async_trait::async_trait;
 use backend_kit::console::Console;
 use backend_kit::process::{Group, Process};
 use driver_core::{
-    Deadline, DriverError, Exit, ExitReason, GuestPort, GuestStream, Machine, MachineLog, Power,
+    Deadline, DriverError, Exit, ExitReason, GuestPort, GuestStream, Machine, MachineLog, Power, Snapshots,
 };
+use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use crate::NAME;
-use crate::control::{Control, ControlError, Info};
+use crate::control::{Control, ControlError, Info, Ping};
 use crate::events::Event;
 use crate::exit::{self, Farewell};
 use crate::launch::Files;
@@ -26,6 +28,10 @@ pub(crate) const GRACE: Duration = Duration::from_secs(2);
 /// A machine that runs in Cloud Hypervisor. Dropping it kills the program without waiting.
 pub(crate) struct CloudHypervisorMachine {
     name: String,
+    state_dir: PathBuf,
+    /// How many disks it has.
+    disks: usize,
+    program: Ping,
     control: Control,
     process: Process,
     console: Mutex<Option<Console>>,
@@ -43,6 +49,9 @@ impl std::fmt::Debug for CloudHypervisorMachine {
 /// The parts that a launch has put together.
 pub(crate) struct Parts {
     pub(crate) name: String,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) disks: usize,
+    pub(crate) program: Ping,
     pub(crate) allow_reboot: bool,
     pub(crate) stays: bool,
     pub(crate) process: Process,
@@ -56,7 +65,21 @@ pub(crate) struct Parts {
 
 impl CloudHypervisorMachine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { name, allow_reboot, stays, process, console, shell, control, events, files, log } = parts;
+        let Parts {
+            name,
+            state_dir,
+            disks,
+            program,
+            allow_reboot,
+            stays,
+            process,
+            console,
+            shell,
+            control,
+            events,
+            files,
+            log,
+        } = parts;
         let (publish, exit) = watch::channel(None);
         let ours = Arc::new(AtomicBool::new(false));
         let watcher = Watcher {
@@ -71,38 +94,66 @@ impl CloudHypervisorMachine {
         };
         tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
         let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
-        Self { name, control, process, console, shell, exit, ours }
+        Self { name, state_dir, disks, program, control, process, console, shell, exit, ours }
+    }
+
+    /// The machine's own directory.
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// How many disks it has.
+    pub(crate) fn disks(&self) -> usize {
+        self.disks
+    }
+
+    /// The program that it runs in.
+    pub(crate) fn program(&self) -> &Ping {
+        &self.program
+    }
+
+    /// The API.
+    pub(crate) fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Orders something; `operation` is a verb for the messages.
-    async fn order(
+    pub(crate) async fn order(
         &self,
         endpoint: &'static str,
+        body: Option<&Value>,
         operation: &'static str,
         within: Deadline,
     ) -> Result<(), DriverError> {
+        match self.control.put(endpoint, body, within).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.failed(error, operation).await),
+        }
+    }
+
+    /// The error for an order that came to nothing.
+    pub(crate) async fn failed(&self, error: ControlError, operation: &'static str) -> DriverError {
         let machine = self.name.clone();
         let failed = |machine, error| DriverError::Control {
             machine,
             operation: operation.to_owned(),
             source: Box::new(error),
         };
-        match self.control.put(endpoint, None, within).await {
-            Ok(()) => Ok(()),
+        match error {
             // Why it is gone says more than that it is.
-            Err(error @ ControlError::Closed { .. }) => match self.exited(Deadline::after(2 * GRACE)).await {
+            error @ ControlError::Closed { .. } => match self.exited(Deadline::after(2 * GRACE)).await {
                 Some(exit) => {
-                    Err(DriverError::Exited { machine, exit, during: Some(format!("trying to {operation}")) })
+                    DriverError::Exited { machine, exit, during: Some(format!("trying to {operation}")) }
                 }
-                None => Err(failed(machine, error)),
+                None => failed(machine, error),
             },
-            Err(ControlError::TimedOut { endpoint, limit }) => Err(DriverError::Timeout {
+            ControlError::TimedOut { endpoint, limit } => DriverError::Timeout {
                 machine,
                 awaited: format!("Cloud Hypervisor's answer to `{endpoint}`"),
                 limit,
                 seen: None,
-            }),
-            Err(error) => Err(failed(machine, error)),
+            },
+            error => failed(machine, error),
         }
     }
 
@@ -146,7 +197,7 @@ impl Machine for CloudHypervisorMachine {
     }
 
     async fn request_shutdown(&self, within: Deadline) -> Result<(), DriverError> {
-        self.order("vm.power-button", "press the power button", within).await
+        self.order("vm.power-button", None, "press the power button", within).await
     }
 
     async fn wait_exit(&self, within: Deadline) -> Result<Exit, DriverError> {
@@ -169,12 +220,16 @@ impl Machine for CloudHypervisorMachine {
     fn power(&self) -> Option<&dyn Power> {
         Some(self)
     }
+
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
+        Some(self)
+    }
 }
 
 #[async_trait]
 impl Power for CloudHypervisorMachine {
     async fn reset(&self, within: Deadline) -> Result<(), DriverError> {
-        self.order("vm.reboot", "reset the machine", within).await
+        self.order("vm.reboot", None, "reset the machine", within).await
     }
 }
 
