@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backend_kit::console::{Console, relay_errors};
+use backend_kit::ending::GRACE;
 use backend_kit::last_words::LastWords;
 use backend_kit::port::check_path;
 use backend_kit::process::Process;
-use backend_kit::{KvmProbe, KvmVerdict, disk, probe_kvm};
+use backend_kit::{Kvm, KvmVerdict, disk};
 use driver_core::{
     Backend, Boot, Capabilities, Deadline, DriverError, Exit, Machine, MachineLog, MachineSpec,
 };
@@ -18,13 +19,13 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::Command;
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::config::Options;
 use crate::control::{Control, ControlError};
 use crate::exit::{self, Farewell};
-use crate::machine::{CloudHypervisorMachine, GRACE, Parts};
+use crate::machine::{CloudHypervisorMachine, Parts};
 use crate::terminal::Terminal;
 use crate::{NAME, description, events, programs, snapshots, terminal};
 
@@ -33,8 +34,7 @@ use crate::{NAME, description, events, programs, snapshots, terminal};
 pub struct CloudHypervisor {
     /// The program of machines that name none.
     program: PathBuf,
-    /// The host does not change during a run: probed once.
-    kvm: OnceCell<KvmProbe>,
+    kvm: Kvm,
 }
 
 impl Default for CloudHypervisor {
@@ -47,32 +47,22 @@ impl CloudHypervisor {
     /// A backend that has not looked at the host yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { program: programs::usual(), kvm: OnceCell::new() }
+        Self { program: programs::usual(), kvm: Kvm::default() }
     }
 
     /// A backend for a program that stands in for the real one and needs no KVM. For tests.
     #[must_use]
     pub fn with_stand_in(program: impl Into<PathBuf>) -> Self {
-        let usable = KvmProbe { verdict: KvmVerdict::Usable, million_instructions_per_second: None };
-        Self { program: program.into(), kvm: OnceCell::new_with(Some(usable)) }
+        Self { program: program.into(), kvm: Kvm::known(KvmVerdict::Usable.into()) }
     }
 
     fn program_of<'a>(&'a self, options: &'a Options) -> &'a Path {
         options.binary.as_deref().unwrap_or(&self.program)
     }
 
-    async fn kvm(&self) -> KvmProbe {
-        let probe = || async {
-            tokio::task::spawn_blocking(probe_kvm)
-                .await
-                .unwrap_or_else(|error| KvmVerdict::Broken { problem: error.to_string() }.into())
-        };
-        self.kvm.get_or_init(probe).await.clone()
-    }
-
     /// There is no way without KVM.
     async fn need_kvm(&self) -> Result<(), DriverError> {
-        let found = self.kvm().await;
+        let found = self.kvm.probe().await;
         if found.is_usable() {
             return Ok(());
         }
@@ -107,22 +97,17 @@ impl Backend for CloudHypervisor {
             problem,
             way_out: way_out.to_owned(),
         };
-        let readable = |what: &str, path: &Path| {
-            disk::check_readable(path)
-                .map(drop)
-                .map_err(|problem| cannot(format!("its {what} `{}` {problem}", path.display()), ""))
-        };
         match &spec.boot {
             Boot::StartScript { .. } => {
                 let problem = "it has a start script, and those start QEMU".to_owned();
                 return Err(cannot(problem, "take backend = \"qemu\", or describe it by kernel and disks"));
             }
-            Boot::Kernel { kernel, initrd, .. } => {
-                readable("kernel", kernel)?;
-                initrd.iter().try_for_each(|initrd| readable("initrd", initrd))?;
-            }
+            Boot::Kernel { .. } => {}
             Boot::Firmware { .. } => match &options.firmware {
-                Some(firmware) => readable("firmware", firmware)?,
+                Some(firmware) => {
+                    let unusable = |problem| disk::unusable(&spec.name, "firmware", firmware, problem);
+                    disk::check_readable(firmware).map(drop).map_err(unusable)?;
+                }
                 None => {
                     let problem = "it boots from its disk, and has no firmware that could do that".to_owned();
                     return Err(cannot(
@@ -132,10 +117,7 @@ impl Backend for CloudHypervisor {
                 }
             },
         }
-        for disk in spec.boot.disks() {
-            disk::check(disk)
-                .map_err(|problem| cannot(format!("its disk `{}` {problem}", disk.path.display()), ""))?;
-        }
+        disk::check_boot(&spec.boot, &spec.name)?;
         if let Some(share) = spec.shares.first() {
             let problem = format!("it shares the directory `{}`", share.path.display());
             return Err(cannot(

@@ -1,18 +1,18 @@
 //! A running Cloud Hypervisor as a machine.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use backend_kit::console::Console;
+use backend_kit::ending::{self, Ending, GRACE, Ordered};
+use backend_kit::port::Once;
 use backend_kit::process::{Group, Process};
 use driver_core::{
     Deadline, DriverError, Exit, ExitReason, GuestPort, GuestStream, Machine, MachineLog, Power, Snapshots,
 };
 use serde_json::Value;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::NAME;
@@ -22,8 +22,8 @@ use crate::exit::{self, Farewell};
 use crate::launch::Files;
 use crate::terminal::Terminal;
 
-/// How long the program may take to end after it was told to.
-pub(crate) const GRACE: Duration = Duration::from_secs(2);
+/// The program, as messages call it.
+const PROGRAM: &str = "Cloud Hypervisor";
 
 /// A machine that runs in Cloud Hypervisor. Dropping it kills the program without waiting.
 pub(crate) struct CloudHypervisorMachine {
@@ -34,10 +34,9 @@ pub(crate) struct CloudHypervisorMachine {
     program: Ping,
     control: Control,
     process: Process,
-    console: Mutex<Option<Console>>,
-    shell: Mutex<Option<Terminal>>,
-    exit: watch::Receiver<Option<Exit>>,
-    ours: Arc<AtomicBool>,
+    console: Once<Console>,
+    shell: Once<Terminal>,
+    ending: Ending,
 }
 
 impl std::fmt::Debug for CloudHypervisorMachine {
@@ -80,21 +79,20 @@ impl CloudHypervisorMachine {
             files,
             log,
         } = parts;
-        let (publish, exit) = watch::channel(None);
-        let ours = Arc::new(AtomicBool::new(false));
+        let ordered = Ordered::default();
         let watcher = Watcher {
             group: Arc::clone(process.group()),
             control: control.clone(),
             events,
-            ours: Arc::clone(&ours),
+            ours: ordered.clone(),
             allow_reboot,
             stays,
             log,
             files,
         };
-        tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
-        let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
-        Self { name, state_dir, disks, program, control, process, console, shell, exit, ours }
+        let ending = Ending::watch(name.clone(), ordered, watcher.watch());
+        let (console, shell) = (Once::new(console), Once::new(shell));
+        Self { name, state_dir, disks, program, control, process, console, shell, ending }
     }
 
     /// The machine's own directory.
@@ -133,40 +131,21 @@ impl CloudHypervisorMachine {
 
     /// The error for an order that came to nothing.
     pub(crate) async fn failed(&self, error: ControlError, operation: &'static str) -> DriverError {
-        let machine = self.name.clone();
-        let failed = |machine, error| DriverError::Control {
-            machine,
-            operation: operation.to_owned(),
-            source: Box::new(error),
-        };
         match error {
-            // Why it is gone says more than that it is.
-            error @ ControlError::Closed { .. } => match self.exited(Deadline::after(2 * GRACE)).await {
-                Some(exit) => {
-                    DriverError::Exited { machine, exit, during: Some(format!("trying to {operation}")) }
-                }
-                None => failed(machine, error),
-            },
+            error @ ControlError::Closed { .. } => self.ending.gone(operation, error).await,
             ControlError::TimedOut { endpoint, limit } => DriverError::Timeout {
-                machine,
+                machine: self.name.clone(),
                 awaited: format!("Cloud Hypervisor's answer to `{endpoint}`"),
                 limit,
                 seen: None,
             },
-            error => failed(machine, error),
+            error => DriverError::Control {
+                machine: self.name.clone(),
+                operation: operation.to_owned(),
+                source: Box::new(error),
+            },
         }
     }
-
-    async fn exited(&self, within: Deadline) -> Option<Exit> {
-        let mut exit = self.exit.clone();
-        let exited = exit.wait_for(Option::is_some);
-        let seen = tokio::time::timeout_at(within.instant(), exited).await.ok()?.ok()?;
-        seen.clone()
-    }
-}
-
-fn take<T>(port: &Mutex<Option<T>>) -> Option<T> {
-    port.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 #[async_trait]
@@ -180,20 +159,15 @@ impl Machine for CloudHypervisorMachine {
     }
 
     async fn connect(&self, port: GuestPort, _within: Deadline) -> Result<Box<dyn GuestStream>, DriverError> {
-        let stream = match port {
-            GuestPort::Console => take(&self.console).map(Console::open),
-            GuestPort::Shell => take(&self.shell).map(|shell| Box::new(shell) as Box<dyn GuestStream>),
-            GuestPort::Bulk => {
-                return Err(DriverError::Unsupported {
-                    backend: NAME.to_owned(),
-                    operation: "carry files by a port of their own",
-                    instead: "they take the shell's",
-                });
-            }
-        };
-        stream.ok_or_else(|| {
-            DriverError::usage(format!("machine `{}`: its {port:?} port is open already", self.name))
-        })
+        match port {
+            GuestPort::Console => Ok(self.console.open(&self.name, port)?.open()),
+            GuestPort::Shell => Ok(Box::new(self.shell.open(&self.name, port)?)),
+            GuestPort::Bulk => Err(DriverError::Unsupported {
+                backend: NAME.to_owned(),
+                operation: "carry files by a port of their own",
+                instead: "they take the shell's",
+            }),
+        }
     }
 
     async fn request_shutdown(&self, within: Deadline) -> Result<(), DriverError> {
@@ -201,20 +175,11 @@ impl Machine for CloudHypervisorMachine {
     }
 
     async fn wait_exit(&self, within: Deadline) -> Result<Exit, DriverError> {
-        self.exited(within).await.ok_or_else(|| DriverError::Timeout {
-            machine: self.name.clone(),
-            awaited: "the machine's end".to_owned(),
-            limit: within.limit(),
-            seen: None,
-        })
+        self.ending.wait(within).await
     }
 
     async fn destroy(&self) {
-        self.ours.store(true, Ordering::Relaxed);
-        end(&self.control, self.process.group()).await;
-        if self.exited(Deadline::after(2 * GRACE)).await.is_none() {
-            tracing::error!(machine = self.name, "Cloud Hypervisor was killed and did not end");
-        }
+        self.ending.order(self.process.group(), PROGRAM, ask_to_end(&self.control)).await;
     }
 
     fn power(&self) -> Option<&dyn Power> {
@@ -233,20 +198,12 @@ impl Power for CloudHypervisorMachine {
     }
 }
 
-/// Ends the program: it is asked first, since it leaves overlays whole that way, and its sockets gone.
-async fn end(control: &Control, group: &Group) {
-    let ended = async {
-        let asked = control.put("vmm.shutdown", None, Deadline::after(GRACE)).await;
-        if let Err(error @ (ControlError::Refused { .. } | ControlError::TimedOut { .. })) = asked {
-            tracing::debug!(%error, "Cloud Hypervisor does not end");
-            return;
-        }
-        group.ended().await;
-    };
-    if timeout(GRACE, ended).await.is_err() {
-        tracing::debug!("Cloud Hypervisor takes too long to end");
+/// Asks the program to end.
+async fn ask_to_end(control: &Control) -> Result<(), ControlError> {
+    match control.put("vmm.shutdown", None, Deadline::after(GRACE)).await {
+        Err(error @ (ControlError::Refused { .. } | ControlError::TimedOut { .. })) => Err(error),
+        _ => Ok(()),
     }
-    group.kill();
 }
 
 /// Stands by a machine until it has ended, and then knows how.
@@ -254,8 +211,7 @@ struct Watcher {
     group: Arc<Group>,
     control: Control,
     events: mpsc::UnboundedReceiver<Event>,
-    /// Whether the driver has ordered the end.
-    ours: Arc<AtomicBool>,
+    ours: Ordered,
     allow_reboot: bool,
     /// Whether the program outlives its guest's power-off.
     stays: bool,
@@ -272,7 +228,7 @@ impl Watcher {
                 event = self.events.recv() => match event {
                     Some(event) => {
                         if self.note(event, &mut farewell).await {
-                            end(&self.control, &self.group).await;
+                            ending::end(&self.group, PROGRAM, ask_to_end(&self.control)).await;
                         }
                     }
                     None => break self.group.end_within(GRACE).await,
@@ -285,7 +241,7 @@ impl Watcher {
             self.note(event, &mut farewell).await;
         }
         let last_words = self.group.final_words().await;
-        let ours = self.ours.load(Ordering::Relaxed);
+        let ours = self.ours.is_set();
         let reason = exit::reason(farewell, status, ours, &last_words);
         drop(self.files);
         // What it said long before an orderly end does not explain it.
@@ -321,7 +277,7 @@ impl Watcher {
             }
             // An older program: that a signal ended it cannot be told from a power-off.
             Event::Off => {
-                farewell.off |= !self.ours.load(Ordering::Relaxed);
+                farewell.off |= !self.ours.is_set();
                 false
             }
             Event::Rebooting if self.allow_reboot => {

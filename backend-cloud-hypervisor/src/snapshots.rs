@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use backend_kit::disk;
+use backend_kit::stopped::Stopped;
 use driver_core::{Deadline, DriverError, Snapshots};
 use serde_json::{Value, json};
 use tokio::fs;
@@ -33,7 +34,11 @@ const LOOK: Duration = Duration::from_millis(20);
 const STILL_READING: &str = "still in progress";
 
 /// Has the disk at `index` begin as it is in the snapshot. What the machine has written to it since is given up.
-pub(crate) async fn begin_from(snapshot: &Path, index: usize, state_dir: &Path) -> Result<PathBuf, DriverError> {
+pub(crate) async fn begin_from(
+    snapshot: &Path,
+    index: usize,
+    state_dir: &Path,
+) -> Result<PathBuf, DriverError> {
     let (live, _) = disk::overlay_paths(index, state_dir);
     copy(&frozen(snapshot, index), &live).await?;
     Ok(live)
@@ -123,7 +128,10 @@ impl Snapshots for CloudHypervisorMachine {
                 way_out: format!("take version {FIRST_RELEASE} or newer, or backend = \"qemu\""),
             });
         }
-        let stopped = Stopped(Some(self.control().clone()));
+        let control = self.control().clone();
+        // An order that is not answered in time is obeyed all the same, once the program has done what it does.
+        let go_on = async move { control.put("vm.resume", None, Deadline::after(GRACE)).await };
+        let stopped = Stopped::new(go_on);
         let saved = self.stop_and_save(dir, within).await;
         if saved.is_err() {
             for name in [CONFIG].iter().chain(&STATE) {
@@ -159,35 +167,6 @@ impl CloudHypervisorMachine {
             }
         }
     }
-}
-
-/// A guest that stands still. Unless it is let go on before, it goes on when this is dropped: whoever wanted the
-/// snapshot may have given up.
-struct Stopped(Option<Control>);
-
-impl Stopped {
-    async fn go_on(mut self) -> Result<(), ControlError> {
-        match self.0.take() {
-            Some(control) => go_on(&control).await,
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let Some(control) = self.0.take() else { return };
-        tokio::spawn(async move {
-            if let Err(error) = go_on(&control).await {
-                tracing::error!(%error, "a guest does not go on after a snapshot that was given up");
-            }
-        });
-    }
-}
-
-/// An order that is not answered in time is obeyed all the same, once the program has done what it does.
-async fn go_on(control: &Control) -> Result<(), ControlError> {
-    control.put("vm.resume", None, Deadline::after(GRACE)).await
 }
 
 #[cfg(test)]
