@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use backend_kit::settings::suggest;
+use backend_kit::settings;
 use driver_core::DriverError;
 use serde::Deserialize;
 use serde_json::Value;
@@ -34,30 +34,15 @@ pub struct Options {
 impl Options {
     /// Reads the table of the machine `machine`; null stands for an empty one.
     pub(crate) fn parse(table: &Value, machine: &str) -> Result<Self, DriverError> {
-        let wrong = |problem: String, way_out: String| DriverError::Launch {
-            machine: machine.to_owned(),
-            problem,
-            way_out,
-        };
-        let empty = serde_json::Map::new();
-        let keys = match table {
-            Value::Null => &empty,
-            Value::Object(keys) => keys,
-            other => {
-                return Err(wrong(format!("`{NAME}` is a table of settings, not `{other}`"), String::new()));
-            }
-        };
-        if let Some(key) = keys.keys().find(|key| !KEYS.contains(&key.as_str())) {
-            return Err(wrong(format!("`{NAME}.{key}` is not a setting"), suggest(key, KEYS)));
-        }
-        let options = Self::deserialize(Value::Object(keys.clone())).map_err(|error| {
-            wrong(format!("a setting in `{NAME}` makes no sense: {error}"), String::new())
-        })?;
+        let options: Self = settings::read(table, NAME, KEYS, machine)?;
         if let Some(key) = OURS.iter().find(|key| options.config.contains_key(**key)) {
-            return Err(wrong(
-                format!("`{NAME}.config.{key}` cannot be set: innkeeper speaks with the guest over it"),
-                "leave it out".to_owned(),
-            ));
+            return Err(DriverError::Launch {
+                machine: machine.to_owned(),
+                problem: format!(
+                    "`{NAME}.config.{key}` cannot be set: innkeeper speaks with the guest over it"
+                ),
+                way_out: "leave it out".to_owned(),
+            });
         }
         Ok(options)
     }

@@ -55,6 +55,20 @@ pub(crate) struct Info {
     pub(crate) state: String,
 }
 
+/// What `vmm.ping` says, as far as anybody here acts on it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Ping {
+    version: String,
+}
+
+impl Ping {
+    /// The first number of the version, if it has one.
+    pub(crate) fn release(&self) -> Option<u32> {
+        self.version.trim_start_matches('v').split('.').next()?.parse().ok()
+    }
+}
+
 /// A handle on the API.
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
@@ -67,10 +81,10 @@ impl Control {
     }
 
     /// Waits until the program listens and answers.
-    pub(crate) async fn ready(&self, within: Deadline) -> Result<(), ControlError> {
+    pub(crate) async fn ready(&self, within: Deadline) -> Result<Ping, ControlError> {
         loop {
-            match self.get::<Value>("vmm.ping", within).await {
-                Ok(_) => return Ok(()),
+            match self.get("vmm.ping", within).await {
+                Ok(ping) => return Ok(ping),
                 // The socket is not there yet, or nobody has called listen(2) on it.
                 Err(ControlError::Closed { .. }) if !within.is_over() => sleep(KNOCK).await,
                 Err(error) => return Err(error),
@@ -173,7 +187,20 @@ fn reasons(status: StatusCode, answer: &[u8]) -> String {
 mod tests {
     use hyper::StatusCode;
 
-    use super::reasons;
+    use super::{Ping, reasons};
+
+    #[test]
+    fn the_release_is_told_of_every_version_that_has_a_number() {
+        for (answer, release) in [
+            (r#"{"build_version":"v54.0.0-12-gabc","version":"54.0.0","pid":7}"#, Some(54)),
+            (r#"{"version":"v21.0"}"#, Some(21)),
+            (r#"{"version":"of the future"}"#, None),
+            ("{}", None),
+        ] {
+            let ping: Ping = serde_json::from_str(answer).unwrap();
+            assert_eq!(ping.release(), release, "{answer}");
+        }
+    }
 
     #[test]
     fn a_refusal_is_told_as_a_chain_whatever_its_form() {

@@ -11,8 +11,8 @@ use crate::config::Options;
 pub(crate) fn describe(spec: &MachineSpec, options: &Options, overlays: &[PathBuf], serial: &Path) -> Value {
     let mut config = json!({
         "cpus": { "boot_vcpus": spec.cores, "max_vcpus": spec.cores },
-        // A network card of another process's works on the guest's memory.
-        "memory": { "size": spec.memory_mib << 20, "shared": !spec.nics.is_empty() },
+        // What another process's devices work on, and what is written of in a snapshot only as far as it is used.
+        "memory": { "size": spec.memory_mib << 20, "shared": true },
         "payload": payload(spec, options),
         "rng": { "src": "/dev/urandom" },
         "serial": { "mode": "Socket", "socket": serial },
@@ -117,7 +117,7 @@ mod tests {
             described(&spec(), &json!({})),
             json!({
                 "cpus": { "boot_vcpus": 2, "max_vcpus": 2 },
-                "memory": { "size": 536_870_912, "shared": false },
+                "memory": { "size": 536_870_912, "shared": true },
                 "payload": {
                     "kernel": "/images/vmlinuz", "initramfs": "/images/initrd", "cmdline": "root=/dev/vda"
                 },
@@ -142,7 +142,6 @@ mod tests {
         };
         let mac = MacAddress([0x52, 0x54, 0, 0x12, 1, 3]);
         let config = described(&MachineSpec { nics: vec![Nic { vlan: 1, mac, plug }], ..spec() }, &json!({}));
-        assert_eq!(config["memory"]["shared"], true);
         assert_eq!(config["net"][0]["mac"], "52:54:00:12:01:03");
         assert_eq!(config["net"][0]["vhost_socket"], "/run/vlan1/u");
     }
@@ -152,7 +151,7 @@ mod tests {
         let table =
             json!({ "config": { "memory": { "hugepages": true }, "watchdog": true, "pvpanic": false } });
         let config = described(&spec(), &table);
-        assert_eq!(config["memory"], json!({ "size": 536_870_912, "shared": false, "hugepages": true }));
+        assert_eq!(config["memory"], json!({ "size": 536_870_912, "shared": true, "hugepages": true }));
         assert_eq!((&config["watchdog"], &config["pvpanic"]), (&json!(true), &json!(false)));
     }
 }

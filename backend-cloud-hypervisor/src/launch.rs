@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use backend_kit::console::{Console, relay_errors};
+use backend_kit::ending::GRACE;
 use backend_kit::last_words::LastWords;
 use backend_kit::port::check_path;
 use backend_kit::process::Process;
-use backend_kit::{KvmProbe, KvmVerdict, disk, probe_kvm};
+use backend_kit::{Kvm, KvmVerdict, disk};
 use driver_core::{
     Backend, Boot, Capabilities, Deadline, DriverError, Exit, Machine, MachineLog, MachineSpec,
 };
@@ -18,23 +19,22 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::Command;
-use tokio::sync::{OnceCell, mpsc};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::config::Options;
 use crate::control::{Control, ControlError};
 use crate::exit::{self, Farewell};
-use crate::machine::{CloudHypervisorMachine, GRACE, Parts};
+use crate::machine::{CloudHypervisorMachine, Parts};
 use crate::terminal::Terminal;
-use crate::{NAME, description, events, programs, terminal};
+use crate::{NAME, description, events, programs, snapshots, terminal};
 
 /// The backend for Cloud Hypervisor.
 #[derive(Debug)]
 pub struct CloudHypervisor {
     /// The program of machines that name none.
     program: PathBuf,
-    /// The host does not change during a run: probed once.
-    kvm: OnceCell<KvmProbe>,
+    kvm: Kvm,
 }
 
 impl Default for CloudHypervisor {
@@ -47,32 +47,22 @@ impl CloudHypervisor {
     /// A backend that has not looked at the host yet.
     #[must_use]
     pub fn new() -> Self {
-        Self { program: programs::usual(), kvm: OnceCell::new() }
+        Self { program: programs::usual(), kvm: Kvm::default() }
     }
 
     /// A backend for a program that stands in for the real one and needs no KVM. For tests.
     #[must_use]
     pub fn with_stand_in(program: impl Into<PathBuf>) -> Self {
-        let usable = KvmProbe { verdict: KvmVerdict::Usable, million_instructions_per_second: None };
-        Self { program: program.into(), kvm: OnceCell::new_with(Some(usable)) }
+        Self { program: program.into(), kvm: Kvm::known(KvmVerdict::Usable.into()) }
     }
 
     fn program_of<'a>(&'a self, options: &'a Options) -> &'a Path {
         options.binary.as_deref().unwrap_or(&self.program)
     }
 
-    async fn kvm(&self) -> KvmProbe {
-        let probe = || async {
-            tokio::task::spawn_blocking(probe_kvm)
-                .await
-                .unwrap_or_else(|error| KvmVerdict::Broken { problem: error.to_string() }.into())
-        };
-        self.kvm.get_or_init(probe).await.clone()
-    }
-
     /// There is no way without KVM.
     async fn need_kvm(&self) -> Result<(), DriverError> {
-        let found = self.kvm().await;
+        let found = self.kvm.probe().await;
         if found.is_usable() {
             return Ok(());
         }
@@ -92,7 +82,7 @@ impl Backend for CloudHypervisor {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { power: true, nics: true, ..Capabilities::default() }
+        Capabilities { power: true, snapshots: true, nics: true, ..Capabilities::default() }
     }
 
     /// The programs are each machine's own affair: [`Backend::check`].
@@ -107,22 +97,17 @@ impl Backend for CloudHypervisor {
             problem,
             way_out: way_out.to_owned(),
         };
-        let readable = |what: &str, path: &Path| {
-            disk::check_readable(path)
-                .map(drop)
-                .map_err(|problem| cannot(format!("its {what} `{}` {problem}", path.display()), ""))
-        };
         match &spec.boot {
             Boot::StartScript { .. } => {
                 let problem = "it has a start script, and those start QEMU".to_owned();
                 return Err(cannot(problem, "take backend = \"qemu\", or describe it by kernel and disks"));
             }
-            Boot::Kernel { kernel, initrd, .. } => {
-                readable("kernel", kernel)?;
-                initrd.iter().try_for_each(|initrd| readable("initrd", initrd))?;
-            }
+            Boot::Kernel { .. } => {}
             Boot::Firmware { .. } => match &options.firmware {
-                Some(firmware) => readable("firmware", firmware)?,
+                Some(firmware) => {
+                    let unusable = |problem| disk::unusable(&spec.name, "firmware", firmware, problem);
+                    disk::check_readable(firmware).map(drop).map_err(unusable)?;
+                }
                 None => {
                     let problem = "it boots from its disk, and has no firmware that could do that".to_owned();
                     return Err(cannot(
@@ -132,10 +117,7 @@ impl Backend for CloudHypervisor {
                 }
             },
         }
-        for disk in spec.boot.disks() {
-            disk::check(disk)
-                .map_err(|problem| cannot(format!("its disk `{}` {problem}", disk.path.display()), ""))?;
-        }
+        disk::check_boot(&spec.boot, &spec.name)?;
         if let Some(share) = spec.shares.first() {
             let problem = format!("it shares the directory `{}`", share.path.display());
             return Err(cannot(
@@ -163,7 +145,10 @@ impl Backend for CloudHypervisor {
         if !spec.boot.disks().is_empty() {
             let qemu_img = programs::find_img(options.img_binary.as_deref())?;
             for (index, disk) in spec.boot.disks().iter().enumerate() {
-                overlays.push(disk::overlay(disk, index, &spec.state_dir, &qemu_img, &spec.name).await?);
+                overlays.push(match &spec.snapshot {
+                    Some(snapshot) => snapshots::begin_from(snapshot, index, &spec.state_dir).await?,
+                    None => disk::overlay(disk, index, &spec.state_dir, &qemu_img, &spec.name).await?,
+                });
             }
         }
         let stays = programs::can_stay(&program).await;
@@ -174,6 +159,9 @@ impl Backend for CloudHypervisor {
                 way_out: String::new(),
             })?;
         let config = description::describe(spec, &options, &overlays, &start.files.serial());
+        if let Some(snapshot) = &spec.snapshot {
+            snapshots::prepare(snapshot, &start.files.snapshot(), &config).await?;
+        }
         let launch = Launch { spec, stays, start, log };
         Ok(Arc::new(launch.finish(&config, within).await?))
     }
@@ -241,7 +229,15 @@ impl Files {
         self.0.join("events")
     }
 
+    fn snapshot(&self) -> PathBuf {
+        self.0.join("begins-from")
+    }
+
     fn remove(&self) -> io::Result<()> {
+        match std::fs::remove_dir_all(self.snapshot()) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
         for file in [self.api(), self.0.join("api.sock.lock"), self.serial(), self.events()] {
             match std::fs::remove_file(file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -275,19 +271,26 @@ impl Launch<'_> {
     ) -> Result<CloudHypervisorMachine, DriverError> {
         let control = &self.start.control;
         let booted = async {
-            control.ready(within).await?;
-            control.put("vm.create", Some(config), within).await?;
-            control.put("vm.boot", None, within).await?;
-            let connected = UnixStream::connect(self.start.files.serial()).await;
-            connected.map_err(|source| ControlError::Closed { endpoint: "serial console", source })
+            let program = control.ready(within).await?;
+            let files = &self.start.files;
+            if self.spec.snapshot.is_some() {
+                snapshots::restore(control, &files.snapshot(), &files.serial(), within).await?;
+            } else {
+                control.put("vm.create", Some(config), within).await?;
+                control.put("vm.boot", None, within).await?;
+            }
+            let connected = UnixStream::connect(files.serial()).await;
+            let serial =
+                connected.map_err(|source| ControlError::Closed { endpoint: "serial console", source })?;
+            Ok((program, serial))
         };
         let outcome = tokio::select! {
             biased;
             outcome = booted => outcome,
             _ = self.start.process.group().ended() => return Err(self.died().await),
         };
-        let serial = match outcome {
-            Ok(serial) => serial,
+        let (program, serial) = match outcome {
+            Ok(answered) => answered,
             Err(error) => return Err(self.failed(error, within).await),
         };
         let Self { spec, stays, start, log } = self;
@@ -299,6 +302,9 @@ impl Launch<'_> {
         tokio::spawn(events::read(events, sender));
         Ok(CloudHypervisorMachine::new(Parts {
             name: spec.name.clone(),
+            state_dir: spec.state_dir.clone(),
+            disks: spec.boot.disks().len(),
+            program,
             allow_reboot: spec.allow_reboot,
             stays,
             process,
@@ -343,6 +349,7 @@ impl Launch<'_> {
             },
         }
     }
+
     /// Whether the program has ended, or does so soon.
     async fn has_ended(&self) -> bool {
         timeout(GRACE, self.start.process.group().ended()).await.is_ok()

@@ -12,6 +12,7 @@ mod exit;
 mod launch;
 mod machine;
 mod programs;
+mod snapshots;
 mod terminal;
 
 pub use config::Options;

@@ -1,37 +1,42 @@
 //! A running Cloud Hypervisor as a machine.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use backend_kit::console::Console;
+use backend_kit::ending::{self, Ending, GRACE, Ordered};
+use backend_kit::port::Once;
 use backend_kit::process::{Group, Process};
 use driver_core::{
-    Deadline, DriverError, Exit, ExitReason, GuestPort, GuestStream, Machine, MachineLog, Power,
+    Deadline, DriverError, Exit, ExitReason, GuestPort, GuestStream, Machine, MachineLog, Power, Snapshots,
 };
-use tokio::sync::{mpsc, watch};
+use serde_json::Value;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::NAME;
-use crate::control::{Control, ControlError, Info};
+use crate::control::{Control, ControlError, Info, Ping};
 use crate::events::Event;
 use crate::exit::{self, Farewell};
 use crate::launch::Files;
 use crate::terminal::Terminal;
 
-/// How long the program may take to end after it was told to.
-pub(crate) const GRACE: Duration = Duration::from_secs(2);
+/// The program, as messages call it.
+const PROGRAM: &str = "Cloud Hypervisor";
 
 /// A machine that runs in Cloud Hypervisor. Dropping it kills the program without waiting.
 pub(crate) struct CloudHypervisorMachine {
     name: String,
+    state_dir: PathBuf,
+    /// How many disks it has.
+    disks: usize,
+    program: Ping,
     control: Control,
     process: Process,
-    console: Mutex<Option<Console>>,
-    shell: Mutex<Option<Terminal>>,
-    exit: watch::Receiver<Option<Exit>>,
-    ours: Arc<AtomicBool>,
+    console: Once<Console>,
+    shell: Once<Terminal>,
+    ending: Ending,
 }
 
 impl std::fmt::Debug for CloudHypervisorMachine {
@@ -43,6 +48,9 @@ impl std::fmt::Debug for CloudHypervisorMachine {
 /// The parts that a launch has put together.
 pub(crate) struct Parts {
     pub(crate) name: String,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) disks: usize,
+    pub(crate) program: Ping,
     pub(crate) allow_reboot: bool,
     pub(crate) stays: bool,
     pub(crate) process: Process,
@@ -56,66 +64,88 @@ pub(crate) struct Parts {
 
 impl CloudHypervisorMachine {
     pub(crate) fn new(parts: Parts) -> Self {
-        let Parts { name, allow_reboot, stays, process, console, shell, control, events, files, log } = parts;
-        let (publish, exit) = watch::channel(None);
-        let ours = Arc::new(AtomicBool::new(false));
+        let Parts {
+            name,
+            state_dir,
+            disks,
+            program,
+            allow_reboot,
+            stays,
+            process,
+            console,
+            shell,
+            control,
+            events,
+            files,
+            log,
+        } = parts;
+        let ordered = Ordered::default();
         let watcher = Watcher {
             group: Arc::clone(process.group()),
             control: control.clone(),
             events,
-            ours: Arc::clone(&ours),
+            ours: ordered.clone(),
             allow_reboot,
             stays,
             log,
             files,
         };
-        tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
-        let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
-        Self { name, control, process, console, shell, exit, ours }
+        let ending = Ending::watch(name.clone(), ordered, watcher.watch());
+        let (console, shell) = (Once::new(console), Once::new(shell));
+        Self { name, state_dir, disks, program, control, process, console, shell, ending }
+    }
+
+    /// The machine's own directory.
+    pub(crate) fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    /// How many disks it has.
+    pub(crate) fn disks(&self) -> usize {
+        self.disks
+    }
+
+    /// The program that it runs in.
+    pub(crate) fn program(&self) -> &Ping {
+        &self.program
+    }
+
+    /// The API.
+    pub(crate) fn control(&self) -> &Control {
+        &self.control
     }
 
     /// Orders something; `operation` is a verb for the messages.
-    async fn order(
+    pub(crate) async fn order(
         &self,
         endpoint: &'static str,
+        body: Option<&Value>,
         operation: &'static str,
         within: Deadline,
     ) -> Result<(), DriverError> {
-        let machine = self.name.clone();
-        let failed = |machine, error| DriverError::Control {
-            machine,
-            operation: operation.to_owned(),
-            source: Box::new(error),
-        };
-        match self.control.put(endpoint, None, within).await {
+        match self.control.put(endpoint, body, within).await {
             Ok(()) => Ok(()),
-            // Why it is gone says more than that it is.
-            Err(error @ ControlError::Closed { .. }) => match self.exited(Deadline::after(2 * GRACE)).await {
-                Some(exit) => {
-                    Err(DriverError::Exited { machine, exit, during: Some(format!("trying to {operation}")) })
-                }
-                None => Err(failed(machine, error)),
-            },
-            Err(ControlError::TimedOut { endpoint, limit }) => Err(DriverError::Timeout {
-                machine,
-                awaited: format!("Cloud Hypervisor's answer to `{endpoint}`"),
-                limit,
-                seen: None,
-            }),
-            Err(error) => Err(failed(machine, error)),
+            Err(error) => Err(self.failed(error, operation).await),
         }
     }
 
-    async fn exited(&self, within: Deadline) -> Option<Exit> {
-        let mut exit = self.exit.clone();
-        let exited = exit.wait_for(Option::is_some);
-        let seen = tokio::time::timeout_at(within.instant(), exited).await.ok()?.ok()?;
-        seen.clone()
+    /// The error for an order that came to nothing.
+    pub(crate) async fn failed(&self, error: ControlError, operation: &'static str) -> DriverError {
+        match error {
+            error @ ControlError::Closed { .. } => self.ending.gone(operation, error).await,
+            ControlError::TimedOut { endpoint, limit } => DriverError::Timeout {
+                machine: self.name.clone(),
+                awaited: format!("Cloud Hypervisor's answer to `{endpoint}`"),
+                limit,
+                seen: None,
+            },
+            error => DriverError::Control {
+                machine: self.name.clone(),
+                operation: operation.to_owned(),
+                source: Box::new(error),
+            },
+        }
     }
-}
-
-fn take<T>(port: &Mutex<Option<T>>) -> Option<T> {
-    port.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 #[async_trait]
@@ -129,44 +159,34 @@ impl Machine for CloudHypervisorMachine {
     }
 
     async fn connect(&self, port: GuestPort, _within: Deadline) -> Result<Box<dyn GuestStream>, DriverError> {
-        let stream = match port {
-            GuestPort::Console => take(&self.console).map(Console::open),
-            GuestPort::Shell => take(&self.shell).map(|shell| Box::new(shell) as Box<dyn GuestStream>),
-            GuestPort::Bulk => {
-                return Err(DriverError::Unsupported {
-                    backend: NAME.to_owned(),
-                    operation: "carry files by a port of their own",
-                    instead: "they take the shell's",
-                });
-            }
-        };
-        stream.ok_or_else(|| {
-            DriverError::usage(format!("machine `{}`: its {port:?} port is open already", self.name))
-        })
-    }
-
-    async fn request_shutdown(&self, within: Deadline) -> Result<(), DriverError> {
-        self.order("vm.power-button", "press the power button", within).await
-    }
-
-    async fn wait_exit(&self, within: Deadline) -> Result<Exit, DriverError> {
-        self.exited(within).await.ok_or_else(|| DriverError::Timeout {
-            machine: self.name.clone(),
-            awaited: "the machine's end".to_owned(),
-            limit: within.limit(),
-            seen: None,
-        })
-    }
-
-    async fn destroy(&self) {
-        self.ours.store(true, Ordering::Relaxed);
-        end(&self.control, self.process.group()).await;
-        if self.exited(Deadline::after(2 * GRACE)).await.is_none() {
-            tracing::error!(machine = self.name, "Cloud Hypervisor was killed and did not end");
+        match port {
+            GuestPort::Console => Ok(self.console.open(&self.name, port)?.open()),
+            GuestPort::Shell => Ok(Box::new(self.shell.open(&self.name, port)?)),
+            GuestPort::Bulk => Err(DriverError::Unsupported {
+                backend: NAME.to_owned(),
+                operation: "carry files by a port of their own",
+                instead: "they take the shell's",
+            }),
         }
     }
 
+    async fn request_shutdown(&self, within: Deadline) -> Result<(), DriverError> {
+        self.order("vm.power-button", None, "press the power button", within).await
+    }
+
+    async fn wait_exit(&self, within: Deadline) -> Result<Exit, DriverError> {
+        self.ending.wait(within).await
+    }
+
+    async fn destroy(&self) {
+        self.ending.order(self.process.group(), PROGRAM, ask_to_end(&self.control)).await;
+    }
+
     fn power(&self) -> Option<&dyn Power> {
+        Some(self)
+    }
+
+    fn snapshots(&self) -> Option<&dyn Snapshots> {
         Some(self)
     }
 }
@@ -174,24 +194,16 @@ impl Machine for CloudHypervisorMachine {
 #[async_trait]
 impl Power for CloudHypervisorMachine {
     async fn reset(&self, within: Deadline) -> Result<(), DriverError> {
-        self.order("vm.reboot", "reset the machine", within).await
+        self.order("vm.reboot", None, "reset the machine", within).await
     }
 }
 
-/// Ends the program: it is asked first, since it leaves overlays whole that way, and its sockets gone.
-async fn end(control: &Control, group: &Group) {
-    let ended = async {
-        let asked = control.put("vmm.shutdown", None, Deadline::after(GRACE)).await;
-        if let Err(error @ (ControlError::Refused { .. } | ControlError::TimedOut { .. })) = asked {
-            tracing::debug!(%error, "Cloud Hypervisor does not end");
-            return;
-        }
-        group.ended().await;
-    };
-    if timeout(GRACE, ended).await.is_err() {
-        tracing::debug!("Cloud Hypervisor takes too long to end");
+/// Asks the program to end.
+async fn ask_to_end(control: &Control) -> Result<(), ControlError> {
+    match control.put("vmm.shutdown", None, Deadline::after(GRACE)).await {
+        Err(error @ (ControlError::Refused { .. } | ControlError::TimedOut { .. })) => Err(error),
+        _ => Ok(()),
     }
-    group.kill();
 }
 
 /// Stands by a machine until it has ended, and then knows how.
@@ -199,8 +211,7 @@ struct Watcher {
     group: Arc<Group>,
     control: Control,
     events: mpsc::UnboundedReceiver<Event>,
-    /// Whether the driver has ordered the end.
-    ours: Arc<AtomicBool>,
+    ours: Ordered,
     allow_reboot: bool,
     /// Whether the program outlives its guest's power-off.
     stays: bool,
@@ -217,7 +228,7 @@ impl Watcher {
                 event = self.events.recv() => match event {
                     Some(event) => {
                         if self.note(event, &mut farewell).await {
-                            end(&self.control, &self.group).await;
+                            ending::end(&self.group, PROGRAM, ask_to_end(&self.control)).await;
                         }
                     }
                     None => break self.group.end_within(GRACE).await,
@@ -230,7 +241,7 @@ impl Watcher {
             self.note(event, &mut farewell).await;
         }
         let last_words = self.group.final_words().await;
-        let ours = self.ours.load(Ordering::Relaxed);
+        let ours = self.ours.is_set();
         let reason = exit::reason(farewell, status, ours, &last_words);
         drop(self.files);
         // What it said long before an orderly end does not explain it.
@@ -266,7 +277,7 @@ impl Watcher {
             }
             // An older program: that a signal ended it cannot be told from a power-off.
             Event::Off => {
-                farewell.off |= !self.ours.load(Ordering::Relaxed);
+                farewell.off |= !self.ours.is_set();
                 false
             }
             Event::Rebooting if self.allow_reboot => {

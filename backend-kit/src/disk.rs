@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
-use driver_core::{Disk, DiskFormat, DriverError};
+use driver_core::{Boot, Disk, DiskFormat, DriverError, Share};
 use tokio::process::Command;
 
 use crate::programs;
@@ -38,6 +38,45 @@ pub fn check(disk: &Disk) -> Result<(), String> {
         (DiskFormat::Raw, true) => Err("is a qcow2 image, but its format is given as raw".to_owned()),
         (DiskFormat::Qcow2, false) => Err("is not a qcow2 image, as its format says".to_owned()),
         _ => Ok(()),
+    }
+}
+
+/// Checks the files that a machine boots from.
+///
+/// # Errors
+/// [`DriverError::Launch`], with the file and what is wrong with it.
+pub fn check_boot(boot: &Boot, machine: &str) -> Result<(), DriverError> {
+    let wrong = |what: &str, path: &Path, problem: String| unusable(machine, what, path, problem);
+    if let Boot::Kernel { kernel, initrd, .. } = boot {
+        check_readable(kernel).map_err(|problem| wrong("kernel", kernel, problem))?;
+        if let Some(initrd) = initrd {
+            check_readable(initrd).map_err(|problem| wrong("initrd", initrd, problem))?;
+        }
+    }
+    for disk in boot.disks() {
+        check(disk).map_err(|problem| wrong("disk", &disk.path, problem))?;
+    }
+    Ok(())
+}
+
+/// Checks that what a machine shares with the host are directories.
+///
+/// # Errors
+/// [`DriverError::Launch`].
+pub fn check_shares(shares: &[Share], machine: &str) -> Result<(), DriverError> {
+    match shares.iter().find(|share| !share.path.is_dir()) {
+        Some(share) => Err(unusable(machine, "share", &share.path, "is not a directory".to_owned())),
+        None => Ok(()),
+    }
+}
+
+/// The error for a file that a machine cannot do with.
+#[must_use]
+pub fn unusable(machine: &str, what: &str, path: &Path, problem: String) -> DriverError {
+    DriverError::Launch {
+        machine: machine.to_owned(),
+        problem: format!("its {what} `{}` {problem}", path.display()),
+        way_out: String::new(),
     }
 }
 

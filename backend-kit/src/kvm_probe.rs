@@ -6,6 +6,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use tokio::sync::OnceCell;
+
 /// Millions of instructions a second below which QEMU's translator is the better choice. A processor does
 /// thousands, a KVM inside another virtual machine still hundreds; KVMs that interpret do two.
 const WORTHWHILE: f64 = 100.0;
@@ -68,6 +70,28 @@ impl KvmProbe {
 impl From<KvmVerdict> for KvmProbe {
     fn from(verdict: KvmVerdict) -> Self {
         Self { verdict, million_instructions_per_second: None }
+    }
+}
+
+/// This host's KVM, probed once, when the first machine wants to know: it does not change during a run.
+#[derive(Debug, Default)]
+pub struct Kvm(OnceCell<KvmProbe>);
+
+impl Kvm {
+    /// One of which is known what a probe would find.
+    #[must_use]
+    pub fn known(found: KvmProbe) -> Self {
+        Self(OnceCell::new_with(Some(found)))
+    }
+
+    /// What a probe finds, or has found.
+    pub async fn probe(&self) -> KvmProbe {
+        let probe = || async {
+            tokio::task::spawn_blocking(probe_kvm)
+                .await
+                .unwrap_or_else(|error| KvmVerdict::Broken { problem: error.to_string() }.into())
+        };
+        self.0.get_or_init(probe).await.clone()
     }
 }
 

@@ -3,7 +3,9 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
+use driver_core::{DriverError, GuestPort};
 use tokio::net::{UnixListener, UnixStream};
 
 /// The longest path that a Unix socket can have: `sun_path` without its final zero.
@@ -61,6 +63,27 @@ impl Drop for Port {
     fn drop(&mut self) {
         // It is in a directory that is removed as a whole; this only keeps it tidy until then.
         let _ = std::fs::remove_file(&self.path);
+    }
+}
+
+/// What is behind a port of a machine's. It can be opened once.
+#[derive(Debug)]
+pub struct Once<T>(Mutex<Option<T>>);
+
+impl<T> Once<T> {
+    /// One that nobody has opened.
+    pub const fn new(stream: T) -> Self {
+        Self(Mutex::new(Some(stream)))
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`] when that has been done.
+    pub fn open(&self, machine: &str, port: GuestPort) -> Result<T, DriverError> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| {
+            DriverError::usage(format!("machine `{machine}`: its {port:?} port is open already"))
+        })
     }
 }
 

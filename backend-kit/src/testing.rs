@@ -20,19 +20,28 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 /// The longest that any test may take, on a host that is busy and has no KVM.
 const TEST_LIMIT: Duration = Duration::from_secs(300);
 
+/// Set to a number by who runs the tests where all is slower still: every limit here is that many times as long.
+const PATIENCE: &str = "TEST_PATIENCE";
+
+/// A time limit, where the tests run now.
+fn patient(limit: Duration) -> Duration {
+    let times = std::env::var(PATIENCE).map_or(1, |times| times.parse().expect("TEST_PATIENCE is a number"));
+    limit * times
+}
+
 /// Runs a test under its time limit.
 pub async fn within_limit(test: impl Future<Output = ()>) {
-    tokio::time::timeout(TEST_LIMIT, test).await.expect("the test ends in time");
+    tokio::time::timeout(patient(TEST_LIMIT), test).await.expect("the test ends in time");
 }
 
 /// Time enough for a step that takes seconds at most.
 pub fn soon() -> Deadline {
-    Deadline::after(Duration::from_secs(30))
+    Deadline::after(patient(Duration::from_secs(30)))
 }
 
 /// Time enough to boot.
 pub fn boot() -> Deadline {
-    Deadline::after(Duration::from_secs(180))
+    Deadline::after(patient(Duration::from_secs(180)))
 }
 
 /// Says that a test is skipped and why; where the environment variable `required_by` is 1, that is a failure.

@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use backend_kit::settings::suggest;
+use backend_kit::settings;
 use driver_core::DriverError;
 use serde::Deserialize;
 use serde_json::Value;
+
+use crate::NAME;
 
 /// The keys that [`Options`] knows; `options_and_keys_agree` holds the two together.
 const KEYS: &[&str] = &[
@@ -113,32 +115,17 @@ impl Default for Options {
 impl Options {
     /// Reads the table of the machine `machine`; null stands for an empty one.
     pub(crate) fn parse(table: &Value, machine: &str, start_script: bool) -> Result<Self, DriverError> {
-        let wrong = |problem: String, way_out: String| DriverError::Launch {
-            machine: machine.to_owned(),
-            problem,
-            way_out,
-        };
-        let empty = serde_json::Map::new();
-        let keys = match table {
-            Value::Null => &empty,
-            Value::Object(keys) => keys,
-            other => {
-                return Err(wrong(format!("`qemu` is a table of settings, not `{other}`"), String::new()));
-            }
-        };
-        for key in keys.keys() {
-            if !KEYS.contains(&key.as_str()) {
-                return Err(wrong(format!("`qemu.{key}` is not a setting"), suggest(key, KEYS)));
-            }
-            if start_script && DIRECT_ONLY.contains(&key.as_str()) {
-                return Err(wrong(
-                    format!("`qemu.{key}` has no effect on a start script, which decides that by itself"),
-                    "leave it out, or describe the machine by kernel and disks".to_owned(),
-                ));
-            }
+        let mut given = table.as_object().into_iter().flat_map(serde_json::Map::keys);
+        if let Some(key) = given.find(|key| start_script && DIRECT_ONLY.contains(&key.as_str())) {
+            return Err(DriverError::Launch {
+                machine: machine.to_owned(),
+                problem: format!(
+                    "`{NAME}.{key}` has no effect on a start script, which decides that by itself"
+                ),
+                way_out: "leave it out, or describe the machine by kernel and disks".to_owned(),
+            });
         }
-        Self::deserialize(Value::Object(keys.clone()))
-            .map_err(|error| wrong(format!("a setting in `qemu` makes no sense: {error}"), String::new()))
+        settings::read(table, NAME, KEYS, machine)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The backend: checks descriptions, and starts QEMU until its control channel answers.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -11,7 +11,6 @@ use driver_core::{
 };
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
-use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
 use crate::accel::{self, Accelerator};
@@ -19,21 +18,21 @@ use crate::command::{self, Sockets};
 use crate::config::{Accel, Options, VlanPort};
 use crate::control::{Control, ControlError};
 use crate::exit::{self, Farewell};
-use crate::machine::{GRACE, Parts, QemuMachine};
+use crate::machine::{Parts, QemuMachine};
 use crate::network::{self, Ports, START_SCRIPT_CARD};
 use crate::{NAME, programs, qemu_version, snapshots};
 use backend_kit::console::{Console, relay_errors};
 use backend_kit::disk;
+use backend_kit::ending::GRACE;
 use backend_kit::last_words::LastWords;
 use backend_kit::port::Port;
 use backend_kit::process::Process;
-use backend_kit::{KvmProbe, KvmVerdict, probe_kvm};
+use backend_kit::{Kvm, KvmVerdict};
 
 /// The QEMU backend.
 #[derive(Debug, Default)]
 pub struct Qemu {
-    /// The host does not change during a run: probed once, by the first machine that wants to know.
-    kvm: OnceCell<KvmProbe>,
+    kvm: Kvm,
     ports: Ports,
 }
 
@@ -44,17 +43,8 @@ impl Qemu {
         Self::default()
     }
 
-    async fn kvm(&self) -> KvmProbe {
-        let probe = || async {
-            tokio::task::spawn_blocking(probe_kvm)
-                .await
-                .unwrap_or_else(|error| KvmVerdict::Broken { problem: error.to_string() }.into())
-        };
-        self.kvm.get_or_init(probe).await.clone()
-    }
-
     async fn accelerator(&self, options: &Options, log: &dyn MachineLog) -> Accelerator {
-        let (accelerator, why) = accel::choose(options.accel, self.kvm()).await;
+        let (accelerator, why) = accel::choose(options.accel, self.kvm.probe()).await;
         log.info(&why);
         accelerator
     }
@@ -68,7 +58,7 @@ impl Qemu {
         if options.accel != Accel::Auto {
             return;
         }
-        let found = self.kvm().await;
+        let found = self.kvm.probe().await;
         if matches!(found.verdict, KvmVerdict::Slow | KvmVerdict::Broken { .. }) {
             log.warning(&format!(
                 "{found}; should the start script use it, set accel = \"tcg\" in the table `{NAME}`"
@@ -152,31 +142,13 @@ impl Backend for Qemu {
         if start_script {
             return Ok(());
         }
-        let wrong = |what: &str, path: &Path, problem: String| DriverError::Launch {
-            machine: spec.name.clone(),
-            problem: format!("its {what} `{}` {problem}", path.display()),
-            way_out: String::new(),
-        };
         qemu_version(&options.binary).await?;
         self.vlan_port(spec, &options).await?;
         if !spec.boot.disks().is_empty() {
             programs::find(&options.img_binary)?;
         }
-        if let Boot::Kernel { kernel, initrd, .. } = &spec.boot {
-            disk::check_readable(kernel).map_err(|problem| wrong("kernel", kernel, problem))?;
-            if let Some(initrd) = initrd {
-                disk::check_readable(initrd).map_err(|problem| wrong("initrd", initrd, problem))?;
-            }
-        }
-        for disk in spec.boot.disks() {
-            disk::check(disk).map_err(|problem| wrong("disk", &disk.path, problem))?;
-        }
-        for share in &spec.shares {
-            if !share.path.is_dir() {
-                return Err(wrong("share", &share.path, "is not a directory".to_owned()));
-            }
-        }
-        Ok(())
+        disk::check_boot(&spec.boot, &spec.name)?;
+        disk::check_shares(&spec.shares, &spec.name)
     }
 
     async fn launch(

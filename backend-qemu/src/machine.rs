@@ -1,9 +1,7 @@
 //! A running QEMU as a machine, from the moment that its control channel answers.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use driver_core::{
@@ -12,17 +10,16 @@ use driver_core::{
 };
 use qapi_spec::Command;
 use tokio::net::UnixStream;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::control::{Control, ControlError, Event};
 use crate::exit::{self, Farewell};
 use crate::keyboard::Intake;
 use backend_kit::console::Console;
+use backend_kit::ending::{Ending, GRACE, Ordered};
+use backend_kit::port::Once;
 use backend_kit::process::{Group, Process};
-
-/// How long QEMU, and a start script around it, may take to end after it was told to.
-pub(crate) const GRACE: Duration = Duration::from_secs(2);
 
 /// A machine that runs in QEMU. Dropping it kills QEMU without waiting.
 #[derive(Debug)]
@@ -37,12 +34,11 @@ pub(crate) struct QemuMachine {
     cards: Vec<String>,
     control: Control,
     process: Process,
-    console: Mutex<Option<Console>>,
-    shell: Mutex<Option<UnixStream>>,
+    console: Once<Console>,
+    shell: Once<UnixStream>,
     intake: Intake,
-    bulk: Mutex<Option<UnixStream>>,
-    exit: watch::Receiver<Option<Exit>>,
-    ours: Arc<AtomicBool>,
+    bulk: Once<UnixStream>,
+    ending: Ending,
 }
 
 /// The parts that a launch has put together.
@@ -80,20 +76,18 @@ impl QemuMachine {
             log,
         } = parts;
         process.group().words().leave_output_to_the_guest();
-        let (publish, exit) = watch::channel(None);
-        let ours = Arc::new(AtomicBool::new(false));
+        let ordered = Ordered::default();
         let watcher = Watcher {
             group: Arc::clone(process.group()),
             control: control.clone(),
             events,
-            ours: Arc::clone(&ours),
+            ours: ordered.clone(),
             start_script,
             log: Arc::clone(&log),
         };
-        tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
-        let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
+        let ending = Ending::watch(name.clone(), ordered, watcher.watch());
+        let (console, shell, bulk) = (Once::new(console), Once::new(shell), Once::new(bulk));
         let intake = Intake::new(log);
-        let bulk = Mutex::new(Some(bulk));
         Self {
             name,
             state_dir,
@@ -106,8 +100,7 @@ impl QemuMachine {
             shell,
             bulk,
             intake,
-            exit,
-            ours,
+            ending,
         }
     }
 
@@ -148,41 +141,22 @@ impl QemuMachine {
         operation: &'static str,
         within: Deadline,
     ) -> Result<C::Ok, DriverError> {
-        let machine = self.name.clone();
         match self.control.execute(command, within).await {
             Ok(answer) => Ok(answer),
-            // Why QEMU is gone says more than that it is.
-            Err(ControlError::Closed) => match self.exited(Deadline::after(2 * GRACE)).await {
-                Some(exit) => {
-                    Err(DriverError::Exited { machine, exit, during: Some(format!("trying to {operation}")) })
-                }
-                None => Err(control_failure(machine, operation, ControlError::Closed)),
-            },
+            Err(error @ ControlError::Closed) => Err(self.ending.gone(operation, error).await),
             Err(ControlError::TimedOut { command, limit }) => Err(DriverError::Timeout {
-                machine,
+                machine: self.name.clone(),
                 awaited: format!("QEMU's answer to `{command}`"),
                 limit,
                 seen: None,
             }),
-            Err(error) => Err(control_failure(machine, operation, error)),
+            Err(error) => Err(DriverError::Control {
+                machine: self.name.clone(),
+                operation: operation.to_owned(),
+                source: Box::new(error),
+            }),
         }
     }
-
-    async fn exited(&self, within: Deadline) -> Option<Exit> {
-        let mut exit = self.exit.clone();
-        let exited = exit.wait_for(Option::is_some);
-        let seen = tokio::time::timeout_at(within.instant(), exited).await.ok()?.ok()?;
-        seen.clone()
-    }
-}
-
-fn control_failure(machine: String, operation: &str, error: ControlError) -> DriverError {
-    DriverError::Control { machine, operation: operation.to_owned(), source: Box::new(error) }
-}
-
-fn take(port: &Mutex<Option<UnixStream>>) -> Option<Box<dyn GuestStream>> {
-    let stream = port.lock().unwrap_or_else(PoisonError::into_inner).take()?;
-    Some(Box::new(stream))
 }
 
 #[async_trait]
@@ -197,15 +171,11 @@ impl Machine for QemuMachine {
 
     async fn connect(&self, port: GuestPort, _within: Deadline) -> Result<Box<dyn GuestStream>, DriverError> {
         let stream = match port {
-            GuestPort::Console => {
-                self.console.lock().unwrap_or_else(PoisonError::into_inner).take().map(Console::open)
-            }
-            GuestPort::Shell => take(&self.shell),
-            GuestPort::Bulk => take(&self.bulk),
+            GuestPort::Console => return Ok(self.console.open(&self.name, port)?.open()),
+            GuestPort::Shell => &self.shell,
+            GuestPort::Bulk => &self.bulk,
         };
-        stream.ok_or_else(|| {
-            DriverError::usage(format!("machine `{}`: its {port:?} port is open already", self.name))
-        })
+        Ok(Box::new(stream.open(&self.name, port)?))
     }
 
     async fn request_shutdown(&self, within: Deadline) -> Result<(), DriverError> {
@@ -213,32 +183,18 @@ impl Machine for QemuMachine {
     }
 
     async fn wait_exit(&self, within: Deadline) -> Result<Exit, DriverError> {
-        self.exited(within).await.ok_or_else(|| DriverError::Timeout {
-            machine: self.name.clone(),
-            awaited: "the machine's end".to_owned(),
-            limit: within.limit(),
-            seen: None,
-        })
+        self.ending.wait(within).await
     }
 
     async fn destroy(&self) {
-        self.ours.store(true, Ordering::Relaxed);
-        // QEMU is asked first: it leaves overlays whole that way, and scripts around it get to clean up.
-        let ended = async {
-            let quit = self.control.execute(qapi_qmp::quit {}, Deadline::after(GRACE)).await;
-            if let Err(error @ (ControlError::Refused { .. } | ControlError::TimedOut { .. })) = quit {
-                tracing::debug!(machine = self.name, %error, "QEMU does not quit");
-                return;
+        // Scripts around QEMU get to clean up, too.
+        let ask = async {
+            match self.control.execute(qapi_qmp::quit {}, Deadline::after(GRACE)).await {
+                Err(error @ (ControlError::Refused { .. } | ControlError::TimedOut { .. })) => Err(error),
+                _ => Ok(()),
             }
-            self.process.group().ended().await;
         };
-        if timeout(GRACE, ended).await.is_err() {
-            tracing::debug!(machine = self.name, "QEMU takes too long to quit");
-        }
-        self.process.group().kill();
-        if self.exited(Deadline::after(2 * GRACE)).await.is_none() {
-            tracing::error!(machine = self.name, "QEMU was killed and did not end");
-        }
+        self.ending.order(self.process.group(), "QEMU", ask).await;
     }
 
     fn screen(&self) -> Option<&dyn Screen> {
@@ -286,8 +242,7 @@ struct Watcher {
     group: Arc<Group>,
     control: Control,
     events: mpsc::UnboundedReceiver<Event>,
-    /// Whether the driver has ordered the end.
-    ours: Arc<AtomicBool>,
+    ours: Ordered,
     start_script: bool,
     log: Arc<dyn MachineLog>,
 }
@@ -312,7 +267,7 @@ impl Watcher {
         while let Ok(Some(event)) = timeout(GRACE, self.events.recv()).await {
             farewell.note(event);
         }
-        let ours = self.ours.load(Ordering::Relaxed);
+        let ours = self.ours.is_set();
         let reason = exit::reason(&farewell, status, ours, self.start_script);
         Exit { reason, last_words: self.group.final_words().await }
     }

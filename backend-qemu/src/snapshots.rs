@@ -13,6 +13,7 @@ use qapi_qmp::{BlockdevSnapshotSync, NewImageMode, TransactionAction};
 use tokio::fs;
 
 use backend_kit::disk;
+use backend_kit::stopped::Stopped;
 
 use crate::control::{Control, ControlError};
 use crate::machine::QemuMachine;
@@ -43,7 +44,8 @@ fn frozen(snapshot: &Path, index: usize) -> Disk {
 impl Snapshots for QemuMachine {
     async fn save(&self, dir: &Path, within: Deadline) -> Result<(), DriverError> {
         self.execute(qapi_qmp::stop {}, "stop the guest", within).await?;
-        let stopped = Stopped(Some(self.control().clone()));
+        let control = self.control().clone();
+        let stopped = Stopped::new(async move { go_on(&control).await });
         let saved = self.save_stopped(dir, within).await;
         if saved.is_err() {
             // It is of no use, and may be large. The disks may be in use.
@@ -125,30 +127,6 @@ impl QemuMachine {
         }
         let freeze = qapi_qmp::transaction { properties: None, actions };
         self.execute(freeze, "freeze the disks", within).await.map(drop)
-    }
-}
-
-/// A guest that stands still. Unless it is let go on before, it goes on when this is dropped: whoever wanted the
-/// snapshot may have given up.
-struct Stopped(Option<Control>);
-
-impl Stopped {
-    async fn go_on(mut self) -> Result<(), migration::Failure> {
-        match self.0.take() {
-            Some(control) => go_on(&control).await,
-            None => Ok(()),
-        }
-    }
-}
-
-impl Drop for Stopped {
-    fn drop(&mut self) {
-        let Some(control) = self.0.take() else { return };
-        tokio::spawn(async move {
-            if let Err(error) = go_on(&control).await {
-                tracing::error!(%error, "a guest does not go on after a snapshot that was given up");
-            }
-        });
     }
 }
 

@@ -3,5 +3,7 @@
 
 mod contract;
 mod endings;
+mod snapshots;
 mod stand_in;
 mod support;
+mod versions;

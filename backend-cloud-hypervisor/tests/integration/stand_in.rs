@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::support::{Place, broken_kernel, signal, soon, within_limit};
 
-fn backend() -> CloudHypervisor {
+pub(crate) fn backend() -> CloudHypervisor {
     CloudHypervisor::with_stand_in(stand_in())
 }
 
@@ -18,8 +18,15 @@ fn stand_in() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/stand-in")
 }
 
+/// The same as another version, or on another host: what its names are, the stand-in tells.
+pub(crate) fn another(place: &Place, name: &str) -> CloudHypervisor {
+    let program = place.shared_dir().join(name);
+    std::os::unix::fs::symlink(stand_in(), &program).expect("a link in a directory of ours");
+    CloudHypervisor::with_stand_in(program)
+}
+
 /// What looks enough like a kernel and a disk to a program that boots neither.
-fn boot(place: &Place) -> Boot {
+pub(crate) fn boot(place: &Place) -> Boot {
     let file = |name: &str, content: &[u8]| -> PathBuf {
         let path = place.shared_dir().join(name);
         std::fs::write(&path, content).expect("a file of ours");
