@@ -30,7 +30,13 @@ impl Tesseract {
                 "install tesseract, or choose another engine with `ocr` in the manifest or with --ocr",
             )
         })?;
-        Ok(Self { program, languages: languages.unwrap_or("eng").to_owned() })
+        Ok(Self::at(program, languages))
+    }
+
+    /// That program, for these languages.
+    #[must_use]
+    pub fn at(program: PathBuf, languages: Option<&str>) -> Self {
+        Self { program, languages: languages.unwrap_or("eng").to_owned() }
     }
 }
 
