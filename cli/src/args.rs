@@ -35,6 +35,8 @@ pub(crate) enum Command {
     Doctor(DoctorArgs),
     /// Make the reports of a result directory again from its events.jsonl; compare two; merge many.
     Report(ReportArgs),
+    /// Read the text in a picture, as tests read screens; learn the fonts of consoles.
+    Ocr(OcrArgs),
     /// List the plugins that were found, and what they offer.
     Plugins(PluginsArgs),
 }
@@ -89,7 +91,8 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) backend: Option<String>,
 
-    /// Read text on screens with this OCR engine, instead of the one that the manifest names.
+    /// Read text on screens with this OCR engine, instead of the one that the manifest names: auto, console,
+    /// tesseract (with languages: tesseract:deu+eng), or a plugin's.
     #[arg(long, value_name = "NAME")]
     pub(crate) ocr: Option<String>,
 
@@ -100,6 +103,71 @@ pub(crate) struct RunArgs {
     /// Show more: what the driver does, too.
     #[arg(short, long, action = ArgAction::SetTrue)]
     pub(crate) verbose: bool,
+}
+
+/// `innkeeper ocr`.
+#[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true, after_help = OCR_EXAMPLES)]
+pub(crate) struct OcrArgs {
+    /// What else can be done.
+    #[command(subcommand)]
+    pub(crate) command: Option<OcrCommand>,
+
+    /// The picture, a PNG.
+    #[arg(value_name = "IMAGE.png", required = true)]
+    pub(crate) image: Option<PathBuf>,
+
+    /// The engine that reads it: auto, console, tesseract (with languages: tesseract:deu+eng), or a plugin's.
+    #[arg(long, value_name = "NAME", default_value = ocr::DEFAULT)]
+    pub(crate) engine: String,
+
+    /// Load this plugin, too. Can be given several times.
+    #[arg(long = "plugin", value_name = "LIB")]
+    pub(crate) plugins: Vec<PathBuf>,
+
+    /// Print one JSON object: the lines with their words, where each stands, and how sure the engine is.
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Write the picture with a box around each word to this file.
+    #[arg(long, value_name = "OUT.png")]
+    pub(crate) boxes: Option<PathBuf>,
+
+    /// How long the engine may take.
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "2m")]
+    pub(crate) timeout: Duration,
+}
+
+/// The subcommands of `innkeeper ocr`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum OcrCommand {
+    /// Learn the font of a guest's console, or fonts in files, and write them to a glyph pack.
+    Learn(LearnArgs),
+}
+
+/// `innkeeper ocr learn`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = LEARN_EXAMPLES)]
+pub(crate) struct LearnArgs {
+    /// A manifest, whose machine is booted and made to show all characters that it has; or PSF files.
+    #[arg(value_name = "SOURCE", required = true)]
+    pub(crate) sources: Vec<PathBuf>,
+
+    /// The pack.
+    #[arg(short, long, value_name = "FILE.glyphs")]
+    pub(crate) output: PathBuf,
+
+    /// What the font is called [default: the pack's name].
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+
+    /// The machine of the manifest that is asked [default: its first].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) machine: Option<String>,
+
+    /// A command for the guest's shell before that, to load a font or a driver. Can be given several times.
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) before: Vec<String>,
 }
 
 /// `innkeeper doctor`.
@@ -198,6 +266,27 @@ pub(crate) struct MergeArgs {
     pub(crate) open: bool,
 }
 
+impl RunArgs {
+    /// Those of a run that says only what went wrong.
+    pub(crate) fn quietly(manifest: PathBuf, script: PathBuf, output: PathBuf) -> Self {
+        Self {
+            manifest,
+            output: Some(output),
+            script: Some(script),
+            timeout: None,
+            no_agent: false,
+            capture: false,
+            seed: None,
+            output_grace: Duration::from_secs(10),
+            plugins: Vec::new(),
+            backend: None,
+            ocr: None,
+            quiet: true,
+            verbose: false,
+        }
+    }
+}
+
 /// When to do something that a terminal can show.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(crate) enum When {
@@ -231,6 +320,27 @@ Exit status:
   0 the test passed             1 the test failed            2 wrong usage or manifest
   3 the machines could not run  5 the host could not run it  70 a bug of innkeeper's
   128+N ended by signal N";
+
+const OCR_EXAMPLES: &str = "\
+Examples:
+  innkeeper ocr innkeeper-results/guestbook/login.png
+      Print the text in a picture, in the order in which a person reads it.
+  innkeeper ocr screen.png --engine console --json --boxes words.png
+      Read a console exactly, and show where the words are.
+  innkeeper ocr learn guest.toml -o mine.glyphs
+      Learn the font of a guest's console.
+
+The directories in INNKEEPER_FONTS, with colons between them, are searched for fonts of consoles: PSF files and glyph
+packs (FILE.glyphs).";
+
+const LEARN_EXAMPLES: &str = "\
+Examples:
+  innkeeper ocr learn guest.toml -o ~/fonts/guest.glyphs --before 'setfont Lat2-Terminus16'
+      Boot the guest, load a font there, and learn how it looks.
+  innkeeper ocr learn /usr/share/consolefonts/Lat15-*.psf.gz -o ~/fonts/lat15.glyphs
+      Make a pack of font files.
+  INNKEEPER_FONTS=~/fonts innkeeper run test.toml
+      Use the packs in a directory.";
 
 const REPORT_EXAMPLES: &str = "\
 Examples:

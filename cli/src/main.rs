@@ -5,8 +5,10 @@ mod backends;
 mod bug;
 mod console;
 mod doctor;
+mod engines;
 mod exit;
 mod manifest;
+mod ocr_command;
 mod plan;
 mod plugins;
 mod remake;
@@ -39,6 +41,7 @@ fn dispatch(args: &Args) -> u8 {
         Command::Run(run_args) => run::run(run_args, args.color),
         Command::Doctor(doctor_args) => doctor::run(doctor_args, args.color),
         Command::Report(report_args) => remake::run(report_args, args.color),
+        Command::Ocr(ocr_args) => ocr_command::run(ocr_args, args.color),
         Command::Plugins(plugins_args) => plugins::run(plugins_args),
     };
     done.unwrap_or_else(|error| {

@@ -26,6 +26,7 @@ pub(crate) use values::{PluginRef, parse_duration};
 pub(crate) use reader::{Section, read_file};
 
 use crate::backends::Backends;
+use crate::engines;
 use crate::plugins::Plugins;
 
 /// The time that a test may take when its manifest does not say.
@@ -46,7 +47,7 @@ pub(crate) struct Manifest {
     pub(crate) machines: Vec<Machine>,
     /// What is said of VLANs, besides which machines are on them.
     pub(crate) vlans: Vec<VlanConfig>,
-    /// The name of the OCR engine; one that a plugin offers.
+    /// The name of the OCR engine; one that is built in, or that a plugin offers.
     pub(crate) ocr: Option<String>,
 }
 
@@ -90,7 +91,7 @@ impl Manifest {
         let ocr = section.located::<String>("ocr");
         if let Some(word) = &ocr
             && loaded.is_some()
-            && let Err(problem) = plugins.find_ocr(word.get_ref())
+            && let Err(problem) = engines::find(plugins, word.get_ref())
         {
             section.problems().add(word.span(), "this OCR engine is not there", problem);
         }

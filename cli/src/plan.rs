@@ -34,7 +34,7 @@ pub(crate) struct TestPlan {
     /// How long a child of a command may hold its output; `None` waits for ever.
     pub(crate) grace: Option<Duration>,
     /// The name of the OCR engine.
-    pub(crate) ocr: Option<String>,
+    pub(crate) ocr: String,
 }
 
 impl TestPlan {
@@ -54,7 +54,7 @@ impl TestPlan {
             seed: args.seed,
             agent: if args.no_agent { None } else { agent_binary::AGENT },
             grace: Some(args.output_grace).filter(|grace| !grace.is_zero()),
-            ocr: args.ocr.clone().or(manifest.ocr),
+            ocr: args.ocr.clone().or(manifest.ocr).unwrap_or_else(|| ocr::DEFAULT.to_owned()),
         }
     }
 

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use crate::args::{PluginsArgs, PluginsCommand};
 use crate::backends;
+use crate::engines;
 use crate::manifest::{PluginRef, Section};
 
 /// The plugins that were loaded, each once.
@@ -92,6 +93,11 @@ impl Plugins {
                 "plugin `{file}` offers a backend `{word}`, which innkeeper has itself (give it another name)"
             );
         }
+        if let Some(word) = plugin.ocr().filter(|word| engines::is_built_in(word)) {
+            bail!(
+                "plugin `{file}` offers an OCR engine `{word}`, which innkeeper has itself (give it another name)"
+            );
+        }
         for known in self.0.iter().map(|known| &known.plugin) {
             let backend = |plugin: &Plugin| plugin.backend().map(|(word, _)| word.to_owned());
             let twins = [
@@ -122,26 +128,15 @@ impl Plugins {
         loaded.plugin.open_backend(&loaded.settings)
     }
 
-    /// The plugin that offers the OCR engine of that name; else what to say about it.
-    pub(crate) fn find_ocr(&self, word: &str) -> Result<(), String> {
-        let engines: Vec<_> = self.0.iter().filter_map(|loaded| loaded.plugin.ocr()).collect();
-        if engines.contains(&word) {
-            return Ok(());
-        }
-        let known: Vec<_> = engines.iter().map(|engine| format!("`{engine}`")).collect();
-        Err(if known.is_empty() {
-            format!("there is no OCR engine {word:?}: engines come as plugins, and none offers one")
-        } else {
-            format!("there is no OCR engine {word:?}: the plugins offer {}", known.join(", "))
-        })
+    /// The names of the OCR engines.
+    pub(crate) fn engines(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|loaded| loaded.plugin.ocr())
     }
 
-    /// Makes the OCR engine of that name.
-    pub(crate) fn open_ocr(&self, word: &str) -> anyhow::Result<Arc<dyn OcrEngine>> {
-        self.find_ocr(word).map_err(anyhow::Error::msg)?;
-        let is_it = |loaded: &&Loaded| loaded.plugin.ocr() == Some(word);
-        let opened = self.0.iter().find(is_it).and_then(|loaded| loaded.plugin.open_ocr(&loaded.settings));
-        opened.transpose()?.ok_or_else(|| anyhow::anyhow!("there is no OCR engine {word:?}"))
+    /// Makes the OCR engine of that name, if there is one.
+    pub(crate) fn open_ocr(&self, word: &str) -> Option<Result<Arc<dyn OcrEngine>, PluginError>> {
+        let loaded = self.0.iter().find(|loaded| loaded.plugin.ocr() == Some(word))?;
+        loaded.plugin.open_ocr(&loaded.settings)
     }
 
     /// Makes all reporters, for a run whose result goes to `directory`.

@@ -23,7 +23,7 @@ use crate::plugins::Plugins;
 use crate::result_dir::ResultDir;
 use crate::signals::Signals;
 use crate::verdict::Verdict;
-use crate::{bug, console, exit};
+use crate::{bug, console, engines, exit};
 
 /// Where results go if the user does not say.
 const RESULTS: &str = "innkeeper-results";
@@ -37,7 +37,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// Who takes part in a run.
 struct Cast {
     backends: Opened,
-    ocr: Option<Arc<dyn OcrEngine>>,
+    ocr: Arc<dyn OcrEngine>,
 }
 
 /// Runs the test and returns the exit status. An error is one of usage: nothing has been started then.
@@ -47,7 +47,7 @@ pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     let plan = TestPlan::new(manifest, args);
     let wanted = plan.wanted.iter().map(|machine| machine.backend.as_str());
     let backends = Backends::new(&plugins).open(wanted)?;
-    let ocr = plan.ocr.as_deref().map(|word| plugins.open_ocr(word)).transpose()?;
+    let ocr = engines::open(&plugins, &plan.ocr)?;
     let cast = Cast { backends, ocr };
     let script = Script::new(&plan.script, None)?;
     let results = args.output.clone().unwrap_or_else(|| Path::new(RESULTS).join(&plan.name));
@@ -161,7 +161,7 @@ fn set_up(
         switches,
         vlans,
         seed,
-        ocr: cast.ocr,
+        ocr: Some(cast.ocr),
     })
 }
 

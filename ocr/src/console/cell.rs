@@ -1,0 +1,174 @@
+//! The pixels of one cell of a text console: two colours at most, and a pattern.
+
+use driver_core::{Frame, Rect};
+use sha2::{Digest as _, Sha256};
+
+/// A colour: red, green and blue in the lower three bytes.
+pub(crate) type Colour = u32;
+
+/// The widest cell that is known: a row of pixels is one number.
+pub(crate) const MAX_WIDTH: u32 = 32;
+/// The highest cell that is known.
+pub(crate) const MAX_HEIGHT: u32 = 64;
+
+/// Pixels across and down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CellSize {
+    /// Pixels across, 32 at most.
+    pub width: u32,
+    /// Pixels down, 64 at most.
+    pub height: u32,
+}
+
+impl CellSize {
+    /// That size, if consoles can have it.
+    pub(crate) fn new(width: u32, height: u32) -> Option<Self> {
+        let fits = (4..=MAX_WIDTH).contains(&width) && (4..=MAX_HEIGHT).contains(&height);
+        fits.then_some(Self { width, height })
+    }
+
+    /// Where the text cursor of a VGA lies: Linux, the BIOS and GRUB put it into the same two rows.
+    pub(crate) fn cursor_rows(self) -> std::ops::Range<usize> {
+        let height = self.height as usize;
+        if height < 10 { height - 2..height } else { height - 3..height - 1 }
+    }
+}
+
+/// The rows of a glyph, from top to bottom; the leftmost pixel is the highest bit of a row's `width` bits.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Pattern(pub(crate) Box<[u32]>);
+
+/// What stands for a pattern in a font: short, the same everywhere, and it does not tell the pattern.
+pub(crate) type Mark = u64;
+
+impl Pattern {
+    /// The mark of the whole pattern.
+    pub(crate) fn mark(&self) -> Mark {
+        let mut hasher = Sha256::new();
+        for row in &self.0 {
+            hasher.update(row.to_be_bytes());
+        }
+        let digest = hasher.finalize();
+        digest.iter().take(8).fold(0, |mark, byte| mark << 8 | u64::from(*byte))
+    }
+
+    /// The same with the rows that a VGA's cursor covers blank.
+    pub(crate) fn without_cursor(&self, size: CellSize) -> Self {
+        let mut rows = self.0.clone();
+        if let Some(covered) = rows.get_mut(size.cursor_rows()) {
+            covered.fill(0);
+        }
+        Self(rows)
+    }
+
+    /// The pattern with ink and ground exchanged in the lowest `rows` rows.
+    pub(crate) fn inverted(&self, size: CellSize, rows: usize) -> Self {
+        let from = self.0.len().saturating_sub(rows);
+        let all = u32::MAX >> (32 - size.width);
+        let row = |(number, row): (usize, &u32)| if number < from { *row } else { row ^ all };
+        Self(self.0.iter().enumerate().map(row).collect())
+    }
+
+    /// The pattern with ink and ground exchanged.
+    pub(crate) fn negative(&self, size: CellSize) -> Self {
+        self.inverted(size, self.0.len())
+    }
+
+    /// How many pixels are ink.
+    pub(crate) fn ink(&self) -> u32 {
+        self.0.iter().map(|row| row.count_ones()).sum()
+    }
+
+    /// Whether there is no ink at all.
+    pub(crate) fn is_blank(&self) -> bool {
+        self.0.iter().all(|row| *row == 0)
+    }
+}
+
+/// What is in a cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// One colour.
+    Plain(Colour),
+    /// Two colours: the one of the upper left pixel, the other, and where that one is.
+    Drawn(Colour, Colour, Pattern),
+    /// More colours than a console puts into a cell.
+    Colourful,
+}
+
+/// A frame with one number a pixel.
+#[derive(Debug)]
+pub(crate) struct Pixels {
+    width: usize,
+    height: usize,
+    colours: Vec<Colour>,
+}
+
+impl Pixels {
+    pub(crate) fn new(frame: &Frame) -> Self {
+        let colour =
+            |rgb: &[u8]| Colour::from(rgb[0]) << 16 | Colour::from(rgb[1]) << 8 | Colour::from(rgb[2]);
+        let colours = frame.rgb().chunks_exact(3).map(colour).collect();
+        Self { width: frame.width() as usize, height: frame.height() as usize, colours }
+    }
+
+    /// Whole cells of that size across and down, from the upper left corner.
+    pub(crate) fn cells(&self, size: CellSize) -> (usize, usize) {
+        (self.width / size.width as usize, self.height / size.height as usize)
+    }
+
+    /// The cell in that column and row of the grid.
+    pub(crate) fn content(&self, size: CellSize, column: usize, row: usize) -> Content {
+        let (width, height) = (size.width as usize, size.height as usize);
+        let start = row * height * self.width + column * width;
+        let lines = || (0..height).map(move |line| &self.colours[start + line * self.width..][..width]);
+        let first = self.colours[start];
+        let Some(second) = lines().flatten().copied().find(|colour| *colour != first) else {
+            return Content::Plain(first);
+        };
+        let mut rows = Vec::with_capacity(height);
+        for line in lines() {
+            let mut bits = 0;
+            for &colour in line {
+                if colour != first && colour != second {
+                    return Content::Colourful;
+                }
+                bits = bits << 1 | u32::from(colour != first);
+            }
+            rows.push(bits);
+        }
+        Content::Drawn(first, second, Pattern(rows.into()))
+    }
+
+    /// Pixels that differ from others in their neighbourhood, in places that are spread over the frame: `count` at
+    /// most.
+    pub(crate) fn busy_places(&self, count: usize) -> Vec<(usize, usize)> {
+        const SIDE: usize = 8;
+        let mut places = Vec::new();
+        for y in (0..self.height).step_by(SIDE) {
+            let rows = SIDE.min(self.height - y);
+            for x in (0..self.width).step_by(SIDE) {
+                let columns = SIDE.min(self.width - x);
+                let first = self.colours[y * self.width + x];
+                let differs = |row: usize| {
+                    let line = &self.colours[(y + row) * self.width + x..][..columns];
+                    line.iter().position(|colour| *colour != first).map(|column| (x + column, y + row))
+                };
+                places.extend((0..rows).find_map(differs));
+            }
+        }
+        let step = places.len().div_ceil(count.max(1)).max(1);
+        places.into_iter().step_by(step).collect()
+    }
+}
+
+/// Where a run of cells lies in the frame.
+pub(crate) fn rect_of(size: CellSize, column: usize, row: usize, columns: usize) -> Rect {
+    let pixels = |cells: usize, side: u32| u32::try_from(cells).unwrap_or(u32::MAX).saturating_mul(side);
+    Rect {
+        x: pixels(column, size.width),
+        y: pixels(row, size.height),
+        width: pixels(columns, size.width),
+        height: size.height,
+    }
+}

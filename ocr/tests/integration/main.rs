@@ -1,0 +1,9 @@
+//! The engines on frames that are drawn here, and on screenshots of real guests.
+
+mod auto;
+mod consoles;
+mod corpus;
+mod fonts;
+mod sizes;
+mod support;
+mod tesseract;
