@@ -6,8 +6,10 @@
 
 mod cache;
 mod ink;
+mod large;
 mod lines;
 mod marks;
+mod photo;
 mod pieces;
 mod plane;
 mod reader;
@@ -21,6 +23,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 use driver_core::{Deadline, Frame, OcrEngine, OcrError, Reading, Rect};
 
 use self::cache::Cache;
+use self::ink::{Ground, Ink};
 use self::pieces::{Piece, Text};
 use self::plane::Plane;
 use self::reader::{ReadError, Reader, Sign};
@@ -97,22 +100,91 @@ impl ScreenEngine {
     }
 
     fn read_screen(&self, frame: &Frame, within: Deadline) -> Result<Reading, OcrError> {
-        let mut ink = ink::ink(frame).strength;
-        let Some(marks) = marks::marks(&mut ink) else { return Ok(empty()) };
-        check(within)?;
-        let lines = lines::lines(&ink, &marks);
-        let pieces = lines.into_iter().flat_map(|line| pieces::pieces(&ink, line)).take(MOST_LINES).collect();
-        let texts = self.read_pieces(pieces, &ink, within)?;
-        Ok(Reading { lines: pieces::rows(texts), ..empty() })
+        let mut found = self.read_ink(frame, within)?;
+        for factor in large::FACTORS {
+            if let Some(smaller) = large::smaller(frame, factor) {
+                found = pieces::better(found, self.read_large(frame, &smaller, factor, within)?);
+            }
+        }
+        Ok(Reading { lines: pieces::rows(found), ..empty() })
     }
 
-    /// Reads pieces of lines, those that were not read before.
-    fn read_pieces(&self, pieces: Vec<Piece>, ink: &Plane, within: Deadline) -> Result<Vec<Text>, OcrError> {
-        let strips: Vec<Strip> = pieces.iter().map(|piece| scale::strip(ink, piece.area)).collect();
-        let signs = self.read_strips(&strips, within)?;
+    /// Reads what is written on plain backgrounds, and then what is written on pictures.
+    fn read_ink(&self, frame: &Frame, within: Deadline) -> Result<Vec<Text>, OcrError> {
+        let ground = ink::ground(frame);
+        let Ink { mut strength, texture } = ink::ink(frame, &ground);
+        let mut found = self.read_lines(&mut strength, 0, strips, within)?;
+        self.read_outlined(frame, &ground, &mut found, within)?;
+        drop((ground, strength));
+        for mut strokes in photo::strokes(frame, &texture) {
+            found = pieces::better(found, self.read_lines(&mut strokes, 0, strips, within)?);
+        }
+        Ok(found)
+    }
+
+    /// Reads what is larger than ordinary text.
+    fn read_large(
+        &self,
+        frame: &Frame,
+        smaller: &Frame,
+        factor: usize,
+        within: Deadline,
+    ) -> Result<Vec<Text>, OcrError> {
+        let ground = ink::ground(smaller);
+        let Ink { mut strength, texture } = ink::ink(smaller, &ground);
+        let sharp = |pieces: &[Piece], _: &Plane| {
+            let planes = pieces.iter().map(|piece| large::sharp(frame, &ground, factor, piece.area));
+            planes.map(|plane| scale::strip(&plane, plane.area())).collect()
+        };
+        let mut found = self.read_lines(&mut strength, large::LEAST, sharp, within)?;
+        for mut strokes in photo::strokes(smaller, &texture) {
+            found = pieces::better(found, self.read_lines(&mut strokes, large::LEAST, strips, within)?);
+        }
+        found.iter_mut().for_each(|text| text.enlarge(factor));
+        Ok(found)
+    }
+
+    /// Reads the lines of which the model was not sure again, without their outlines and shadows.
+    fn read_outlined(
+        &self,
+        frame: &Frame,
+        ground: &[Ground],
+        found: &mut [Text],
+        within: Deadline,
+    ) -> Result<(), OcrError> {
+        for text in found.iter_mut().filter(|text| !text.is_sure()) {
+            let area = text.piece.area;
+            let Some(sides) = ink::sides(frame, ground, area) else { continue };
+            let strips: Vec<Strip> = sides.iter().map(|side| scale::strip(side, side.area())).collect();
+            for (signs, side) in self.read_strips(&strips, within)?.iter().zip(&sides) {
+                let mut words = words::words(signs, side.area(), side);
+                pieces::shift(&mut words, area);
+                let other = Text { piece: text.piece, words };
+                if other.sureness() > text.sureness() {
+                    *text = other;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Finds and reads the lines of at least `least` rows.
+    fn read_lines(
+        &self,
+        ink: &mut Plane,
+        least: usize,
+        strips: impl Fn(&[Piece], &Plane) -> Vec<Strip>,
+        within: Deadline,
+    ) -> Result<Vec<Text>, OcrError> {
+        check(within)?;
+        let Some(marks) = marks::marks(ink) else { return Ok(Vec::new()) };
+        let lines = lines::lines(ink, &marks).into_iter().filter(|line| line.height() >= least);
+        let pieces: Vec<Piece> = lines.flat_map(|line| pieces::pieces(ink, line)).take(MOST_LINES).collect();
+        check(within)?;
+        let signs = self.read_strips(&strips(&pieces, ink), within)?;
         let text =
             |(piece, signs): (Piece, Vec<Sign>)| Text { piece, words: words::words(&signs, piece.area, ink) };
-        Ok(pieces.into_iter().zip(signs).map(text).collect())
+        Ok(pieces.into_iter().zip(signs).map(text).filter(|text| !text.words.is_empty()).collect())
     }
 
     fn read_strips(&self, strips: &[Strip], within: Deadline) -> Result<Vec<Vec<Sign>>, OcrError> {
@@ -160,6 +232,10 @@ impl fmt::Debug for ScreenEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScreenEngine").finish_non_exhaustive()
     }
+}
+
+fn strips(pieces: &[Piece], ink: &Plane) -> Vec<Strip> {
+    pieces.iter().map(|piece| scale::strip(ink, piece.area)).collect()
 }
 
 fn empty() -> Reading {

@@ -28,7 +28,8 @@ def photo(rng, width, height, sharp):
         layer = Image.fromarray((grain * 255).astype(np.uint8)).resize((width, height), Image.BICUBIC)
         out += np.asarray(layer, np.float32) * size ** 0.7
     out -= out.min()
-    picture = Image.fromarray((out / out.max() * 230).astype(np.uint8))
+    out = out / out.max() * 215 + (noise.random((height, width, 1)).astype(np.float32) - 0.5) * 30 * sharp
+    picture = Image.fromarray(np.clip(out, 0, 255).astype(np.uint8))
     return picture if sharp else picture.filter(ImageFilter.GaussianBlur(12))
 
 
@@ -49,8 +50,10 @@ class Screen:
         self.draw.text((x, y), text, font=font, fill=colour, stroke_width=1 if outline else 0, stroke_fill=outline)
         self.truth.append(text)
 
-    def save(self, path):
-        self.picture.convert("RGB").save(path + ".png", optimize=True)
+    def save(self, path, photo=False):
+        # Few colours make small files.
+        picture = self.picture.convert("RGB")
+        (picture if photo else picture.quantize(32, dither=Image.Dither.NONE)).save(path + ".png", optimize=True)
         with open(path + ".txt", "w", encoding="utf8") as file:
             file.write("\n".join(self.truth) + "\n")
 
@@ -102,14 +105,15 @@ def main():
         for number in range(14):
             x, y = 30 + (number % 2) * 500, 20 + number // 2 * 80
             style = [dict(colour="#ffffff", shadow="#000000"), dict(colour="#ffffff", outline="#000000"), dict(colour="#ffffff"), dict(colour="#000000", outline="#ffffff")][number % 4 if sharp else number % 3]
-            screen.write(x, y, line(30), rng.choice(["sans", "dejavu", "bold"]), rng.choice([14, 16, 20, 28]), **style)
+            size = rng.choice([14, 16, 20, 28])
+            screen.write(x, y, line(660 // size), rng.choice(["sans", "dejavu", "bold"]), size, **style)
         screen.write(300, 620, "14:35", "sans", 96, "#ffffff", shadow="#404040")
-        screen.save(f"{folder}/{name}")
+        screen.save(f"{folder}/{name}", photo=True)
 
     screen = Screen(fonts, Image.linear_gradient("L").resize((800, 400)).convert("RGB"))
     for row in range(8):
         screen.write(30, 16 + row * 46, line(50), "sans", 15, "#f66151" if row < 4 else "#1a5fb4", shadow="#000000" if row % 2 else None)
-    screen.save(f"{folder}/gradient")
+    screen.save(f"{folder}/gradient", photo=True)
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 
 use driver_core::Frame;
 
-use super::plane::Plane;
+use super::plane::{Area, Plane};
 
 /// The window's side: the strokes of ordinary text are thinner.
 const WINDOW: usize = 5;
@@ -23,8 +23,6 @@ const TEXTURE: u8 = 7;
 pub(super) struct Ink {
     /// How far each pixel's colour is from its background's.
     pub(super) strength: Plane,
-    /// 1 where it is the brighter of the two.
-    pub(super) brighter: Plane,
     /// 1 where there is a picture: no background near.
     pub(super) texture: Plane,
 }
@@ -34,20 +32,41 @@ fn distance(one: [u8; 3], other: [u8; 3]) -> u8 {
     (0..3).map(|colour| one[colour].abs_diff(other[colour])).max().unwrap_or(0)
 }
 
+/// How bright a colour is, three times over.
+fn sum(colour: [u8; 3]) -> u16 {
+    colour.iter().map(|part| u16::from(*part)).sum()
+}
+
 /// A pixel's colour as it stands in a frame.
 fn colour(rgb: &[u8], index: usize) -> [u8; 3] {
     [rgb[index * 3], rgb[index * 3 + 1], rgb[index * 3 + 2]]
 }
 
 /// The background under a pixel: its colour and how many edges away it is.
-#[derive(Clone, Copy)]
-struct Ground {
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ground {
     colour: [u8; 3],
     edges: u8,
 }
 
-/// Tells ink and background of a frame apart.
-pub(super) fn ink(frame: &Frame) -> Ink {
+impl Ground {
+    /// How far the colour of a pixel on it is from its own; nothing where there is no background.
+    pub(super) fn ink(&self, frame: &Frame, index: usize) -> u8 {
+        if self.is_texture() { 0 } else { distance(colour(frame.rgb(), index), self.colour) }
+    }
+
+    /// Whether a pixel on it is brighter than it.
+    pub(super) fn is_darker(&self, frame: &Frame, index: usize) -> bool {
+        sum(colour(frame.rgb(), index)) > sum(self.colour)
+    }
+
+    fn is_texture(&self) -> bool {
+        self.edges > TEXTURE
+    }
+}
+
+/// Finds the background under each pixel of a frame.
+pub(super) fn ground(frame: &Frame) -> Vec<Ground> {
     let (width, height, rgb) = (frame.width() as usize, frame.height() as usize, frame.rgb());
     let flat = flat(rgb, width, height);
     let mut ground: Vec<Ground> = (0..width * height)
@@ -60,20 +79,35 @@ pub(super) fn ink(frame: &Frame) -> Ink {
     for _ in 0..2 {
         sweep(rgb, &mut ground, width, height);
     }
-    let mut ink =
-        Ink { strength: flat, brighter: Plane::black(width, height), texture: Plane::black(width, height) };
-    for (index, ground) in ground.iter().enumerate() {
-        let colour = colour(rgb, index);
-        let texture = ground.edges > TEXTURE;
-        ink.texture.pixels[index] = u8::from(texture);
-        ink.strength.pixels[index] = if texture { 0 } else { distance(colour, ground.colour) };
-        ink.brighter.pixels[index] = u8::from(sum(colour) > sum(ground.colour));
-    }
-    ink
+    ground
 }
 
-fn sum(colour: [u8; 3]) -> u16 {
-    colour.iter().map(|part| u16::from(*part)).sum()
+/// Tells ink and background of a frame apart.
+pub(super) fn ink(frame: &Frame, ground: &[Ground]) -> Ink {
+    let (width, height) = (frame.width() as usize, frame.height() as usize);
+    let plane = |pixels| Plane { width, height, pixels };
+    Ink {
+        strength: plane(ground.iter().enumerate().map(|(index, ground)| ground.ink(frame, index)).collect()),
+        texture: plane(ground.iter().map(|ground| u8::from(ground.is_texture())).collect()),
+    }
+}
+
+/// The ink of a box that is brighter, and that which is darker than the background; `None` when one of them is nearly all.
+///
+/// Text with an outline or a shadow has both, and only one of them is the text.
+pub(super) fn sides(frame: &Frame, ground: &[Ground], area: Area) -> Option<[Plane; 2]> {
+    let mut sides = [Plane::black(area.width(), area.height()), Plane::black(area.width(), area.height())];
+    let mut sums = [0_usize; 2];
+    for (place, (x, y)) in
+        (area.top..area.bottom).flat_map(|y| (area.left..area.right).map(move |x| (x, y))).enumerate()
+    {
+        let index = y * frame.width() as usize + x;
+        let strength = ground[index].ink(frame, index);
+        let side = usize::from(ground[index].is_darker(frame, index));
+        sides[side].pixels[place] = strength;
+        sums[side] += usize::from(strength);
+    }
+    (sums.iter().min()? * 7 > sums.iter().sum()).then_some(sides)
 }
 
 /// 1 for each pixel that lies in some window without an edge.

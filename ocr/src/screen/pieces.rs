@@ -44,6 +44,68 @@ pub(super) struct Text {
     pub(super) words: Vec<Word>,
 }
 
+impl Text {
+    /// The same in a frame that is larger by a factor.
+    pub(super) fn enlarge(&mut self, factor: usize) {
+        self.piece.area = self.piece.area.times(factor);
+        let times = |value: &mut u32| *value = value.saturating_mul(u32::try_from(factor).unwrap_or(1));
+        for rect in self.words.iter_mut().filter_map(|word| word.rect.as_mut()) {
+            [&mut rect.x, &mut rect.y, &mut rect.width, &mut rect.height].into_iter().for_each(times);
+        }
+    }
+
+    /// How sure the reader was of its characters, on average; 0 when there are none.
+    pub(super) fn sureness(&self) -> f32 {
+        mean([self].into_iter())
+    }
+
+    /// Whether there is no use in reading it in other ways.
+    pub(super) fn is_sure(&self) -> bool {
+        self.sureness() > 0.95
+    }
+}
+
+/// The mean sureness of all characters; 0 when there are none.
+#[expect(clippy::cast_precision_loss, reason = "a line has few characters")]
+fn mean<'a>(texts: impl Iterator<Item = &'a Text>) -> f32 {
+    let words = texts.flat_map(|text| &text.words);
+    let (count, sum) = words.fold((0.0_f32, 0.0), |(count, sum), word| {
+        let characters = word.text.chars().count() as f32;
+        (count + characters, sum + characters * word.confidence.unwrap_or(0.0))
+    });
+    sum / count.max(1.0)
+}
+
+/// Moves words that were read in a part of the frame to where the part is.
+pub(super) fn shift(words: &mut [Word], part: Area) {
+    for rect in words.iter_mut().filter_map(|word| word.rect.as_mut()) {
+        rect.x += u32::try_from(part.left).unwrap_or(0);
+        rect.y += u32::try_from(part.top).unwrap_or(0);
+    }
+}
+
+/// What must be seen where nothing else was: pictures have much that looks a little like a letter.
+const SURE: f32 = 0.8;
+
+/// Both readings of a screen, and where they read the same place, the surer one.
+pub(super) fn better(mut first: Vec<Text>, second: Vec<Text>) -> Vec<Text> {
+    for text in second {
+        let area = text.piece.area;
+        let pixels = |area: Area| area.width() * area.height();
+        let same = |other: &Text| {
+            let both = area.shared(&other.piece.area) * 2;
+            both >= pixels(other.piece.area) || both >= pixels(area)
+        };
+        let old: Vec<&Text> = first.iter().filter(|other| same(other)).collect();
+        let least = if old.is_empty() { SURE } else { mean(old.into_iter()) };
+        if text.sureness() > least {
+            first.retain(|other| !same(other));
+            first.push(text);
+        }
+    }
+    first
+}
+
 /// The lines of a screen in reading order: what stands side by side at one height is one line.
 pub(super) fn rows(mut texts: Vec<Text>) -> Vec<TextLine> {
     texts.retain(|text| !text.words.is_empty());

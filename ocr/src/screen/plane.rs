@@ -14,6 +14,11 @@ impl Plane {
         Self { width, height, pixels: vec![0; width * height] }
     }
 
+    /// All of it.
+    pub(super) fn area(&self) -> Area {
+        Area { left: 0, top: 0, right: self.width, bottom: self.height }
+    }
+
     /// The part of a row that a box covers.
     pub(super) fn row(&self, y: usize, area: Area) -> &[u8] {
         &self.pixels[y * self.width + area.left..y * self.width + area.right]
