@@ -7,10 +7,11 @@ use driver_core::{OcrEngine, OcrError};
 
 use crate::auto::AutoEngine;
 use crate::console::{ConsoleEngine, FontError};
+use crate::screen::ScreenEngine;
 use crate::tesseract::Tesseract;
 
 /// The words of the engines. `tesseract` can have languages behind a colon, as in `tesseract:deu+eng`.
-pub const NAMES: &[&str] = &[AutoEngine::NAME, ConsoleEngine::NAME, Tesseract::NAME];
+pub const NAMES: &[&str] = &[AutoEngine::NAME, ConsoleEngine::NAME, ScreenEngine::NAME, Tesseract::NAME];
 
 /// The engine of those who name none.
 pub const DEFAULT: &str = AutoEngine::NAME;
@@ -45,6 +46,7 @@ pub fn open(word: &str, settings: &Settings) -> Option<Result<Arc<dyn OcrEngine>
     match (name, argument) {
         (AutoEngine::NAME, None) => Some(auto(settings)),
         (ConsoleEngine::NAME, None) => Some(console(settings).map(|engine| Arc::new(engine) as _)),
+        (ScreenEngine::NAME, None) => Some(Ok(Arc::new(ScreenEngine::builtin()))),
         (Tesseract::NAME, languages) => {
             Some(Tesseract::find(languages).map(|engine| Arc::new(engine) as _).map_err(OpenError::from))
         }
@@ -57,7 +59,5 @@ fn console(settings: &Settings) -> Result<ConsoleEngine, OpenError> {
 }
 
 fn auto(settings: &Settings) -> Result<Arc<dyn OcrEngine>, OpenError> {
-    // Who has not installed it does without.
-    let rest = Tesseract::find(None).ok().map(|engine| Arc::new(engine) as Arc<dyn OcrEngine>);
-    Ok(Arc::new(AutoEngine::new(console(settings)?, rest)))
+    Ok(Arc::new(AutoEngine::new(console(settings)?, Some(Arc::new(ScreenEngine::builtin())))))
 }

@@ -1,0 +1,257 @@
+//! Marks become lines: letters that stand side by side, with the dots and accents around them.
+
+use super::marks::Mark;
+use super::plane::{Area, Plane};
+
+/// A line that is being put together.
+#[derive(Debug, Clone)]
+struct Line {
+    area: Area,
+    /// Letters in it.
+    letters: usize,
+}
+
+/// Boxes of lines, from top to bottom, each with room around its ink.
+pub(super) fn lines(ink: &Plane, marks: &[Mark]) -> Vec<Area> {
+    let (mut letters, mut small, mut tall) = sort(marks);
+    let mut lines = join(&mut letters);
+    let usual = usual(&lines).unwrap_or(12);
+    let rest = attach(&mut lines, &mut small);
+    for bar in &mut tall {
+        clip(&mut lines, bar);
+    }
+    merge(&mut lines);
+    lines.extend(rows_of_marks(rest));
+    let mut areas: Vec<Area> = lines.iter().map(|line| with_room(line.area, usual, ink)).collect();
+    areas.sort_by_key(|area| (area.top, area.left));
+    areas
+}
+
+/// Letters, small marks (dots, dashes, accents), and bars that are as tall as several lines.
+fn sort(marks: &[Mark]) -> (Vec<Area>, Vec<Area>, Vec<Area>) {
+    let (mut letters, mut small) = (Vec::new(), Vec::new());
+    for mark in marks {
+        let (width, height) = (mark.area.width(), mark.area.height());
+        if (height >= 6 && height * 5 >= width * 2) || (8..=60).contains(&height) {
+            letters.push(mark.area);
+        } else if mark.ink >= 2 {
+            small.push(mark.area);
+        }
+    }
+    let median = median(letters.iter().map(Area::height)).unwrap_or(12);
+    // Bars one above the other touch, as in a tree of processes or the frame of a table.
+    let is_bar =
+        |area: &Area| marks.len() > 30 && area.height() > median * 2 + 4 && area.width() < area.height() / 2;
+    let tall = letters.extract_if(.., |area| is_bar(area)).collect();
+    (letters, small, tall)
+}
+
+fn median(values: impl Iterator<Item = usize>) -> Option<usize> {
+    let mut values: Vec<usize> = values.collect();
+    values.sort_unstable();
+    values.get(values.len() / 2).copied()
+}
+
+/// The height of most letters' lines.
+fn usual(lines: &[Line]) -> Option<usize> {
+    median(lines.iter().flat_map(|line| std::iter::repeat_n(line.area.height(), line.letters.min(200))))
+}
+
+/// Lines by the rows of the picture that they cover: who looks for neighbours need not look at all.
+#[derive(Default)]
+struct Shelves {
+    shelves: Vec<Vec<usize>>,
+}
+
+impl Shelves {
+    /// Rows on one shelf.
+    const ROWS: usize = 16;
+
+    fn put(&mut self, index: usize, area: Area) {
+        let last = area.bottom / Self::ROWS;
+        if self.shelves.len() <= last {
+            self.shelves.resize(last + 1, Vec::new());
+        }
+        for shelf in &mut self.shelves[area.top / Self::ROWS..=last] {
+            if !shelf.contains(&index) {
+                shelf.push(index);
+            }
+        }
+    }
+
+    /// Who covers any of these rows, and others.
+    fn near(&self, top: usize, bottom: usize) -> Vec<usize> {
+        let last = (bottom / Self::ROWS + 1).min(self.shelves.len());
+        let first = (top / Self::ROWS).min(last);
+        let mut near: Vec<usize> = self.shelves[first..last].concat();
+        near.sort_unstable();
+        near.dedup();
+        near
+    }
+}
+
+/// Puts letters, from left to right, at the end of the line that fits best.
+fn join(letters: &mut [Area]) -> Vec<Line> {
+    letters.sort_unstable_by_key(|area| (area.left, area.top));
+    let (mut lines, mut shelves): (Vec<Line>, _) = (Vec::new(), Shelves::default());
+    for letter in letters.iter() {
+        let fits = |line: &Line| {
+            let (shared, low) = (line.area.shared_rows(letter), line.area.height().min(letter.height()));
+            let high = line.area.height().max(letter.height());
+            let both = line.area.with(letter).height();
+            let gap = letter.left.saturating_sub(line.area.right);
+            let fits = shared * 20 >= low * 9
+                && both * 20 <= high.max(8) * 31
+                && gap * 10 <= high * 17
+                && high * 5 <= low * 16;
+            fits.then(|| (shared * 100 / low).saturating_sub(gap * 25 / high))
+        };
+        let near = shelves.near(letter.top, letter.bottom);
+        let best = near
+            .into_iter()
+            .filter_map(|index| Some((fits(&lines[index])?, index)))
+            .max_by_key(|(score, index)| (*score, usize::MAX - index));
+        let index = if let Some((_, index)) = best {
+            lines[index].area = lines[index].area.with(letter);
+            lines[index].letters += 1;
+            index
+        } else {
+            lines.push(Line { area: *letter, letters: 1 });
+            lines.len() - 1
+        };
+        shelves.put(index, lines[index].area);
+    }
+    lines
+}
+
+/// Gives small marks to the lines beside, over or under which they stand; what stands alone is left.
+fn attach(lines: &mut [Line], small: &mut Vec<Area>) -> Vec<Area> {
+    let mut shelves = Shelves::default();
+    for (index, line) in lines.iter().enumerate() {
+        shelves.put(index, line.area);
+    }
+    small.sort_unstable_by_key(|area| (area.left, area.top));
+    // What is given in the first round brings the line nearer to more in the second.
+    for _ in 0..2 {
+        small.retain(|mark| {
+            let (reach, middle) = (60, mark.middle() / 2);
+            let near = shelves.near(mark.top.saturating_sub(reach), mark.bottom + reach);
+            let near = near.into_iter().filter_map(|index| {
+                let area = lines[index].area;
+                let (height, gap) = (area.height().max(8), area.gap(mark));
+                let over = area.top.saturating_sub(middle);
+                let under = middle.saturating_sub(area.bottom);
+                let fits = over * 100 <= height * 35
+                    && under * 100 <= height * 42
+                    && mark.height() <= height
+                    && gap * 10 <= height * 17;
+                fits.then_some((gap + 4 * (over + under), index))
+            });
+            let Some((_, index)) = near.min() else { return true };
+            let area = &mut lines[index].area;
+            let height = area.height();
+            area.left = area.left.min(mark.left);
+            area.right = area.right.max(mark.right);
+            if mark.bottom * 100 <= area.bottom * 100 + height * 45 {
+                area.bottom = area.bottom.max(mark.bottom);
+            }
+            if mark.top * 10 + height * 3 >= area.top * 10 {
+                area.top = area.top.min(mark.top);
+            }
+            lines[index].letters += 1;
+            false
+        });
+    }
+    std::mem::take(small)
+}
+
+/// Widens the lines that a tall bar runs beside: it is a `|` in each of them.
+fn clip(lines: &mut [Line], bar: &Area) {
+    for line in lines {
+        let middle = line.area.middle() / 2;
+        if (bar.top..bar.bottom).contains(&middle) && line.area.gap(bar) <= line.area.height() {
+            line.area.left = line.area.left.min(bar.left);
+            line.area.right = line.area.right.max(bar.right);
+        }
+    }
+}
+
+/// Puts lines together that are parts of one.
+fn merge(lines: &mut Vec<Line>) {
+    let part_of = |whole: &Area, part: &Area| {
+        let (high, low) = (whole.height(), part.height());
+        let beside = whole.shared_rows(part) * 20 >= low * 11
+            && whole.with(part).height() * 2 <= high * 3
+            && high <= low * 3;
+        let inside = low * 2 < high
+            && part.top * 10 + high * 3 >= whole.top * 10
+            && part.bottom * 10 <= whole.bottom * 10 + high * 3;
+        low <= high && whole.gap(part) * 10 <= high * 17 && (beside || inside)
+    };
+    let mut merged = true;
+    while merged {
+        merged = false;
+        let mut shelves = Shelves::default();
+        for (index, line) in lines.iter().enumerate() {
+            shelves.put(index, line.area);
+        }
+        let mut gone = vec![false; lines.len()];
+        for index in 0..lines.len() {
+            if gone[index] {
+                continue;
+            }
+            let area = lines[index].area;
+            let reach = area.height();
+            for other in shelves.near(area.top.saturating_sub(reach), area.bottom + reach) {
+                if other != index && !gone[other] && part_of(&lines[index].area, &lines[other].area) {
+                    lines[index].area = lines[index].area.with(&lines[other].area);
+                    lines[index].letters += lines[other].letters;
+                    gone[other] = true;
+                    merged = true;
+                }
+            }
+        }
+        let mut gone = gone.into_iter();
+        lines.retain(|_| !gone.next().unwrap_or(false));
+    }
+}
+
+/// Lines that have no letter, such as `-----` and `...`.
+fn rows_of_marks(rest: Vec<Area>) -> Vec<Line> {
+    let mut rows: Vec<Line> = Vec::new();
+    let mut shelves = Shelves::default();
+    for mark in rest {
+        let fits = |row: &Line| {
+            let apart =
+                row.area.top.saturating_sub(mark.bottom).max(mark.top.saturating_sub(row.area.bottom));
+            apart <= 6
+                && mark.left.saturating_sub(row.area.right) <= 24
+                && row.area.with(&mark).height() <= 20
+        };
+        let near = shelves.near(mark.top.saturating_sub(24), mark.bottom + 24);
+        let index = near.into_iter().find(|index| fits(&rows[*index]));
+        let index = index.unwrap_or(rows.len());
+        if index == rows.len() {
+            rows.push(Line { area: mark, letters: 1 });
+        } else {
+            rows[index].area = rows[index].area.with(&mark);
+            rows[index].letters += 1;
+        }
+        shelves.put(index, rows[index].area);
+    }
+    rows.retain(|row| row.letters >= 2 || row.area.width() >= 6);
+    rows
+}
+
+/// A line's box with room around its ink; one without tall letters gets the height of the others.
+fn with_room(area: Area, usual: usize, ink: &Plane) -> Area {
+    let height = area.height();
+    let least = height.div_ceil(10).max(1);
+    let room = if height * 10 >= usual * 9 { least } else { (usual - height).div_ceil(2).max(least) };
+    Area {
+        left: area.left.saturating_sub(2),
+        top: area.top.saturating_sub(room),
+        right: (area.right + 2).min(ink.width),
+        bottom: (area.bottom + room).min(ink.height),
+    }
+}

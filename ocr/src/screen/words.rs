@@ -1,0 +1,85 @@
+//! Characters become words with boxes.
+
+use driver_core::{Rect, Word};
+
+use super::plane::{Area, Plane};
+use super::reader::Sign;
+use super::scale::{FAINT, HEIGHT};
+
+/// Letters that stand twice in a row close to each other, or need little room.
+const NARROW: &str = "il1I|!.,:;'`jtfr()[]{}\"·•-_=";
+
+/// Drops echoes: a wide letter that is read twice, at places nearer than two letters can be.
+pub(super) fn without_echoes(signs: &mut Vec<Sign>) {
+    let mut steps: Vec<usize> = signs.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
+    steps.sort_unstable();
+    let usual = steps.get(steps.len() / 2).copied().unwrap_or(0);
+    let mut last: Option<Sign> = None;
+    signs.retain(|sign| {
+        let echo = last.is_some_and(|last| {
+            last.char == sign.char && !NARROW.contains(sign.char) && (sign.at - last.at) * 100 < usual * 55
+        });
+        if !echo {
+            last = Some(*sign);
+        }
+        !echo
+    });
+}
+
+/// The words of a strip that was cut from `area`; a word is as sure as its signs are on average.
+#[expect(clippy::cast_precision_loss, reason = "a word has few characters")]
+pub(super) fn words(signs: &[Sign], area: Area, ink: &Plane) -> Vec<Word> {
+    let place = |at: usize| (area.left + at * area.height() / HEIGHT).min(area.right.saturating_sub(1));
+    let blank: Vec<bool> = (area.left..area.right)
+        .map(|x| (area.top..area.bottom).all(|y| ink.pixels[y * ink.width + x] < FAINT))
+        .collect();
+    let groups: Vec<&[Sign]> =
+        signs.split(|sign| sign.char.is_whitespace()).filter(|group| !group.is_empty()).collect();
+    let spans: Vec<(usize, usize)> =
+        groups.iter().map(|group| (place(group[0].at), place(group[group.len() - 1].at))).collect();
+    let mut left = area.left;
+    let mut words = Vec::new();
+    for (index, group) in groups.iter().enumerate() {
+        let last = spans[index].1;
+        let right =
+            spans.get(index + 1).map_or(area.right, |next| widest_gap(&blank, area.left, last, next.0));
+        let part = tight(Area { left, right: right.max(left + 1), ..area }, ink);
+        words.push(Word {
+            text: group.iter().map(|sign| sign.char).collect(),
+            rect: Some(rect(part)),
+            confidence: Some(group.iter().map(|sign| sign.confidence).sum::<f32>() / group.len() as f32),
+        });
+        left = right.max(left + 1).min(area.right.saturating_sub(1));
+    }
+    words
+}
+
+/// The middle of the longest run of blank columns from `from` to `to`.
+fn widest_gap(blank: &[bool], left: usize, from: usize, to: usize) -> usize {
+    let (mut best, mut length, mut run) = ((from + to) / 2, 0, 0);
+    for x in from..to {
+        run = if blank.get(x - left).copied().unwrap_or(true) { run + 1 } else { 0 };
+        if run > length {
+            length = run;
+            best = x + 1 - run / 2;
+        }
+    }
+    best
+}
+
+/// The box around the ink in a box; the box itself when there is none.
+fn tight(area: Area, ink: &Plane) -> Area {
+    let has_ink = |y: usize| ink.row(y, area).iter().any(|pixel| *pixel >= FAINT);
+    let Some(top) = (area.top..area.bottom).find(|y| has_ink(*y)) else { return area };
+    let bottom = (area.top..area.bottom).rfind(|y| has_ink(*y)).map_or(area.bottom, |y| y + 1);
+    let column = |x: &usize| (top..bottom).any(|y| ink.pixels[y * ink.width + x] >= FAINT);
+    let left = (area.left..area.right).find(column).unwrap_or(area.left);
+    let right = (area.left..area.right).rfind(column).map_or(area.right, |x| x + 1);
+    Area { left, top, right, bottom }
+}
+
+/// A box as driver-core has it.
+#[expect(clippy::cast_possible_truncation, reason = "a frame's sides fit, and the box is inside")]
+pub(super) fn rect(area: Area) -> Rect {
+    Rect { x: area.left as u32, y: area.top as u32, width: area.width() as u32, height: area.height() as u32 }
+}
