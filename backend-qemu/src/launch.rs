@@ -133,6 +133,7 @@ impl Backend for Qemu {
         Capabilities {
             screen: true,
             keyboard: true,
+            pointer: true,
             monitor: true,
             power: true,
             network: true,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use driver_core::{
     Deadline, DriverError, Exit, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor, Network,
-    Power, Screen, Snapshots,
+    Pointer, Power, Screen, Snapshots,
 };
 use qapi_spec::Command;
 use tokio::net::UnixStream;
@@ -246,6 +246,10 @@ impl Machine for QemuMachine {
     }
 
     fn keyboard(&self) -> Option<&dyn Keyboard> {
+        Some(self)
+    }
+
+    fn pointer(&self) -> Option<&dyn Pointer> {
         Some(self)
     }
 

@@ -7,6 +7,7 @@ mod console;
 mod doctor;
 mod exit;
 mod manifest;
+mod needle;
 mod plan;
 mod plugins;
 mod remake;
@@ -39,6 +40,7 @@ fn dispatch(args: &Args) -> u8 {
         Command::Run(run_args) => run::run(run_args, args.color),
         Command::Doctor(doctor_args) => doctor::run(doctor_args, args.color),
         Command::Report(report_args) => remake::run(report_args, args.color),
+        Command::Needle(needle_args) => needle::run(needle_args),
         Command::Plugins(plugins_args) => plugins::run(plugins_args),
     };
     done.unwrap_or_else(|error| {
