@@ -108,6 +108,10 @@ pub(crate) fn for_description(
         .option("-smp", spec.cores.to_string())
         .option("-vga", &options.vga)
         .option("-display", options.display.as_deref().unwrap_or("none"));
+    if options.vga != "none" {
+        // The pointer, put anywhere; a mouse can only be pushed, and nobody knows how far.
+        arguments.option("-device", "virtio-tablet-pci");
+    }
     // A panic is told at once, not after the guest's own timeout, and not as a reboot.
     arguments.option("-device", if options.machine.starts_with("virt") { "pvpanic-pci" } else { "pvpanic" });
     add_channels(&mut arguments, spec, sockets);
@@ -288,6 +292,7 @@ mod tests {
             "-virtfs local,path=/run/shared,security_model=none,multidevs=remap,mount_tag=shared ",
             "-kernel /images/vmlinuz -append root=/dev/vda quiet",
             "-netdev user,",
+            "-device virtio-tablet-pci",
             "pvpanic",
         ] {
             assert!(line.contains(part), "no `{part}` in: {line}");

@@ -123,6 +123,7 @@ impl Backend for Qemu {
         Capabilities {
             screen: true,
             keyboard: true,
+            pointer: true,
             monitor: true,
             power: true,
             network: true,

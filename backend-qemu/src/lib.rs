@@ -14,6 +14,7 @@ mod launch;
 mod machine;
 mod migration;
 mod network;
+mod pointer;
 mod programs;
 mod screen;
 mod snapshots;

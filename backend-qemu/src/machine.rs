@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use driver_core::{
     Deadline, DriverError, Exit, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor, Network,
-    Power, Screen, Snapshots,
+    Pointer, Power, Screen, Snapshots,
 };
 use qapi_spec::Command;
 use tokio::net::UnixStream;
@@ -202,6 +202,10 @@ impl Machine for QemuMachine {
     }
 
     fn keyboard(&self) -> Option<&dyn Keyboard> {
+        Some(self)
+    }
+
+    fn pointer(&self) -> Option<&dyn Pointer> {
         Some(self)
     }
 

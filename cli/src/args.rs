@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 
 use crate::manifest::parse_duration;
+use crate::needle::NeedleArgs;
 
 /// Boots virtual machines, runs a test script against them, and leaves a result directory behind.
 #[derive(Debug, Parser)]
@@ -37,6 +38,8 @@ pub(crate) enum Command {
     Report(ReportArgs),
     /// Read the text in a picture, as tests read screens; learn the fonts of consoles.
     Ocr(OcrArgs),
+    /// Cut a needle from a screenshot: what a script then waits for with assert_screen.
+    Needle(NeedleArgs),
     /// List the plugins that were found, and what they offer.
     Plugins(PluginsArgs),
 }

@@ -8,6 +8,7 @@ mod doctor;
 mod engines;
 mod exit;
 mod manifest;
+mod needle;
 mod ocr_command;
 mod plan;
 mod plugins;
@@ -42,6 +43,7 @@ fn dispatch(args: &Args) -> u8 {
         Command::Doctor(doctor_args) => doctor::run(doctor_args, args.color),
         Command::Report(report_args) => remake::run(report_args, args.color),
         Command::Ocr(ocr_args) => ocr_command::run(ocr_args, args.color),
+        Command::Needle(needle_args) => needle::run(needle_args),
         Command::Plugins(plugins_args) => plugins::run(plugins_args),
     };
     done.unwrap_or_else(|error| {

@@ -49,6 +49,8 @@ pub(crate) struct Manifest {
     pub(crate) vlans: Vec<VlanConfig>,
     /// The name of the OCR engine; one that is built in, or that a plugin offers.
     pub(crate) ocr: Option<String>,
+    /// The directory of the needles.
+    pub(crate) needles: Option<PathBuf>,
 }
 
 impl Manifest {
@@ -95,6 +97,7 @@ impl Manifest {
         {
             section.problems().add(word.span(), "this OCR engine is not there", problem);
         }
+        let needles = section.optional::<PathBuf>("needles").map(|dir| folder.join(dir));
         let console = console::read(section);
         let mut backends = Backends::new(plugins);
         if let Some(usual) = usual {
@@ -116,6 +119,7 @@ impl Manifest {
             machines: machines?,
             vlans,
             ocr: ocr.map(toml::Spanned::into_inner),
+            needles,
         })
     }
 }

@@ -35,6 +35,8 @@ pub(crate) struct TestPlan {
     pub(crate) grace: Option<Duration>,
     /// The name of the OCR engine.
     pub(crate) ocr: String,
+    /// The directory of the needles.
+    pub(crate) needles: Option<PathBuf>,
 }
 
 impl TestPlan {
@@ -55,6 +57,7 @@ impl TestPlan {
             agent: if args.no_agent { None } else { agent_binary::AGENT },
             grace: Some(args.output_grace).filter(|grace| !grace.is_zero()),
             ocr: args.ocr.clone().or(manifest.ocr).unwrap_or_else(|| ocr::DEFAULT.to_owned()),
+            needles: manifest.needles,
         }
     }
 

@@ -149,6 +149,7 @@ fn set_up(
     deadline: Deadline,
 ) -> Result<Arc<Driver>, DriverError> {
     let (agent, grace, seed, vlans) = (plan.agent, plan.grace, plan.seed, plan.vlans.clone());
+    let needles = plan.needles.clone();
     let machines = plan.machines(&cast.backends)?;
     let switches: Option<Arc<dyn SwitchMaker>> = Some(Arc::new(Switches));
     Driver::new(DriverConfig {
@@ -162,6 +163,7 @@ fn set_up(
         vlans,
         seed,
         ocr: Some(cast.ocr),
+        needles,
     })
 }
 

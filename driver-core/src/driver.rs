@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::sync::{OnceCell, watch};
 
 use crate::deadline::Deadline;
 use crate::error::DriverError;
@@ -17,6 +17,7 @@ use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::node::Node;
 use crate::ocr::OcrEngine;
+use crate::screen::Needles;
 use crate::verbs::Expected;
 use crate::vlan::{Setup, Station, Vlan};
 
@@ -47,6 +48,9 @@ pub(crate) struct Context {
     /// All machines on all VLANs.
     pub(crate) stations: Vec<Station>,
     pub(crate) ocr: Option<Arc<dyn OcrEngine>>,
+    pub(crate) needles_dir: Option<PathBuf>,
+    /// Read when they are first looked for.
+    pub(crate) needles: OnceCell<Arc<Needles>>,
     run_dir: PathBuf,
     cancelled: watch::Sender<Option<String>>,
 }
@@ -83,6 +87,8 @@ impl Driver {
             grace: config.grace,
             stations: network.stations().to_vec(),
             ocr: config.ocr,
+            needles_dir: config.needles,
+            needles: OnceCell::new(),
             // From here on the guard removes it.
             run_dir: TempDir::keep(run_dir),
             cancelled: watch::Sender::new(None),

@@ -23,6 +23,7 @@ mod machine;
 mod node;
 mod ocr;
 mod pattern;
+pub mod screen;
 mod shell;
 mod spec;
 mod text;
@@ -38,8 +39,8 @@ pub use image::{Image, ImageError};
 pub use journal::{Journal, Reporter, Scope, current_scope, in_scope};
 pub use keys::{Key, parse_keys};
 pub use machine::{
-    BULK_PORT, Backend, Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine,
-    MachineLog, Monitor, Network, Power, Screen, Snapshots,
+    BULK_PORT, Backend, Button, Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine,
+    MachineLog, Monitor, Network, Pointer, PointerAct, Power, Screen, Snapshots,
 };
 pub use node::{Node, UnitInfo};
 pub use ocr::{Frame, FrameError, OcrEngine, OcrError, Reading, Rect, TextLine, Word};

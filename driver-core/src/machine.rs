@@ -89,6 +89,10 @@ pub trait Machine: fmt::Debug + Send + Sync {
     fn keyboard(&self) -> Option<&dyn Keyboard> {
         None
     }
+    /// A pointer that is put anywhere on the guest's display.
+    fn pointer(&self) -> Option<&dyn Pointer> {
+        None
+    }
     /// The hypervisor's own command line.
     fn monitor(&self) -> Option<&dyn Monitor> {
         None
@@ -137,6 +141,12 @@ pub enum GuestPort {
 pub trait Screen: Send + Sync {
     /// Writes the current frame to `file` as a PNG.
     async fn capture(&self, file: &Path, within: Deadline) -> Result<(), DriverError>;
+
+    /// Writes the current frame to `file` in the way that costs least, for who looks again and again: as a PNG, or as
+    /// a binary PPM of 8 bits a colour.
+    async fn capture_quickly(&self, file: &Path, within: Deadline) -> Result<(), DriverError> {
+        self.capture(file, within).await
+    }
 }
 
 /// Facet: keys pressed for the guest.
@@ -145,6 +155,43 @@ pub trait Keyboard: Send + Sync {
     /// Presses the keys in order, holds them for `hold`, and releases them in reverse order. Returns when the
     /// guest has taken them, where that can be known, or after a while if it takes none.
     async fn press(&self, chord: &[Key], hold: Duration, within: Deadline) -> Result<(), DriverError>;
+}
+
+/// Facet: a pointer that is put anywhere on the guest's display.
+#[async_trait]
+pub trait Pointer: Send + Sync {
+    /// Does one thing with it. Returns when the guest has taken that, where that can be known.
+    async fn act(&self, act: PointerAct, within: Deadline) -> Result<(), DriverError>;
+}
+
+/// What can be done with a pointer.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum PointerAct {
+    /// Puts it somewhere: from 0 at the left and at the top of the display to 1 at the right and at the bottom.
+    Move {
+        /// From the left.
+        x: f64,
+        /// From above.
+        y: f64,
+    },
+    /// Presses a button.
+    Press(Button),
+    /// Releases a button.
+    Release(Button),
+    /// Turns the wheel: notches down, or up when negative.
+    Scroll(i32),
+}
+
+/// A button of a pointer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Button {
+    /// The one that most is done with.
+    Left,
+    /// The wheel, on most mice.
+    Middle,
+    /// The one for menus.
+    Right,
 }
 
 /// Facet: the hypervisor's own command line.
@@ -192,6 +239,9 @@ pub struct Capabilities {
     pub screen: bool,
     /// [`Machine::keyboard`].
     pub keyboard: bool,
+    /// [`Machine::pointer`].
+    #[serde(default)]
+    pub pointer: bool,
     /// [`Machine::monitor`].
     pub monitor: bool,
     /// [`Machine::power`].

@@ -10,9 +10,13 @@ mod files;
 mod input;
 mod journal;
 mod life;
+mod needles;
 mod network;
+mod pointer;
 mod reading;
+mod sight;
 mod snapshots;
+mod stillness;
 mod terminal;
 mod units;
 mod watch;
@@ -34,6 +38,8 @@ use crate::vlan::Nic;
 pub(crate) use command::Execute;
 use console::ConsoleLog;
 use life::Running;
+pub(crate) use reading::Sought;
+use sight::Sight;
 use snapshots::{Album, Snapshot};
 pub use units::UnitInfo;
 
@@ -50,6 +56,7 @@ pub struct Node {
     /// The present launch, if there is one.
     running: Mutex<Option<Arc<Running>>>,
     album: Mutex<Album>,
+    sight: Sight,
     /// Held while the machine is being started or ended: one at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -73,6 +80,7 @@ impl Node {
             console,
             running: Mutex::new(None),
             album: Mutex::default(),
+            sight: Sight::default(),
             changing: tokio::sync::Mutex::new(()),
         })
     }

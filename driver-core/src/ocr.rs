@@ -38,6 +38,16 @@ pub trait OcrEngine: fmt::Debug + Send + Sync {
     /// # Errors
     /// When the engine lacks something that it needs, or takes too long. A frame without text is none.
     fn read(&self, frame: &Frame, within: Deadline) -> Result<Reading, OcrError>;
+
+    /// Reads only what lies in a part of a frame, which is inside it, and gives the places of words in the whole
+    /// frame. `None`, the default, when the engine gains nothing by that; it is then given whole frames only.
+    ///
+    /// A wait asks for the rows that have changed. They are cut between lines of text as far as that can be seen, so
+    /// an engine to which a part is as good as a whole picture answers with [`Reading::of_part`].
+    fn read_part(&self, frame: &Frame, part: Rect, within: Deadline) -> Option<Result<Reading, OcrError>> {
+        let _ = (frame, part, within);
+        None
+    }
 }
 
 /// Why an engine could not read.
@@ -65,6 +75,12 @@ pub struct Frame {
 #[error("the picture cannot be read: {problem}")]
 pub struct FrameError {
     problem: String,
+}
+
+impl FrameError {
+    pub(crate) fn new(problem: &str) -> Self {
+        Self { problem: problem.to_owned() }
+    }
 }
 
 impl Frame {
@@ -175,9 +191,35 @@ impl Reading {
     pub fn text(&self) -> String {
         self.lines.iter().map(|line| line.text() + "\n").collect()
     }
+
+    /// Has `engine` read a part of a frame as a picture of its own; places are those in the whole frame.
+    ///
+    /// # Errors
+    /// As [`OcrEngine::read`].
+    pub fn of_part(
+        engine: &(impl OcrEngine + ?Sized),
+        frame: &Frame,
+        part: Rect,
+        within: Deadline,
+    ) -> Result<Self, OcrError> {
+        let mut reading = engine.read(&frame.part(part), within)?;
+        for rect in
+            reading.lines.iter_mut().flat_map(|line| &mut line.words).filter_map(|word| word.rect.as_mut())
+        {
+            rect.x = rect.x.saturating_add(part.x);
+            rect.y = rect.y.saturating_add(part.y);
+        }
+        Ok(reading)
+    }
 }
 
 impl TextLine {
+    /// The smallest part of the frame that has all its words, as far as the engine knows their places.
+    #[must_use]
+    pub fn rect(&self) -> Option<Rect> {
+        self.words.iter().filter_map(|word| word.rect).reduce(Rect::around)
+    }
+
     /// The line's text: its words with a space between them.
     #[must_use]
     pub fn text(&self) -> String {

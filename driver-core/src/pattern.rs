@@ -2,6 +2,7 @@
 //! means what it means there.
 
 use std::fmt;
+use std::ops::Range;
 
 use async_trait::async_trait;
 
@@ -16,6 +17,12 @@ pub trait PatternEngine: fmt::Debug + Send + Sync {
     /// [`DriverError::Usage`] for a pattern that is none; [`DriverError::Cancelled`] when whoever knows
     /// has gone away.
     async fn is_found(&self, pattern: &str, text: &str) -> Result<bool, DriverError>;
+
+    /// All places in `text` where `pattern` is found, from left to right and apart, counted in characters.
+    ///
+    /// # Errors
+    /// As [`PatternEngine::is_found`].
+    async fn find_all(&self, pattern: &str, text: &str) -> Result<Vec<Range<usize>>, DriverError>;
 }
 
 /// Patterns in the dialect of the crate `fancy-regex`, for tests in Rust.
@@ -25,7 +32,21 @@ pub struct RustPatterns;
 #[async_trait]
 impl PatternEngine for RustPatterns {
     async fn is_found(&self, pattern: &str, text: &str) -> Result<bool, DriverError> {
-        let wrong = |error: fancy_regex::Error| DriverError::usage(format!("pattern `{pattern}`: {error}"));
-        fancy_regex::Regex::new(pattern).map_err(wrong)?.is_match(text).map_err(wrong)
+        regex(pattern)?.is_match(text).map_err(|error| wrong(pattern, &error))
     }
+
+    async fn find_all(&self, pattern: &str, text: &str) -> Result<Vec<Range<usize>>, DriverError> {
+        let characters = |bytes: usize| text[..bytes].chars().count();
+        let regex = regex(pattern)?;
+        let found = regex.find_iter(text).map(|found| found.map_err(|error| wrong(pattern, &error)));
+        found.map(|found| found.map(|found| characters(found.start())..characters(found.end()))).collect()
+    }
+}
+
+fn regex(pattern: &str) -> Result<fancy_regex::Regex, DriverError> {
+    fancy_regex::Regex::new(pattern).map_err(|error| wrong(pattern, &error))
+}
+
+fn wrong(pattern: &str, error: &fancy_regex::Error) -> DriverError {
+    DriverError::usage(format!("pattern `{pattern}`: {error}"))
 }

@@ -3,6 +3,7 @@
 
 mod machine;
 mod run;
+mod screen;
 mod table;
 mod vlan;
 
@@ -23,7 +24,7 @@ pub(crate) use vlan::Expected;
 
 /// All verbs: those of machines, then those of the run, then those of VLANs.
 pub fn table() -> impl Iterator<Item = &'static Verb> {
-    machine::TABLE.iter().chain(run::TABLE).chain(vlan::TABLE)
+    machine::TABLE.iter().chain(screen::TABLE).chain(run::TABLE).chain(vlan::TABLE)
 }
 
 /// A verb: what a script can call.
@@ -120,6 +121,8 @@ pub enum Kind {
     Groups,
     /// One or two groups of machines, or null.
     Between,
+    /// A part of the screen, an object with `x`, `y`, `width` and `height` in pixels, or null.
+    Region,
     /// What a verb has returned as [`Returns::Handle`]: its number.
     Handle,
 }

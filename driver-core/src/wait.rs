@@ -95,19 +95,19 @@ impl Wait {
         }
         match look(true).await? {
             Look::Done(value) => Ok(value),
-            Look::NotYet(seen) => Err(self.timed_out(deadline, &seen)),
+            Look::NotYet(seen) => Err(timed_out(&self.awaited, deadline, &seen)),
         }
     }
+}
 
-    fn timed_out(&self, deadline: Deadline, seen: &str) -> DriverError {
-        DriverError::assertion(format!(
-            "action timed out after {:.2} seconds (timeout={})\nwaited for {}; last seen: {}",
-            deadline.elapsed().as_secs_f64(),
-            python_float(deadline.limit().as_secs_f64()),
-            self.awaited,
-            if seen.is_empty() { "nothing" } else { seen },
-        ))
-    }
+/// The error of a wait whose time is over: NixOS's words, then what was awaited and what was there instead.
+pub(crate) fn timed_out(awaited: &str, deadline: Deadline, seen: &str) -> DriverError {
+    DriverError::assertion(format!(
+        "action timed out after {:.2} seconds (timeout={})\nwaited for {awaited}; last seen: {}",
+        deadline.elapsed().as_secs_f64(),
+        python_float(deadline.limit().as_secs_f64()),
+        if seen.is_empty() { "nothing" } else { seen },
+    ))
 }
 
 /// The pause after a look that took `cost`, in a wait that takes `waited` already.

@@ -30,7 +30,6 @@ use self::reader::{ReadError, Reader, Sign};
 use self::scale::Strip;
 
 /// The word for this engine in manifests.
-const NAME: &str = "screen";
 /// The model and its alphabet; `training/` says how they are made.
 static MODEL: &[u8] = include_bytes!("../models/screen.onnx");
 const ALPHABET: &str = include_str!("../models/screen.alphabet");
@@ -216,7 +215,7 @@ impl ScreenEngine {
 
 impl OcrEngine for ScreenEngine {
     fn name(&self) -> &str {
-        NAME
+        ScreenEngine::NAME
     }
 
     fn read(&self, frame: &Frame, within: Deadline) -> Result<Reading, OcrError> {
@@ -242,11 +241,15 @@ fn strips(pieces: &[Piece], ink: &Plane) -> Vec<Strip> {
 }
 
 fn empty() -> Reading {
-    Reading { engine: NAME.to_owned(), lines: Vec::new() }
+    Reading { engine: ScreenEngine::NAME.to_owned(), lines: Vec::new() }
 }
 
 fn error(problem: &str, way_out: &str) -> OcrError {
-    OcrError { engine: NAME.to_owned(), problem: problem.to_owned(), way_out: way_out.to_owned() }
+    OcrError {
+        engine: ScreenEngine::NAME.to_owned(),
+        problem: problem.to_owned(),
+        way_out: way_out.to_owned(),
+    }
 }
 
 fn late(within: Deadline) -> OcrError {

@@ -45,6 +45,7 @@ impl Facets {
     pub const NONE: Self = Self(Capabilities {
         screen: false,
         keyboard: false,
+        pointer: false,
         monitor: false,
         power: false,
         network: false,

@@ -1,12 +1,14 @@
 //! The client as calls see it: takes their answers, and searches for patterns meanwhile.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use driver_core::{DriverError, PatternEngine};
 use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,7 +21,7 @@ const QUEUE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Peer {
     outgoing: mpsc::Sender<Vec<u8>>,
-    searches: Mutex<HashMap<u64, oneshot::Sender<Result<bool, String>>>>,
+    searches: Mutex<HashMap<u64, oneshot::Sender<Result<Value, String>>>>,
     next_search: AtomicU64,
 }
 
@@ -47,22 +49,34 @@ impl Peer {
             return;
         };
         let result = match (message.result, message.error) {
-            (Some(Value::Bool(found)), None) => Ok(found),
             (_, Some(error)) => Err(error.message),
-            _ => Err("the script answered a search with neither true nor false".to_owned()),
+            (result, None) => Ok(result.unwrap_or_default()),
         };
         // The call may have been dropped meanwhile.
         let _ = waiting.send(result);
     }
 
-    async fn search(&self, call: u64, pattern: &str, text: &str) -> Result<bool, DriverError> {
+    /// Asks whether a pattern is found, or with `all` where.
+    async fn search<T: DeserializeOwned>(
+        &self,
+        call: u64,
+        pattern: &str,
+        text: &str,
+        all: bool,
+    ) -> Result<T, DriverError> {
         let id = self.next_search.fetch_add(1, Ordering::Relaxed);
         let (sender, answer) = oneshot::channel();
         self.searches().insert(id, sender);
-        let params = json!({ "for": call, "pattern": pattern, "text": text });
+        let mut params = json!({ "for": call, "pattern": pattern, "text": text });
+        if all {
+            params["all"] = Value::Bool(true);
+        }
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "search", "params": params })).await;
         let gone = |_| DriverError::Cancelled { reason: "the script is gone".to_owned() };
-        answer.await.map_err(gone)?.map_err(DriverError::usage)
+        let answer = answer.await.map_err(gone)?.map_err(DriverError::usage)?;
+        serde_json::from_value(answer).map_err(|error| {
+            DriverError::usage(format!("the script's answer to a search makes no sense: {error}"))
+        })
     }
 
     async fn send(&self, message: &impl Serialize) {
@@ -76,7 +90,7 @@ impl Peer {
         }
     }
 
-    fn searches(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<bool, String>>>> {
+    fn searches(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<Value, String>>>> {
         self.searches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -114,8 +128,13 @@ impl PatternEngine for ScriptPatterns {
         {
             return Ok(*found);
         }
-        let found = self.peer.search(self.call, pattern, text).await?;
+        let found = self.peer.search(self.call, pattern, text, false).await?;
         *last = Some((pattern.to_owned(), text.to_owned(), found));
         Ok(found)
+    }
+
+    async fn find_all(&self, pattern: &str, text: &str) -> Result<Vec<Range<usize>>, DriverError> {
+        let spans: Vec<(usize, usize)> = self.peer.search(self.call, pattern, text, true).await?;
+        Ok(spans.into_iter().map(|(start, end)| start..end).collect())
     }
 }

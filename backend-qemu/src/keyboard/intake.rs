@@ -86,8 +86,8 @@ impl Turn<'_> {
             if patience.is_over() {
                 self.state.is_deaf = true;
                 self.log.warning(
-                    "the guest does not take the keys that are pressed, and some may be lost (is there a \
-                     driver for its keyboard yet?)",
+                    "the guest does not take the keys that are pressed, or what the pointer does, and some may be \
+                     lost (is there a driver for its keyboard yet?)",
                 );
                 return;
             }

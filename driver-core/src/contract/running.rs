@@ -12,7 +12,7 @@ use super::{Findings, hold};
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::keys::Key;
-use crate::machine::{Backend, GuestPort, Machine};
+use crate::machine::{Backend, Button, GuestPort, Machine, PointerAct};
 use crate::shell::{Shell, quote};
 
 /// How long things may take that should take next to no time.
@@ -130,6 +130,11 @@ pub(super) async fn check(
         Some(_) => findings.add(KEYS, presses_keys(machine.as_ref()).await),
         None => findings.skip(KEYS, "there is no keyboard"),
     }
+    const POINTER: &str = "the pointer is moved, a button pressed and released";
+    match machine.pointer() {
+        Some(_) => findings.add(POINTER, moves_the_pointer(machine.as_ref()).await),
+        None => findings.skip(POINTER, "there is no pointer"),
+    }
     match machine.monitor() {
         Some(_) => findings.add("the monitor answers `info status`", monitor_answers(machine.as_ref()).await),
         None => findings.skip("the monitor answers `info status`", "there is no monitor"),
@@ -163,6 +168,7 @@ fn facets_agree(backend: &dyn Backend, machine: &dyn Machine) -> Result<(), Stri
     for (facet, promised, there) in [
         ("screen", promised.screen, machine.screen().is_some()),
         ("keyboard", promised.keyboard, machine.keyboard().is_some()),
+        ("pointer", promised.pointer, machine.pointer().is_some()),
         ("monitor", promised.monitor, machine.monitor().is_some()),
         ("power", promised.power, machine.power().is_some()),
         ("network", promised.network, machine.network().is_some()),
@@ -194,6 +200,22 @@ async fn presses_keys(machine: &dyn Machine) -> Result<(), String> {
     let error = refused(keyboard.press(&unknown, hold_for, Deadline::after(SOON)).await)?;
     let text = error.chain();
     hold(text.contains(UNKNOWN_KEY), || format!("the error does not name `{UNKNOWN_KEY}`: {text}"))
+}
+
+async fn moves_the_pointer(machine: &dyn Machine) -> Result<(), String> {
+    let Some(pointer) = machine.pointer() else { return Ok(()) };
+    let acts = [
+        PointerAct::Move { x: 0.0, y: 0.0 },
+        PointerAct::Move { x: 1.0, y: 1.0 },
+        PointerAct::Press(Button::Left),
+        PointerAct::Release(Button::Left),
+        PointerAct::Scroll(-1),
+    ];
+    for act in acts {
+        let done = pointer.act(act, Deadline::after(SOON)).await;
+        done.map_err(|error| format!("{act:?}: {}", error.chain()))?;
+    }
+    Ok(())
 }
 
 async fn monitor_answers(machine: &dyn Machine) -> Result<(), String> {

@@ -46,6 +46,8 @@ pub struct DriverConfig {
     pub seed: Option<u64>,
     /// Who reads the text on screens; without it, the verbs that look for text there are refused.
     pub ocr: Option<Arc<dyn OcrEngine>>,
+    /// The directory of the needles that scripts look for on screens.
+    pub needles: Option<PathBuf>,
 }
 
 /// What a VLAN is made of.
@@ -115,6 +117,7 @@ impl DriverConfig {
             vlans: Vec::new(),
             seed: None,
             ocr: None,
+            needles: None,
         }
     }
 }

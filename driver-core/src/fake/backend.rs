@@ -36,6 +36,7 @@ impl FakeBackend {
         let capabilities = Capabilities {
             screen: true,
             keyboard: true,
+            pointer: true,
             monitor: true,
             power: true,
             ..Capabilities::default()

@@ -8,10 +8,10 @@ use tokio::sync::{mpsc, watch};
 use super::machine::Order;
 use super::play::Play;
 use crate::keys::Key;
-use crate::machine::{Exit, ExitReason};
+use crate::machine::{Exit, ExitReason, PointerAct};
 
 /// What has happened to the machine of one name, over all its launches.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Record {
     /// How often it was launched.
@@ -20,6 +20,8 @@ pub struct Record {
     pub commands: Vec<String>,
     /// The chords that were pressed.
     pub keys: Vec<Vec<Key>>,
+    /// What was done with the pointer.
+    pub pointer: Vec<PointerAct>,
     /// The lines that its monitor was given.
     pub monitor: Vec<String>,
     /// What was typed on its console.

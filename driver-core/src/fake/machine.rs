@@ -21,8 +21,8 @@ use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::keys::Key;
 use crate::machine::{
-    Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor, Power,
-    Screen,
+    Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor, Pointer,
+    PointerAct, Power, Screen,
 };
 use crate::spec::MachineSpec;
 
@@ -225,6 +225,10 @@ impl Machine for FakeMachine {
         self.capabilities.keyboard.then_some(self)
     }
 
+    fn pointer(&self) -> Option<&dyn Pointer> {
+        self.capabilities.pointer.then_some(self)
+    }
+
     fn monitor(&self) -> Option<&dyn Monitor> {
         self.capabilities.monitor.then_some(self)
     }
@@ -263,6 +267,15 @@ impl Keyboard for FakeMachine {
             }
         }
         self.slot.note(|record| record.keys.push(chord.to_vec()));
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Pointer for FakeMachine {
+    async fn act(&self, act: PointerAct, _within: Deadline) -> Result<(), DriverError> {
+        self.must_run("moving its pointer")?;
+        self.slot.note(|record| record.pointer.push(act));
         Ok(())
     }
 }

@@ -142,7 +142,7 @@ pub(super) static TABLE: &[Verb] = &[
     verb!(Machine copy_from_machine(source: Text, target_dir: Text = "\"\"") -> Nothing,
         "Copies a file or a directory of the guest into a folder of the result directory.",
         |call, args| call.node()?.copy_from_machine(&args.source, &args.target_dir)),
-    // Console, screen and keys
+    // Console and keys; the screen has a table of its own
     verb!(Machine wait_for_console_text(regex: Pattern, timeout: MaybeDuration = "null") -> Nothing,
     "Waits until a pattern is found in what the guest prints on its serial console. The lines up to the \
      match are consumed; they are searched without their line ends.",
@@ -155,18 +155,6 @@ pub(super) static TABLE: &[Verb] = &[
     verb!(Machine send_console(chars: Text) -> Nothing,
         "Types on the guest's serial console.",
         |call, args| call.node()?.send_console(&args.chars)),
-    verb!(Machine screenshot(filename: Text) -> Nothing,
-        "Takes a picture of the screen, as a PNG in the result directory.",
-        |call, args| nothing(call.node()?.screenshot(&args.filename))),
-    verb!(Machine get_screen_text() -> Text,
-        "The text on the screen, as the OCR engine of the run reads it.",
-        |call, _args| call.node()?.get_screen_text()),
-    verb!(Machine get_screen_text_variants() -> Texts,
-        "The text on the screen, once for each way in which the OCR engine has read it.",
-        |call, _args| call.node()?.get_screen_text_variants()),
-    verb!(Machine wait_for_text(regex: Pattern, timeout: Duration = "900") -> Nothing,
-    "Waits until a pattern is found in the text on the screen.",
-    |call, args| call.node()?.wait_for_text(&args.regex, args.timeout.0, call.patterns.as_ref())),
     verb!(Machine send_key(key: Text, delay: Duration = "0.01", log: Bool = "true") -> Nothing,
         "Presses a key or a chord such as `ctrl-alt-delete`, then pauses for `delay`.",
         |call, args| call.node()?.send_key(&args.key, args.delay.0, args.log)),
@@ -209,10 +197,6 @@ pub(super) static TABLE: &[Verb] = &[
 
 async fn ready<T>(value: T) -> Result<T, DriverError> {
     Ok(value)
-}
-
-async fn nothing<T>(work: impl Future<Output = Result<T, DriverError>>) -> Result<(), DriverError> {
-    work.await.map(drop)
 }
 
 fn port(number: i64) -> Result<u16, DriverError> {

@@ -58,6 +58,7 @@ pub(super) mod kind {
     pub(crate) type Path = std::path::PathBuf;
     pub(crate) type Groups = Vec<Vec<String>>;
     pub(crate) type Between = Option<Vec<Vec<String>>>;
+    pub(crate) type Region = Option<crate::ocr::Rect>;
     pub(crate) type Handle = u64;
 }
 

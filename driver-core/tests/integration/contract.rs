@@ -43,7 +43,7 @@ async fn the_fake_keeps_the_contract() {
     let findings = findings(&FakeBackend::new().with_play("server", play), BOOT).await;
     findings.assert_kept();
     let skipped = findings.rules.iter().filter(|(_, verdict)| *verdict != Verdict::Kept).count();
-    assert_eq!((findings.rules.len(), skipped), (25, 0), "{findings}");
+    assert_eq!((findings.rules.len(), skipped), (26, 0), "{findings}");
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! A run on fake machines, and all that its journal was told.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -38,6 +39,20 @@ impl Stage {
 
     /// A run with an OCR engine.
     pub(crate) fn with_ocr(backend: &FakeBackend, ocr: Option<Arc<dyn OcrEngine>>) -> Self {
+        Self::set_up(backend, ocr, false)
+    }
+
+    /// A run with a directory for needles.
+    pub(crate) fn with_needles(backend: &FakeBackend) -> Self {
+        Self::set_up(backend, None, true)
+    }
+
+    /// That directory.
+    pub(crate) fn needles(&self) -> PathBuf {
+        self.out_dir.path().join("needles")
+    }
+
+    fn set_up(backend: &FakeBackend, ocr: Option<Arc<dyn OcrEngine>>, needles: bool) -> Self {
         let records = Arc::new(Mutex::new(Vec::new()));
         let out_dir = tempfile::tempdir().expect("a result directory");
         let server = MachineConfig {
@@ -63,6 +78,7 @@ impl Stage {
             vlans: Vec::new(),
             seed: None,
             ocr,
+            needles: needles.then(|| out_dir.path().join("needles")),
         })
         .expect("a run");
         let server = driver.node("server").expect("the machine");

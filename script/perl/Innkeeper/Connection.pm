@@ -79,10 +79,21 @@ sub search {
     my ($self, $message) = @_;
     my ($pattern, $text) = @{ $message->{params} }{qw(pattern text)};
     my %answer = (id => $message->{id});
-    my $found = eval { $text =~ /$pattern/ ? JSON::PP::true : JSON::PP::false };
+    my $found = eval {
+        !$message->{params}{all} ? ($text =~ /$pattern/ ? JSON::PP::true : JSON::PP::false) : spans($pattern, $text);
+    };
     if (defined $found) { $answer{result} = $found; }
     else { $answer{error} = { code => -32000, message => "pattern `$pattern`: $@" }; }
     $self->send(\%answer);
+}
+
+# Where a pattern is found, counted in characters; the text is bytes.
+sub spans {
+    my ($pattern, $text) = @_;
+    my $characters = sub { utf8::decode(my $before = substr $text, 0, $_[0]); length $before };
+    my @spans;
+    push @spans, [$characters->($-[0]), $characters->($+[0])] while $text =~ /$pattern/g;
+    return \@spans;
 }
 
 sub send {

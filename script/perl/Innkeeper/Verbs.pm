@@ -31,6 +31,14 @@ my %CONVERT = (
         return undef if !defined $sides;
         return [map { group($_) } ref $sides eq "ARRAY" ? @$sides : $sides];
     },
+    region => sub {
+        my ($region) = @_;
+        return undef if !defined $region;
+        my @names = qw(x y width height);
+        my @parts = ref $region eq "HASH" ? @$region{@names} : ref $region eq "ARRAY" ? @$region : ();
+        usage("expected a region [x, y, width, height]") if 4 != grep { defined } @parts;
+        return { map { $names[$_] => int $parts[$_] } 0 .. 3 };
+    },
     handle => sub { ref $_[0] ? $_[0]{id} : $_[0] + 0 },
 );
 

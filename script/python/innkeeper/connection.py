@@ -104,7 +104,10 @@ class Connection:
         pattern, text = message["params"]["pattern"], message["params"]["text"]
         try:
             compiled = patterns.get(pattern) or re.compile(pattern)
-            answer = {"result": compiled.search(text) is not None}
+            if message["params"].get("all"):
+                answer = {"result": [match.span() for match in compiled.finditer(text)]}
+            else:
+                answer = {"result": compiled.search(text) is not None}
         except (re.error, RecursionError, MemoryError) as error:
             answer = {"error": {"code": -32000, "message": "pattern %r: %s" % (pattern, error)}}
         self._send(dict(answer, id=message["id"]))

@@ -67,6 +67,19 @@ def _path(value):
     return os.path.join(os.getcwd(), os.fsdecode(value))
 
 
+def _region(value):
+    """A part of the screen: ``(x, y, width, height)``, or a dictionary with these, such as a verb returns."""
+    if value is None:
+        return None
+    try:
+        parts = [value[key] for key in ("x", "y", "width", "height")] if isinstance(value, dict) else list(value)
+        x, y, width, height = [_integer(part) for part in parts]
+    except (KeyError, TypeError, ValueError):
+        raise TypeError("expected a region (x, y, width, height), got %s: %r"
+                        % (type(value).__name__, value)) from None
+    return {"x": x, "y": y, "width": width, "height": height}
+
+
 def _pattern(value):
     # A bad pattern is the script's mistake and is raised here, by the script's own engine.
     return re.compile(value).pattern
@@ -84,6 +97,7 @@ _CONVERT = {
     "groups": lambda values: [_group(value) for value in values],
     "between": _between,
     "handle": _handle,
+    "region": _region,
 }
 
 # Kinds of parameters that take all the arguments that are given without names.

@@ -128,6 +128,7 @@ impl Bench {
             vlans: Vec::new(),
             seed: Some(1),
             ocr: Some(Arc::new(Prompt)),
+            needles: None,
         };
         Self { driver: Driver::new(config).expect("a driver"), records, switches, folder }
     }
