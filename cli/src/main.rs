@@ -7,6 +7,7 @@ mod console;
 mod doctor;
 mod exit;
 mod manifest;
+mod nixos;
 mod plan;
 mod plugins;
 mod remake;
@@ -27,6 +28,9 @@ use crate::manifest::FileError;
 
 fn main() -> ExitCode {
     bug::watch();
+    if let Some(status) = panic::catch_unwind(nixos::called_by_name).unwrap_or(Some(exit::BUG)) {
+        return ExitCode::from(status);
+    }
     let args = Args::parse();
     log_if_asked();
     // The hook has told about a panic already; what is left is the status.
@@ -40,6 +44,7 @@ fn dispatch(args: &Args) -> u8 {
         Command::Doctor(doctor_args) => doctor::run(doctor_args, args.color),
         Command::Report(report_args) => remake::run(report_args, args.color),
         Command::Plugins(plugins_args) => plugins::run(plugins_args),
+        Command::NixosTestDriver { words } => Ok(nixos::main(words.iter().cloned())),
     };
     done.unwrap_or_else(|error| {
         console::err(&describe(&error, args.color));

@@ -162,6 +162,8 @@ fn set_up(
         vlans,
         seed,
         ocr: cast.ocr,
+        state: None,
+        start_scripts: Some(Arc::<backend_qemu::Qemu>::default()),
     })
 }
 

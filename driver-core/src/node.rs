@@ -11,6 +11,7 @@ mod input;
 mod journal;
 mod life;
 mod network;
+mod outside;
 mod reading;
 mod snapshots;
 mod terminal;
@@ -43,6 +44,8 @@ pub struct Node {
     this: Weak<Self>,
     config: MachineConfig,
     state_dir: PathBuf,
+    /// Where the next launch runs, if not there.
+    moved_to: Mutex<Option<PathBuf>>,
     shared_dir: PathBuf,
     nics: Vec<Nic>,
     context: Arc<Context>,
@@ -67,6 +70,7 @@ impl Node {
             this: this.clone(),
             config,
             state_dir,
+            moved_to: Mutex::default(),
             shared_dir,
             nics,
             context,
@@ -139,7 +143,7 @@ impl Node {
             boot: self.boot(),
             memory_mib: self.config.memory_mib,
             cores: self.config.cores,
-            state_dir: self.state_dir.clone(),
+            state_dir: self.present_state_dir(),
             shared_dir: self.shared_dir.clone(),
             shares: self.config.shares.clone(),
             nics: self.nics.clone(),

@@ -11,6 +11,7 @@ use crate::outcome::ScriptError;
 pub struct Script {
     path: PathBuf,
     language: Language,
+    setup: serde_json::Value,
 }
 
 impl Script {
@@ -25,9 +26,20 @@ impl Script {
             return Err(ScriptError::Language { path });
         };
         match fs::File::open(&path) {
-            Ok(_) => Ok(Self { path, language }),
+            Ok(_) => Ok(Self { path, language, setup: serde_json::Value::Null }),
             Err(source) => Err(ScriptError::Unreadable { path, source }),
         }
+    }
+
+    /// With more for the client to know: under the name of the NixOS driver, what that driver's scripts see of its
+    /// configuration.
+    #[must_use]
+    pub fn with_setup(self, setup: serde_json::Value) -> Self {
+        Self { setup, ..self }
+    }
+
+    pub(crate) fn setup(&self) -> &serde_json::Value {
+        &self.setup
     }
 
     /// The file, as it was given; tracebacks show it like that.

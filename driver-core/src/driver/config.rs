@@ -46,6 +46,20 @@ pub struct DriverConfig {
     pub seed: Option<u64>,
     /// Who reads the text on screens; without it, the verbs that look for text there are refused.
     pub ocr: Option<Arc<dyn OcrEngine>>,
+    /// Where machines keep their disks; without it, in a directory that goes with the run.
+    pub state: Option<StatePlace>,
+    /// Who runs the start scripts of machines that the script makes; without it, it cannot make any.
+    pub start_scripts: Option<Arc<dyn Backend>>,
+}
+
+/// Where machines keep what outlives a launch: the directories `vm-state-NAME` and `shared-xchg`, as the NixOS
+/// driver has them (compat.md 2.5). They stay when the run is over.
+#[derive(Debug, Clone)]
+pub struct StatePlace {
+    /// The directory that they are in.
+    pub base: PathBuf,
+    /// Whether a machine finds the state of an earlier run; otherwise that is removed first.
+    pub keep: bool,
 }
 
 /// What a VLAN is made of.
@@ -115,6 +129,8 @@ impl DriverConfig {
             vlans: Vec::new(),
             seed: None,
             ocr: None,
+            state: None,
+            start_scripts: None,
         }
     }
 }
