@@ -269,6 +269,7 @@ impl<'a> Session<'a> {
             "machines": machines,
             "vlans": vlans,
             "scope": self.root,
+            "out_dir": self.driver.out_dir(),
             "setup": self.script.setup(),
             "max_message": MAX_MESSAGE,
         }))
