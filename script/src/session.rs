@@ -16,12 +16,12 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
-use tokio::task::{AbortHandle, JoinSet};
 use tokio::task::coop::unconstrained;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
-use crate::lines::{Line, Lines};
 use crate::client::Script;
+use crate::lines::{Line, Lines};
 use crate::outcome::ScriptFailure;
 use crate::outside;
 use crate::peer::{Peer, ScriptPatterns};
@@ -248,8 +248,12 @@ impl<'a> Session<'a> {
             let message = format!("this driver speaks protocol {PROTOCOL}, not {}", hello.protocol);
             return Err(Refusal::usage(message));
         }
-        let machines: Vec<Value> =
-            self.driver.nodes().iter().map(|node| outside::describe(self.driver, node, node.name())).collect();
+        let machines: Vec<Value> = self
+            .driver
+            .nodes()
+            .iter()
+            .map(|node| outside::describe(self.driver, node, node.name()))
+            .collect();
         let vlans: Vec<Value> = self
             .driver
             .vlans()

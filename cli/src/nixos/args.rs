@@ -124,7 +124,9 @@ pub(super) enum Wishes {
 pub(super) fn parse(words: &[OsString]) -> Result<Wishes, Problem> {
     let named = std::iter::once(OsString::from(super::NAME)).chain(words.iter().cloned());
     if wants_scripts(words) {
-        return WithScripts::try_parse_from(named).map(Wishes::Scripts).map_err(|error| Said::clap::<WithScripts>(&error));
+        return WithScripts::try_parse_from(named)
+            .map(Wishes::Scripts)
+            .map_err(|error| Said::clap::<WithScripts>(&error));
     }
     WithFile::try_parse_from(named).map(Wishes::File).map_err(|error| Said::clap::<WithFile>(&error))
 }
@@ -135,7 +137,8 @@ fn wants_scripts(words: &[OsString]) -> bool {
         words.iter().filter_map(|word| word.to_str()).take_while(|word| *word != "--").collect();
     let is_prefix = |of: &str| {
         words.iter().any(|word| {
-            let name = word.strip_prefix("--").map(|rest| rest.split_once('=').map_or(rest, |(name, _)| name));
+            let name =
+                word.strip_prefix("--").map(|rest| rest.split_once('=').map_or(rest, |(name, _)| name));
             name.is_some_and(|name| !name.is_empty() && of.starts_with(name))
         })
     };
@@ -143,5 +146,7 @@ fn wants_scripts(words: &[OsString]) -> bool {
         return false;
     }
     env::var_os("startScripts").is_some()
-        || ["start-scripts", "vm-names", "vm-start-scripts", "vlans", "global-timeout"].into_iter().any(is_prefix)
+        || ["start-scripts", "vm-names", "vm-start-scripts", "vlans", "global-timeout"]
+            .into_iter()
+            .any(is_prefix)
 }

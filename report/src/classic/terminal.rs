@@ -33,11 +33,7 @@ impl ClassicTerminal {
 
     /// With the log on `log`, and what the script prints on its standard output on `script_output`.
     #[must_use]
-    pub fn new(
-        log: Box<dyn Write + Send>,
-        script_output: Box<dyn Write + Send>,
-        shows_debug: bool,
-    ) -> Self {
+    pub fn new(log: Box<dyn Write + Send>, script_output: Box<dyn Write + Send>, shows_debug: bool) -> Self {
         let reader = Reader::default();
         Self { log, script_output, script_output_error: None, shows_debug, reader }
     }
@@ -53,7 +49,8 @@ impl Reporter for ClassicTerminal {
         let Some(entry) = self.reader.read(record) else { return Ok(()) };
         let machine = record.machine.as_deref().map(visible).unwrap_or_default();
         let prefix = if machine.is_empty() { String::new() } else { format!("{machine}: ") };
-        let lines = |text: &str| -> Vec<String> { text.split('\n').map(|line| visible(line).into()).collect() };
+        let lines =
+            |text: &str| -> Vec<String> { text.split('\n').map(|line| visible(line).into()).collect() };
         let text = match entry {
             Entry::Nest { heading, .. } => {
                 format!("{prefix}{BOLD_GREEN}{}{RESET}\n", lines(&heading).join("\n"))
@@ -75,7 +72,8 @@ impl Reporter for ClassicTerminal {
             Entry::Printed { stream: OutputStream::Stdout, text } => {
                 let output = &mut self.script_output;
                 // A standard output that is closed (`| head`) must not end the log, so its error waits for the end.
-                if let Err(error) = output.write_all(format!("{text}\n").as_bytes()).and_then(|()| output.flush())
+                if let Err(error) =
+                    output.write_all(format!("{text}\n").as_bytes()).and_then(|()| output.flush())
                 {
                     self.script_output = Box::new(io::sink());
                     self.script_output_error = Some(failed("write", "standard output")(error));

@@ -44,12 +44,7 @@ pub(super) struct Tree {
 
 impl Default for Tree {
     fn default() -> Self {
-        Self {
-            nodes: vec![Node::default()],
-            open: HashMap::new(),
-            reader: Reader::default(),
-            left_out: 0,
-        }
+        Self { nodes: vec![Node::default()], open: HashMap::new(), reader: Reader::default(), left_out: 0 }
     }
 }
 
