@@ -1,6 +1,8 @@
 # Global names
 import threading
 
+from test_driver.errors import MachineError
+
 
 @check("`start_all()`")
 def _():
@@ -13,12 +15,7 @@ def _():
        "same list")
 def _():
     broken = create_machine("/nonexistent/run-broken-vm")
-    raises(MachineError_(), "broken", broken.start)
-
-
-def MachineError_():
-    from test_driver.errors import MachineError
-    return MachineError
+    raises(MachineError, "broken", broken.start)
 
 
 @check("`test_script()`, `run_tests()`")

@@ -1,7 +1,7 @@
 # The `driver` object
 @check("`config`, with the fields of the file")
 def _():
-    assert driver.config.global_timeout == 300 and driver.config.vlans == [1, 2]
+    assert driver.config.global_timeout == 120 and driver.config.vlans == [1, 2]
     assert driver.config.vms["server"].name == "server"
 
 

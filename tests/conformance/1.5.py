@@ -36,7 +36,7 @@ def _():
 
 @check("`start_command`: `machine_name`, `cmd()`, `run()`")
 def _():
-    assert server.start_command.machine_name == "server" and "stand-in-vm" in server.start_command.cmd()
+    assert server.start_command.machine_name == "server" and "run-server-vm" in server.start_command.cmd()
 
 
 @check("`send_console(chars)`, `wait_for_console_text(regex, timeout=None)`, `get_console_log()`")

@@ -33,10 +33,12 @@ impl Node {
     /// has greeted already, and was not used yet, counts as new.
     pub async fn disconnect(&self) {
         let Some(running) = self.running() else { return };
-        let channel = running.line.channel();
-        channel.reset();
-        if let Channel::Agent(agent) = channel.as_ref() {
-            agent.gone().await;
+        match running.line.channel().as_ref() {
+            Channel::Shell(shell) => shell.lost(),
+            Channel::Agent(agent) => {
+                agent.reset();
+                agent.gone().await;
+            }
         }
         running.connected.store(false, Ordering::SeqCst);
     }

@@ -4,7 +4,7 @@ use std::fs;
 
 use super::stage::{Row, Stage, check};
 
-const SCRIPT: &str = "start_all()\nserver.connect()\nwith subtest('good'):\n    server.succeed('echo <&> >&2; true')\n\
+const SCRIPT: &str = "start_all()\nserver.connect()\nwith subtest('good'):\n    server.succeed('echo \"<&>\" >&2; true')\n\
                       try:\n    with subtest('bad'):\n        server.fail('true')\nexcept Exception:\n    pass\n\
                       server.screenshot('shot')\n";
 

@@ -63,7 +63,7 @@ pub(super) fn rows() -> Vec<Row> {
                 "start vlan",
                 "running vlan (pid ",
                 "(finished: start all VLans, in ",
-                "Test will time out and terminate in 300.0 seconds",
+                "Test will time out and terminate in 120.0 seconds",
                 "run the VM test script",
                 "start all VMs",
                 "(finished: start all VMs, in ",

@@ -114,7 +114,7 @@ impl Stage {
         fs::write(path.join("script"), script).expect("the script");
         let stage = Self { dir };
         stage.configure(&json!({
-            "vms": vms, "containers": {}, "vlans": [1, 2], "global_timeout": 300, "enable_ssh_backdoor": false,
+            "vms": vms, "containers": {}, "vlans": [1, 2], "global_timeout": 120, "enable_ssh_backdoor": false,
             "test_script": stage.path().join("script"), "a_key_of_the_future": true,
         }));
         stage
