@@ -155,8 +155,9 @@ fn add_channels(arguments: &mut Arguments, spec: &MachineSpec, sockets: Sockets<
     arguments
         .path("-chardev", "socket,id=innkeeper-control,path=", sockets.control, "")
         .option("-mon", "chardev=innkeeper-control,mode=control")
-        // Or QEMU puts a monitor of its own on standard output, where the console is.
-        .option("-monitor", "none")
+        // For scripts that speak with QEMU themselves (compat.md 1.5), under the names that they know.
+        .path("-qmp", "unix:", &spec.state_dir.join("qmp"), ",server=on,wait=off")
+        .path("-monitor", "unix:", &spec.state_dir.join("monitor"), ",server=on,wait=off")
         .path("-chardev", "socket,id=shell,path=", sockets.shell, "")
         .option("-device", "virtio-serial")
         .option("-device", "virtconsole,chardev=shell")
@@ -232,7 +233,8 @@ mod tests {
         assert_eq!(
             text(&for_start_script(&spec(), &options, sockets())),
             "-chardev socket,id=innkeeper-control,path=/run/a,,b/qmp -mon chardev=innkeeper-control,mode=control \
-             -monitor none -chardev socket,id=shell,path=/run/a,,b/shell -device virtio-serial \
+             -qmp unix:/run/a,,b/qmp,server=on,wait=off -monitor unix:/run/a,,b/monitor,server=on,wait=off \
+             -chardev socket,id=shell,path=/run/a,,b/shell -device virtio-serial \
              -device virtconsole,chardev=shell \
              -chardev socket,id=innkeeper-bulk,path=/run/a,,b/bulk \
              -device virtserialport,chardev=innkeeper-bulk,name=innkeeper.bulk -device virtio-rng-pci -serial stdio -no-reboot -display none"

@@ -169,7 +169,7 @@ impl Backend for Qemu {
             Port::listen(&spec.state_dir, name)
                 .map_err(|error| cannot(format!("the socket `{name}` cannot be made: {error}")))
         };
-        let (control, shell, bulk) = (listen("qmp")?, listen("shell")?, listen("bulk")?);
+        let (control, shell, bulk) = (listen("control")?, listen("shell")?, listen("bulk")?);
         let sockets = Sockets { control: control.path(), shell: shell.path(), bulk: bulk.path() };
         let mut command = self.command(spec, &options, sockets, log.as_ref()).await?;
         let program = PathBuf::from(command.as_std().get_program());

@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +43,14 @@ pub(crate) enum Command {
     Needle(NeedleArgs),
     /// List the plugins that were found, and what they offer.
     Plugins(PluginsArgs),
+    /// Be the NixOS test driver: its command line, log, files and exit statuses. So is this program when it is called
+    /// by that name.
+    #[command(disable_help_flag = true)]
+    NixosTestDriver {
+        /// The words of that program's command line; `--help` tells them.
+        #[arg(value_name = "WORDS", trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<OsString>,
+    },
 }
 
 /// `innkeeper run`.

@@ -9,6 +9,8 @@ mod engines;
 mod exit;
 mod manifest;
 mod needle;
+
+mod nixos;
 mod ocr_command;
 mod plan;
 mod plugins;
@@ -30,6 +32,9 @@ use crate::manifest::FileError;
 
 fn main() -> ExitCode {
     bug::watch();
+    if let Some(status) = panic::catch_unwind(nixos::called_by_name).unwrap_or(Some(exit::BUG)) {
+        return ExitCode::from(status);
+    }
     let args = Args::parse();
     log_if_asked();
     // The hook has told about a panic already; what is left is the status.
@@ -45,6 +50,7 @@ fn dispatch(args: &Args) -> u8 {
         Command::Ocr(ocr_args) => ocr_command::run(ocr_args, args.color),
         Command::Needle(needle_args) => needle::run(needle_args),
         Command::Plugins(plugins_args) => plugins::run(plugins_args),
+        Command::NixosTestDriver { words } => Ok(nixos::main(words.iter().cloned())),
     };
     done.unwrap_or_else(|error| {
         console::err(&describe(&error, args.color));

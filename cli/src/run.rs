@@ -164,6 +164,9 @@ fn set_up(
         seed,
         ocr: Some(cast.ocr),
         needles,
+        ocr: cast.ocr,
+        state: None,
+        start_scripts: Some(Arc::<backend_qemu::Qemu>::default()),
     })
 }
 

@@ -22,8 +22,12 @@ use crate::verbs::Expected;
 use crate::vlan::{Setup, Station, Vlan};
 
 mod config;
+mod created;
+mod state;
 mod test;
-pub use config::{DriverConfig, MachineConfig, VlanConfig};
+pub use config::{DriverConfig, MachineConfig, StatePlace, VlanConfig};
+use created::Created;
+use state::StateDirs;
 pub use test::TestResult;
 
 /// A run.
@@ -31,6 +35,8 @@ pub use test::TestResult;
 pub struct Driver {
     nodes: Vec<Arc<Node>>,
     vlans: Vec<Arc<Vlan>>,
+    created: Created,
+    states: StateDirs,
     /// The packets that the script looks out for.
     pub(crate) expected: Expected,
     context: Arc<Context>,
@@ -75,8 +81,7 @@ impl Driver {
             .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700))
             .tempdir_in(&parent)
             .map_err(failed("make a directory in", &parent))?;
-        let shared_dir = run_dir.path().join("shared-xchg");
-        std::fs::create_dir(&shared_dir).map_err(failed("make", &shared_dir))?;
+        let states = StateDirs::new(config.state, run_dir.path())?;
         let guard = Arc::new(Guard::start(run_dir.path())?);
         let context = Arc::new(Context {
             journal: config.journal,
@@ -97,12 +102,12 @@ impl Driver {
         let mut nodes = Vec::new();
         for machine in config.machines {
             let nics = network.plug(&machine.name, &vlans)?;
-            let state_dir = context.run_dir.join(format!("vm-state-{}", machine.name));
-            std::fs::create_dir(&state_dir).map_err(failed("make", &state_dir))?;
-            let context = Arc::clone(&context);
-            nodes.push(Node::new(machine, state_dir, shared_dir.clone(), nics, context));
+            let state_dir = states.make(&machine.name, &context.journal)?;
+            let (shared_dir, context) = (states.shared_dir().to_owned(), Arc::clone(&context));
+            nodes.push(Node::new(machine, state_dir, shared_dir, nics, context));
         }
-        Ok(Arc::new(Self { nodes, vlans, expected: Expected::default(), context }))
+        let created = Created::new(config.start_scripts);
+        Ok(Arc::new(Self { nodes, vlans, created, states, expected: Expected::default(), context }))
     }
 
     /// The machines, sorted by name.
@@ -111,10 +116,11 @@ impl Driver {
         &self.nodes
     }
 
-    /// The machine of that name.
+    /// The machine of that name, or the one that the script has made and knows by it.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<Arc<Node>> {
-        self.nodes.iter().find(|node| node.name() == name).cloned()
+        let described = self.nodes.iter().find(|node| node.name() == name).cloned();
+        described.or_else(|| self.created.node(name))
     }
 
     /// The VLANs, by number.
@@ -145,6 +151,18 @@ impl Driver {
     #[must_use]
     pub fn run_dir(&self) -> &Path {
         &self.context.run_dir
+    }
+
+    /// The directory of the machines' directories.
+    #[must_use]
+    pub fn state_base(&self) -> &Path {
+        self.states.base()
+    }
+
+    /// The directory that machines and host share.
+    #[must_use]
+    pub fn shared_dir(&self) -> &Path {
+        self.states.shared_dir()
     }
 
     /// The result directory.
@@ -239,7 +257,8 @@ impl Driver {
     pub async fn shut_down(&self) {
         self.cancel("the run is over");
         let cleanup = self.journal().step(None, "cleanup", None, async {
-            join_all(self.nodes.iter().map(|node| node.release())).await;
+            let created = self.created.all();
+            join_all(self.nodes.iter().chain(&created).map(|node| node.release())).await;
             join_all(self.vlans.iter().map(|vlan| vlan.close())).await;
             Ok(())
         });

@@ -97,6 +97,12 @@ pub enum Event {
         /// The line, without its end.
         line: String,
     },
+    /// The script wants the lines of the consoles that come from now on to be shown in the log, or not to be: each view
+    /// decides. They are recorded all the same.
+    ConsolesShown {
+        /// Whether they are to be shown.
+        shown: bool,
+    },
     /// A machine changed its state.
     MachineState {
         /// The state that it is in now.

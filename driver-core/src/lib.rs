@@ -32,7 +32,7 @@ pub mod vlan;
 mod wait;
 
 pub use deadline::Deadline;
-pub use driver::{Driver, DriverConfig, MachineConfig, TestResult, VlanConfig};
+pub use driver::{Driver, DriverConfig, MachineConfig, StatePlace, TestResult, VlanConfig};
 pub use error::{Cause, DriverError, ErrorKind};
 pub use guard::Guard;
 pub use image::{Image, ImageError};

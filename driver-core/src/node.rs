@@ -12,6 +12,7 @@ mod journal;
 mod life;
 mod needles;
 mod network;
+mod outside;
 mod pointer;
 mod reading;
 mod sight;
@@ -49,6 +50,8 @@ pub struct Node {
     this: Weak<Self>,
     config: MachineConfig,
     state_dir: PathBuf,
+    /// Where the next launch runs, if not there.
+    moved_to: Mutex<Option<PathBuf>>,
     shared_dir: PathBuf,
     nics: Vec<Nic>,
     context: Arc<Context>,
@@ -74,6 +77,7 @@ impl Node {
             this: this.clone(),
             config,
             state_dir,
+            moved_to: Mutex::default(),
             shared_dir,
             nics,
             context,
@@ -147,7 +151,7 @@ impl Node {
             boot: self.boot(),
             memory_mib: self.config.memory_mib,
             cores: self.config.cores,
-            state_dir: self.state_dir.clone(),
+            state_dir: self.present_state_dir(),
             shared_dir: self.shared_dir.clone(),
             shares: self.config.shares.clone(),
             nics: self.nics.clone(),

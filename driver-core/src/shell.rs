@@ -316,6 +316,19 @@ impl Shell {
         self.state.reset();
     }
 
+    /// Says that the guest may have rebooted some time ago: as [`Shell::reset`], unless a greeting has come that nobody
+    /// has made use of, with a command or [`Shell::acknowledge`].
+    pub(crate) fn lost(&self) {
+        if !self.state.is_fresh() {
+            self.state.reset();
+        }
+    }
+
+    /// Says that the last greeting is known.
+    pub(crate) fn acknowledge(&self) {
+        self.state.acknowledge();
+    }
+
     /// Prepares a job; it is queued when its first answer is asked for.
     fn ask(&self, what: &str, message: Message, within: Deadline) -> Call<'_> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);

@@ -35,7 +35,8 @@ pub(crate) fn visible_lines(text: &str) -> String {
     text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
 
-fn is_obeyed(character: char) -> bool {
+/// Whether a terminal, or a reader of XML, obeys the character instead of showing it.
+pub(crate) fn is_obeyed(character: char) -> bool {
     match character {
         '\t' => false,
         // Arabic letter mark; left-to-right and right-to-left marks, embeddings, overrides, isolates.

@@ -31,6 +31,7 @@ const HEADLINE_WIDTH: usize = 300;
 /// Writes `junit.xml` when the run has ended, in one go: a reader sees the old file or the new one.
 pub struct JunitXml {
     dir: PathBuf,
+    name: String,
     tally: Tally,
     transcript: Transcript,
     texts: Vec<CaseText>,
@@ -49,8 +50,16 @@ impl JunitXml {
     /// Prepares the report of the result directory `dir`.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
+        Self::at(&dir.join(NAME))
+    }
+
+    /// Prepares the report that will be the file `path`.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
         let (tally, transcript) = (Tally::default(), Transcript::default());
-        Self { dir: dir.to_owned(), tally, transcript, texts: Vec::new() }
+        let dir = path.parent().unwrap_or(path).to_owned();
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        Self { dir, name, tally, transcript, texts: Vec::new() }
     }
 
     fn report(&self) -> Report {
@@ -108,8 +117,9 @@ impl Reporter for JunitXml {
     }
 
     fn finish(&mut self) -> Result<(), DriverError> {
-        let xml = self.report().to_string().map_err(std::io::Error::other).map_err(failed("write", NAME))?;
-        write_atomically(&self.dir, NAME, xml.as_bytes()).map_err(failed("write", NAME))
+        let xml = self.report().to_string().map_err(std::io::Error::other);
+        let xml = xml.map_err(failed("write", self.name.as_str()))?;
+        write_atomically(&self.dir, &self.name, xml.as_bytes()).map_err(failed("write", self.name.as_str()))
     }
 }
 

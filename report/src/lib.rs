@@ -6,6 +6,7 @@
 //! kill -9. `docs/results.md` describes the directory for its readers.
 
 mod board;
+mod classic;
 mod compare;
 mod console_logs;
 mod diagnosis;
@@ -28,6 +29,7 @@ mod terminal;
 mod transcript;
 mod unfilled;
 
+pub use classic::{ClassicTerminal, LogHtml, LogXml};
 pub use compare::Comparison;
 pub use console_logs::ConsoleLogs;
 pub use diagnosis::{Blame, Claim, Diagnosis, Doctor, Examination, FailureKind};

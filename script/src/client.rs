@@ -11,6 +11,7 @@ use crate::outcome::ScriptError;
 pub struct Script {
     path: PathBuf,
     language: Language,
+    setup: serde_json::Value,
 }
 
 impl Script {
@@ -25,9 +26,20 @@ impl Script {
             return Err(ScriptError::Language { path });
         };
         match fs::File::open(&path) {
-            Ok(_) => Ok(Self { path, language }),
+            Ok(_) => Ok(Self { path, language, setup: serde_json::Value::Null }),
             Err(source) => Err(ScriptError::Unreadable { path, source }),
         }
+    }
+
+    /// With more for the client to know: under the name of the NixOS driver, what that driver's scripts see of its
+    /// configuration.
+    #[must_use]
+    pub fn with_setup(self, setup: serde_json::Value) -> Self {
+        Self { setup, ..self }
+    }
+
+    pub(crate) fn setup(&self) -> &serde_json::Value {
+        &self.setup
     }
 
     /// The file, as it was given; tracebacks show it like that.
@@ -96,15 +108,36 @@ impl Language {
             Self::Python => files!("python":
                 "__main__.py",
                 "innkeeper/__init__.py",
+                "innkeeper/caution.py",
                 "innkeeper/connection.py",
+                "innkeeper/debug.py",
+                "innkeeper/driver.py",
+                "innkeeper/durations.py",
+                "innkeeper/efi.py",
                 "innkeeper/errors.py",
                 "innkeeper/failure.py",
+                "innkeeper/legacy.py",
+                "innkeeper/log.py",
                 "innkeeper/machine.py",
                 "innkeeper/objects.py",
+                "innkeeper/parts.py",
+                "innkeeper/polling.py",
+                "innkeeper/qmp.py",
+                "innkeeper/retrying.py",
                 "innkeeper/runner.py",
                 "innkeeper/symbols.py",
                 "innkeeper/verbs.py",
                 "innkeeper/vlan.py",
+                "test_driver/__init__.py",
+                "test_driver/debug.py",
+                "test_driver/driver.py",
+                "test_driver/efi.py",
+                "test_driver/errors.py",
+                "test_driver/logger.py",
+                "test_driver/machine/__init__.py",
+                "test_driver/machine/qmp.py",
+                "test_driver/polling_condition.py",
+                "test_driver/vlan.py",
             ),
             Self::Perl => files!("perl":
                 "run.pl",

@@ -7,6 +7,7 @@
 mod client;
 mod lines;
 mod outcome;
+mod outside;
 mod peer;
 mod process;
 mod run;

@@ -25,6 +25,9 @@ pub struct ScriptFailure {
     pub line: Option<u32>,
     /// That line's text.
     pub source: Option<String>,
+    /// The status that it ended itself with, if it did.
+    #[serde(default)]
+    pub status: Option<i32>,
     /// The traceback with the frames of the script alone, line by line.
     pub traceback: Vec<String>,
 }

@@ -39,7 +39,7 @@ pub async fn run(driver: &Arc<Driver>, script: &Script) -> Result<ScriptOutcome,
 
     let journal = driver.journal();
     let scope = journal.open_scope(0, None, ScopeKind::Step, "run the VM test script", None);
-    let ending = Session::new(driver, scope.id(), listener, process).serve().await;
+    let ending = Session::new(driver, script, scope.id(), listener, process).serve().await;
     let outcome = outcome(ending);
     let error = match &outcome {
         Ok(ScriptOutcome::Passed) => None,
@@ -68,6 +68,7 @@ fn outcome(ending: Ending) -> Result<ScriptOutcome, ScriptError> {
             message,
             line: None,
             source: None,
+            status: None,
         })),
     }
 }

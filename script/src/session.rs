@@ -1,7 +1,7 @@
 //! Serves one script: takes its messages and its output in order, runs each call in a task of its own, and
 //! ends all of that with the script.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,16 +16,18 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
-use tokio::task::JoinSet;
 use tokio::task::coop::unconstrained;
+use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep_until, timeout};
 
+use crate::client::Script;
 use crate::lines::{Line, Lines};
 use crate::outcome::ScriptFailure;
+use crate::outside;
 use crate::peer::{Peer, ScriptPatterns};
 use crate::process::{Output, Process};
 use crate::wire::{
-    Call, CloseScope, Finished, Hello, Incoming, Log, MAX_MESSAGE, OpenScope, PROTOCOL, Refusal,
+    Call, Cancel, CloseScope, Finished, Hello, Incoming, Log, MAX_MESSAGE, OpenScope, PROTOCOL, Refusal,
 };
 
 /// How long a script may take to end once it has been told to, or has said that it is done.
@@ -51,11 +53,14 @@ pub(crate) enum Ending {
 #[derive(Debug)]
 pub(crate) struct Session<'a> {
     driver: &'a Arc<Driver>,
+    script: &'a Script,
     process: Process,
     output: Output,
     listener: UnixListener,
     connection: Connection,
     calls: JoinSet<()>,
+    /// Those of the calls that can be cancelled, by id.
+    under_way: HashMap<u64, AbortHandle>,
     /// The script's own scope, and those that it has opened.
     root: ScopeId,
     scopes: BTreeMap<ScopeId, Scope>,
@@ -73,17 +78,20 @@ enum Connection {
 impl<'a> Session<'a> {
     pub(crate) fn new(
         driver: &'a Arc<Driver>,
+        script: &'a Script,
         root: ScopeId,
         listener: UnixListener,
         (process, output): (Process, Output),
     ) -> Self {
         Self {
             driver,
+            script,
             process,
             output,
             listener,
             connection: Connection::Awaited,
             calls: JoinSet::new(),
+            under_way: HashMap::new(),
             root,
             scopes: BTreeMap::new(),
             ending: None,
@@ -207,6 +215,10 @@ impl<'a> Session<'a> {
                 (None, Ok(_)) => Err(Refusal::usage("a call needs an id")),
                 (_, Err(refusal)) => Err(refusal),
             },
+            "cancel" => read(message.params).map(|cancel| self.cancel_call(&cancel)),
+            method if outside::METHODS.contains(&method) => {
+                return self.look_outside(peer, id, method.to_owned(), message.params);
+            }
             "open_scope" => read(message.params).and_then(|open| self.open_scope(open)),
             "close_scope" => read(message.params).and_then(|close| self.close_scope(close)),
             "log" => read(message.params).map(|log| self.log(log)),
@@ -236,12 +248,11 @@ impl<'a> Session<'a> {
             let message = format!("this driver speaks protocol {PROTOCOL}, not {}", hello.protocol);
             return Err(Refusal::usage(message));
         }
-        let out_dir = self.driver.out_dir();
         let machines: Vec<Value> = self
             .driver
             .nodes()
             .iter()
-            .map(|node| json!({ "name": node.name(), "state_dir": node.state_dir(), "out_dir": out_dir }))
+            .map(|node| outside::describe(self.driver, node, node.name()))
             .collect();
         let vlans: Vec<Value> = self
             .driver
@@ -262,6 +273,8 @@ impl<'a> Session<'a> {
             "machines": machines,
             "vlans": vlans,
             "scope": self.root,
+            "out_dir": self.driver.out_dir(),
+            "setup": self.script.setup(),
             "max_message": MAX_MESSAGE,
         }))
     }
@@ -269,7 +282,8 @@ impl<'a> Session<'a> {
     fn call(&mut self, peer: Arc<Peer>, id: u64, call: Call) {
         let driver = Arc::clone(self.driver);
         let scope = self.known(call.scope);
-        self.calls.spawn(async move {
+        self.under_way.retain(|_, task| !task.is_finished());
+        let task = self.calls.spawn(async move {
             let patterns = Arc::new(ScriptPatterns::new(Arc::clone(&peer), id));
             let Call { verb, machine, vlan, args, .. } = call;
             let work = async {
@@ -285,6 +299,23 @@ impl<'a> Session<'a> {
             let caught = AssertUnwindSafe(in_scope(scope, work)).catch_unwind().await;
             let result = caught.unwrap_or_else(|_| Err(Refusal::bug(&verb)));
             peer.answer(Some(id), result).await;
+        });
+        self.under_way.insert(id, task);
+    }
+
+    /// Ends a call that the script has given up. It gets no answer.
+    fn cancel_call(&mut self, cancel: &Cancel) -> Value {
+        if let Some(task) = self.under_way.remove(&cancel.call) {
+            task.abort();
+        }
+        Value::Null
+    }
+
+    fn look_outside(&mut self, peer: Arc<Peer>, id: Option<u64>, method: String, params: Value) {
+        let driver = Arc::clone(self.driver);
+        self.calls.spawn(async move {
+            let result = outside::answer(&driver, &method, params).await;
+            peer.answer(id, result).await;
         });
     }
 

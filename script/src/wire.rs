@@ -56,6 +56,11 @@ pub(crate) struct Call {
 }
 
 #[derive(Debug, Deserialize)]
+pub(crate) struct Cancel {
+    pub(crate) call: u64,
+}
+
+#[derive(Debug, Deserialize)]
 pub(crate) struct OpenScope {
     pub(crate) kind: ScopeKind,
     pub(crate) text: String,

@@ -48,6 +48,20 @@ pub struct DriverConfig {
     pub ocr: Option<Arc<dyn OcrEngine>>,
     /// The directory of the needles that scripts look for on screens.
     pub needles: Option<PathBuf>,
+    /// Where machines keep their disks; without it, in a directory that goes with the run.
+    pub state: Option<StatePlace>,
+    /// Who runs the start scripts of machines that the script makes; without it, it cannot make any.
+    pub start_scripts: Option<Arc<dyn Backend>>,
+}
+
+/// Where machines keep what outlives a launch: the directories `vm-state-NAME` and `shared-xchg`, as the NixOS
+/// driver has them (compat.md 2.5). They stay when the run is over.
+#[derive(Debug, Clone)]
+pub struct StatePlace {
+    /// The directory that they are in.
+    pub base: PathBuf,
+    /// Whether a machine finds the state of an earlier run; otherwise that is removed first.
+    pub keep: bool,
 }
 
 /// What a VLAN is made of.
@@ -118,6 +132,8 @@ impl DriverConfig {
             seed: None,
             ocr: None,
             needles: None,
+            state: None,
+            start_scripts: None,
         }
     }
 }

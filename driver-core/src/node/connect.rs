@@ -98,6 +98,9 @@ impl Node {
 
     /// From now on commands are run.
     pub(super) fn reached_shell(&self, running: &Running) {
+        if let Channel::Shell(shell) = running.line.channel().as_ref() {
+            shell.acknowledge();
+        }
         running.connected.store(true, Ordering::SeqCst);
         self.console.reached(BootPhase::Shell);
         self.entered(MachineState::Connected);

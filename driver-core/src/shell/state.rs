@@ -1,5 +1,6 @@
 //! What the handles of a shell and its actor both know: whether the shell is there, and who holds it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::watch;
@@ -26,6 +27,8 @@ pub(super) enum Phase {
 pub(super) struct State {
     machine: String,
     phase: watch::Sender<Phase>,
+    /// A greeting has come that nobody has made use of.
+    is_fresh: AtomicBool,
     /// The exchange that the shell is busy with, and its command.
     holder: Mutex<Option<(u64, String)>>,
 }
@@ -35,6 +38,7 @@ impl State {
         Self {
             machine: machine.to_owned(),
             phase: watch::Sender::new(Phase::Waiting),
+            is_fresh: AtomicBool::new(false),
             holder: Mutex::default(),
         }
     }
@@ -49,6 +53,7 @@ impl State {
 
     /// A greeting was read.
     pub(super) fn greeted(&self) {
+        self.is_fresh.store(true, Ordering::SeqCst);
         self.phase.send_modify(|phase| {
             let unasked = matches!(phase, Phase::Up { .. });
             *phase = Phase::Up { unasked };
@@ -57,6 +62,7 @@ impl State {
 
     /// A greeting counts once: after a command, a reboot means a new one.
     pub(super) fn used(&self) {
+        self.acknowledge();
         self.phase.send_if_modified(|phase| {
             let was_unasked = *phase == Phase::Up { unasked: true };
             if was_unasked {
@@ -64,6 +70,15 @@ impl State {
             }
             was_unasked
         });
+    }
+
+    /// Somebody goes by the last greeting.
+    pub(super) fn acknowledge(&self) {
+        self.is_fresh.store(false, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_fresh(&self) -> bool {
+        self.is_fresh.load(Ordering::SeqCst)
     }
 
     pub(super) fn reset(&self) {

@@ -9,6 +9,9 @@ import threading
 
 from . import errors
 
+# How often a call that waits looks at what else there is to do.
+_MEANWHILE_S = 0.2
+
 
 class Connection:
     """Sends requests, and hands each answer to the thread that waits for it."""
@@ -63,10 +66,11 @@ class Connection:
         params = {"level": level, "text": text, "machine": machine, "scope": self.current_scope}
         self.notify("log", params)
 
-    def request(self, method, params, patterns=None):
+    def request(self, method, params, patterns=None, meanwhile=None):
         """Sends a request and waits for its answer.
 
-        Meanwhile this thread searches for the driver: ``patterns`` holds compiled ones by their text.
+        Meanwhile this thread searches for the driver: ``patterns`` holds compiled ones by their text; and it calls
+        ``meanwhile`` now and then, whose exceptions end the call.
         """
         mailbox = queue.SimpleQueue()
         with self._lock:
@@ -81,7 +85,7 @@ class Connection:
             except OSError as error:
                 raise errors.RunCancelled("the driver closed the connection") from error
             while True:
-                message = mailbox.get()
+                message = self._next(number, mailbox, meanwhile)
                 if message is None:
                     raise errors.RunCancelled(self._closed)
                 if "method" in message:
@@ -93,6 +97,19 @@ class Connection:
         finally:
             with self._lock:
                 self._waiting.pop(number, None)
+
+    def _next(self, number, mailbox, meanwhile):
+        if meanwhile is None:
+            return mailbox.get()
+        while True:
+            try:
+                return mailbox.get(timeout=_MEANWHILE_S)
+            except queue.Empty:
+                try:
+                    meanwhile()
+                except BaseException:
+                    self.notify("cancel", {"call": number})
+                    raise
 
     def notify(self, method, params):
         """Sends what needs no answer. The driver takes it before whatever is sent later."""

@@ -29,6 +29,12 @@ class WaitTimeout(subprocess.TimeoutExpired):
         return self.message
 
 
+class PollingConditionError(Exception):
+    """A condition that had to hold meanwhile did not."""
+
+    failure_kind = "assertion"
+
+
 class RunCancelled(BaseException):
     """The run is being ended. No ``Exception``, so that ``except Exception`` does not hold it up."""
 
@@ -36,7 +42,7 @@ class RunCancelled(BaseException):
 
 
 # Tracebacks name a class by its module; test authors know these by their bare names.
-for _class in (RequestedAssertionFailed, MachineError, WaitTimeout, RunCancelled):
+for _class in (RequestedAssertionFailed, MachineError, PollingConditionError, WaitTimeout, RunCancelled):
     _class.__module__ = "builtins"
 
 

@@ -26,6 +26,7 @@ def describe(error, script, source):
         "message": message,
         "line": line,
         "source": text,
+        "status": _status(error),
         "traceback": format_error(error, script),
     }
 
@@ -46,6 +47,13 @@ def _kind_and_message(error):
         return error.failure_kind, str(error)
     text = error.msg if isinstance(error, SyntaxError) else str(error) + _suggestion(error)
     return "script_error", "%s: %s" % (type(error).__name__, text) if text else type(error).__name__
+
+
+def _status(error):
+    """The status that a script ended itself with."""
+    if not isinstance(error, SystemExit):
+        return None
+    return error.code if isinstance(error.code, int) else 1
 
 
 def _suggestion(error):

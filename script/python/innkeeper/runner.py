@@ -8,7 +8,7 @@ import sys
 import threading
 import tokenize
 
-from . import errors, failure, symbols
+from . import caution, debug, driver, durations, errors, failure, symbols
 from .connection import Connection
 
 
@@ -20,21 +20,24 @@ def main(script):
     signal.signal(signal.SIGTERM, _cancel)
     connection = Connection(os.environ["INNKEEPER_SOCKET"])
     hello = connection.hello()
-    names = symbols.build(connection, hello)
-    names["__file__"] = os.path.abspath(script)
-    # Helpers beside the script can be imported, as with Python itself.
-    sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
-    sys.argv = [script]
-    threading.excepthook = lambda args: _thread_failed(args, script)
+    setup = hello.get("setup") or {}
+    runner = _Runner(script, connection, setup)
+    threading.excepthook = lambda args: _thread_failed(args, runner.name)
 
-    outcome, source = None, ""
+    outcome = None
     try:
-        source = _read(script)
-        connection.complete = lambda error: failure.complete(error, script, source)
-        exec(compile(source, script, "exec", dont_inherit=True), names)
+        runner.read()
+        run = driver.Driver(connection, hello, runner)
+        if setup.get("generation"):
+            caution.show_as_nixos_does()
+            durations.are_numbers_old = setup["generation"] >= 26
+        connection.complete = lambda error: failure.complete(error, runner.name, runner.source)
+        runner.debug = run.debug
+        runner.run(run.test_symbols())
     except BaseException as error:
         # The frames above the script's are ours and stay out of the report.
-        outcome = failure.describe(error, script, source)
+        outcome = failure.describe(error, runner.name, runner.source)
+        runner.stop_at(error)
     _flush()
     try:
         connection.request("finished", {"failure": outcome})
@@ -44,18 +47,51 @@ def main(script):
     sys.exit(1 if outcome else 0)
 
 
-def _read(script):
-    with open(script, "rb") as file:
-        text = file.read()
-    try:
-        encoding, _ = tokenize.detect_encoding(io.BytesIO(text).readline)
-        source = io.TextIOWrapper(io.BytesIO(text), encoding).read()
-    except (SyntaxError, UnicodeDecodeError):
-        raise SyntaxError("`%s` is not in UTF-8 (save it so, or say what it is in:"
-                          " `# -*- coding: latin-1 -*-`)" % script) from None
-    # Tracebacks show the lines that ran, also when the file or the working directory changes meanwhile.
-    linecache.cache[script] = (len(source), None, source.splitlines(True), script)
-    return source
+class _Runner:
+    """The script: its text, and the way that it is run."""
+
+    def __init__(self, script, connection, setup):
+        self._script, self._connection = script, connection
+        self._is_nixos = bool(setup.get("generation"))
+        # What tracebacks call it.
+        self.name = "<string>" if self._is_nixos else script
+        self.source = ""
+        self.debug = debug.DebugNop()
+
+    def read(self):
+        """Reads the text."""
+        with open(self._script, "rb") as file:
+            text = file.read()
+        try:
+            encoding, _ = tokenize.detect_encoding(io.BytesIO(text).readline)
+            self.source = io.TextIOWrapper(io.BytesIO(text), encoding).read()
+        except (SyntaxError, UnicodeDecodeError):
+            raise SyntaxError("`%s` is not in UTF-8 (save it so, or say what it is in:"
+                              " `# -*- coding: latin-1 -*-`)" % self._script) from None
+        # Tracebacks show the lines that ran, also when the file or the working directory changes meanwhile.
+        lines = self.source.splitlines(True)
+        linecache.cache[self.name] = (len(self.source), None, lines, self.name)
+        if not self._is_nixos:
+            # Helpers beside the script can be imported, as with Python itself.
+            sys.path.insert(0, os.path.dirname(os.path.abspath(self._script)))
+            sys.argv = [self._script]
+
+    def symbols(self, run):
+        """The globals of the script."""
+        names = symbols.build(run, self._is_nixos)
+        if not self._is_nixos:
+            names["__file__"] = os.path.abspath(self._script)
+        return names
+
+    def run(self, names):
+        """Runs the text once."""
+        exec(compile(self.source, self.name, "exec", dont_inherit=True), names)
+
+    def stop_at(self, error):
+        """Lets somebody look at a failure of the test, if they asked for it."""
+        if isinstance(self.debug, debug.Debug) and isinstance(error, Exception) \
+                and not isinstance(error, errors.MachineError):
+            self.debug.breakpoint(error=error)
 
 
 def _cancel(_number, _frame):

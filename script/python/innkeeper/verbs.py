@@ -1,21 +1,11 @@
 """Makes Python functions of the driver's table of verbs: real signatures, real docs, checked arguments."""
 
-import datetime
 import inspect
 import json
 import os
 import re
 
-from . import objects
-
-
-def duration(value):
-    """Seconds, of a number or a ``datetime.timedelta``; ``None`` stays."""
-    if isinstance(value, datetime.timedelta):
-        return value.total_seconds()
-    if isinstance(value, bool) or not isinstance(value, (int, float, type(None))):
-        raise TypeError("expected a duration, got %s: %r" % (type(value).__name__, value))
-    return value
+from . import durations, objects
 
 
 def _text(value):
@@ -90,7 +80,6 @@ _CONVERT = {
     "texts": lambda values: [_text(value) for value in values],
     "integer": _integer,
     "bool": bool,
-    "duration": duration,
     "pattern": _pattern,
     "path": _path,
     "number": _number,
@@ -111,9 +100,13 @@ _RESULT = {
     "packet": lambda answer, _subject: objects.Packet(answer),
 }
 
+# The verbs of machines that run no command and press no key: polling conditions are not looked at before them.
+_QUIET = ("start", "connect", "shutdown", "wait_for_shutdown", "is_up", "is_on", "log", "get_console_log",
+          "send_console", "snapshot", "restore")
+
 # What verbs are called on: the name of the class, and how a call names the object.
 _SUBJECTS = {
-    "machine": ("QemuMachine", lambda subject: {"machine": subject.name}),
+    "machine": ("QemuMachine", lambda subject: {"machine": subject._key}),
     "vlan": ("VLan", lambda subject: {"machine": None, "vlan": subject.nr}),
 }
 
@@ -123,6 +116,7 @@ def function(connection, verb):
     name = verb["name"]
     class_name, about = _SUBJECTS.get(verb["target"], (None, lambda subject: {"machine": None}))
     signature = _signature(verb)
+    runs_callbacks = verb["target"] == "machine" and name not in _QUIET
     kinds = {param["name"]: param["kind"] for param in verb["params"]}
     shape = _RESULT.get(verb["returns"], lambda answer, _subject: answer)
 
@@ -137,7 +131,10 @@ def function(connection, verb):
         for param, value in given.items():
             kind = kinds[param]
             try:
-                converted[param] = _CONVERT.get(kind, lambda value: value)(value)
+                if kind == "duration":
+                    converted[param] = durations.seconds(value, name)
+                else:
+                    converted[param] = _CONVERT.get(kind, lambda value: value)(value)
             except TypeError as error:
                 raise TypeError("%s (argument `%s` of %s())" % (error, param, name)) from None
             if kind == "handle" and getattr(value, "subject", subject) is not subject:
@@ -148,7 +145,12 @@ def function(connection, verb):
             if kind == "pattern":
                 patterns[converted[param]] = re.compile(value)
         params = dict(about(subject), verb=name, args=converted, scope=connection.current_scope)
-        return shape(connection.request("call", params, patterns), subject)
+        meanwhile = None
+        if runs_callbacks:
+            subject.run_callbacks()
+            if name.startswith("wait_") and subject.callbacks:
+                meanwhile = subject.run_callbacks
+        return shape(connection.request("call", params, patterns, meanwhile), subject)
 
     call.__name__ = name
     call.__qualname__ = "%s.%s" % (class_name, name) if class_name else name

@@ -6,4 +6,5 @@ mod endings;
 mod networks;
 mod perl;
 mod python;
+mod stubs;
 mod support;

@@ -118,17 +118,13 @@ impl Bench {
         let (sender, records) = watch::channel(Vec::new());
         let switches = FakeSwitches::default();
         let config = DriverConfig {
-            journal: Journal::in_memory(vec![Box::new(Recorder(sender))]),
-            out_dir: folder.path().to_owned(),
             deadline: Deadline::after(Duration::from_secs(120)),
             machines: machines.iter().map(|name| machine(name, programs.clone())).collect(),
-            agent: None,
             grace: None,
             switches: Some(Arc::new(switches.clone())),
-            vlans: Vec::new(),
             seed: Some(1),
             ocr: Some(Arc::new(Prompt)),
-            needles: None,
+            ..DriverConfig::new(folder.path(), Journal::in_memory(vec![Box::new(Recorder(sender))]))
         };
         Self { driver: Driver::new(config).expect("a driver"), records, switches, folder }
     }

@@ -6,6 +6,7 @@
 mod agent;
 mod boot;
 mod cluster;
+mod conformance;
 mod files;
 mod guestbook;
 mod initrd;

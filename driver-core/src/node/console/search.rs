@@ -73,7 +73,37 @@ struct Fresh {
     end: Place,
 }
 
+impl super::ConsoleLog {
+    /// Consumes the next line, and waits until there is one.
+    pub(in crate::node) async fn next_line(&self) -> String {
+        let mut changes = self.changes.subscribe();
+        loop {
+            let line = self.lock().take_line();
+            match line {
+                Some(line) => return line,
+                None => next(&mut changes).await,
+            }
+        }
+    }
+
+    /// How many lines have not been consumed.
+    pub(in crate::node) fn lines_left(&self) -> usize {
+        let state = self.lock();
+        (state.dropped + state.lines.len()).saturating_sub(state.consumed.lines)
+    }
+}
+
 impl State {
+    /// Consumes the next line that has ended.
+    fn take_line(&mut self) -> Option<String> {
+        let first = self.consumed.lines.max(self.dropped);
+        let line = self.lines.get(first - self.dropped)?;
+        let from = if first == self.consumed.lines { self.consumed.bytes } else { 0 };
+        let rest = line.get(from..).unwrap_or_default().to_owned();
+        self.consumed = Place { lines: first + 1, bytes: 0 };
+        Some(rest)
+    }
+
     /// Consumes all lines that have ended. The one that has begun stays: it may become another.
     fn take(&mut self) -> Fresh {
         let Place { lines, bytes } = self.consumed;

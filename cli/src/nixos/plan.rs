@@ -1,0 +1,261 @@
+//! What either command line comes to.
+
+use std::collections::BTreeSet;
+use std::env;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, bail};
+use driver_core::{StatePlace, quote};
+use serde_json::{Value, json};
+
+use super::args::{Common, Wishes, WithFile, WithScripts};
+use super::config::Config;
+use super::place;
+use super::usage::{Problem, Said};
+
+/// A machine: its name, and the shell command that starts it.
+#[derive(Debug, Clone)]
+pub(super) struct Vm {
+    pub(super) name: String,
+    pub(super) command: String,
+}
+
+/// Everything that a run needs to know.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) vms: Vec<Vm>,
+    pub(super) vlans: Vec<u32>,
+    pub(super) script: PathBuf,
+    /// The time that the test may take, if there is a limit.
+    pub(super) timeout: Option<Duration>,
+    /// Where the test's files go.
+    pub(super) out_dir: PathBuf,
+    pub(super) state: StatePlace,
+    pub(super) shows_debug: bool,
+    pub(super) xml: Option<PathBuf>,
+    pub(super) junit: Option<PathBuf>,
+    pub(super) html: bool,
+    pub(super) report: Option<PathBuf>,
+    pub(super) agent: bool,
+    pub(super) manner: Manner,
+    /// What the client is told of all this.
+    pub(super) setup: Value,
+    /// Lines that are printed before the test.
+    pub(super) told: Vec<String>,
+}
+
+/// Whose messages are to be matched: those of NixOS 26.05 and later, or of 25.11 and earlier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    Present,
+    Old,
+}
+
+impl Manner {
+    fn generation(self) -> u32 {
+        match self {
+            Self::Present => 26,
+            Self::Old => 25,
+        }
+    }
+}
+
+/// Makes the plan of a command line.
+pub(super) fn make(wishes: Wishes) -> Result<Plan, Problem> {
+    match wishes {
+        Wishes::File(wishes) => with_file(wishes),
+        Wishes::Scripts(wishes) => with_scripts(wishes),
+    }
+}
+
+fn with_file(wishes: WithFile) -> Result<Plan, Problem> {
+    let WithFile { config: file, test_script, keep_machine_state, keep_vm_state, log_level, common } = wishes;
+    let out_dir = output::<WithFile>(&common)?;
+    let (config, whole) = Config::read(&file)?;
+    if !config.containers.is_empty() {
+        return Err(Problem::Other(anyhow::anyhow!(
+            "containers cannot be run yet (this configuration has {})",
+            config.containers.keys().cloned().collect::<Vec<_>>().join(", ")
+        )));
+    }
+    let vms = config.vms.into_iter().map(|(name, vm)| Vm { name, command: vm.start_script });
+    let basis = Basis {
+        manner: Manner::Present,
+        vms: vms.collect(),
+        vlans: config.vlans,
+        script: test_script.unwrap_or(config.test_script),
+        timeout: Some(config.global_timeout),
+        keep: keep_machine_state || keep_vm_state,
+        log_level: log_level.or_else(|| env::var("logLevel").ok().filter(|level| !level.is_empty())),
+        config: whole,
+    };
+    let mut plan = basis.plan(common, out_dir)?;
+    if config.enable_ssh_backdoor {
+        plan.told.push("The SSH backdoor is not there yet; use execute() and the agent.".to_owned());
+    }
+    Ok(plan)
+}
+
+fn with_scripts(wishes: WithScripts) -> Result<Plan, Problem> {
+    let out_dir = output::<WithScripts>(&wishes.common)?;
+    let words = |given: Option<Vec<String>>, variable: &str| {
+        given.or_else(|| {
+            let text = env::var(variable).ok()?;
+            Some(text.split_whitespace().map(str::to_owned).collect())
+        })
+    };
+    let mut missing = Vec::new();
+    let script = wishes.test_script.or_else(|| env::var_os("testScript").map(PathBuf::from));
+    if script.is_none() {
+        missing.push("testscript");
+    }
+    if !missing.is_empty() {
+        let problem = format!("the following arguments are required: {}", missing.join(", "));
+        return Err(Said::wrong::<WithScripts>(problem));
+    }
+    let script = script.unwrap_or_default();
+    let names = wishes.vm_names.unwrap_or_default();
+    let scripts = match wishes.vm_start_scripts {
+        Some(scripts) => scripts,
+        None => words(wishes.start_scripts, "startScripts").unwrap_or_default(),
+    };
+    let vms: Vec<Vm> = scripts
+        .into_iter()
+        .enumerate()
+        .map(|(index, command)| {
+            let name = names.get(index).cloned().unwrap_or_else(|| machine_name(&command));
+            Vm { name, command }
+        })
+        .collect();
+    let mut vlans = BTreeSet::new();
+    for vlan in words(wishes.vlans, "vlans").unwrap_or_default() {
+        let number = vlan.parse().with_context(|| format!("`{vlan}` is no number of a VLAN"))?;
+        vlans.insert(number);
+    }
+    let timeout = match (wishes.global_timeout, env::var("globalTimeout")) {
+        (Some(seconds), _) => Some(seconds),
+        (None, Ok(text)) => Some(text.parse().map_err(|_| {
+            Said::wrong::<WithScripts>(format!("argument --global-timeout: invalid int value: '{text}'"))
+        })?),
+        (None, Err(_)) => None,
+    };
+    let told = wishes.dump_vsocks.map_or_else(Vec::new, |offset| {
+        let number = |(vm, index): (&Vm, u32)| {
+            format!("{}: ssh -o User=root vsock/{}", vm.name, u64::from(offset) + u64::from(index))
+        };
+        vms.iter().zip(1..).map(number).collect()
+    });
+    let basis = Basis {
+        manner: Manner::Old,
+        vms,
+        vlans: vlans.into_iter().collect(),
+        script,
+        timeout: timeout.map(Duration::from_secs),
+        keep: wishes.keep_vm_state,
+        log_level: None,
+        config: json!({}),
+    };
+    let plan = basis.plan(wishes.common, out_dir)?;
+    Ok(Plan { told, ..plan })
+}
+
+fn output<P: clap::CommandFactory>(common: &Common) -> Result<PathBuf, Problem> {
+    let given = common.output_directory.as_deref();
+    if let Some(problem) = given.and_then(place::problem_of_output) {
+        return Err(Said::wrong::<P>(problem));
+    }
+    let dir = given.unwrap_or(Path::new("."));
+    Ok(dir.canonicalize().with_context(|| format!("`{}` cannot be used", dir.display()))?)
+}
+
+/// What both command lines say in their own ways.
+struct Basis {
+    manner: Manner,
+    vms: Vec<Vm>,
+    vlans: Vec<u32>,
+    script: PathBuf,
+    timeout: Option<Duration>,
+    keep: bool,
+    log_level: Option<String>,
+    config: Value,
+}
+
+impl Basis {
+    fn plan(self, common: Common, out_dir: PathBuf) -> anyhow::Result<Plan> {
+        let Self { manner, vms, vlans, script, timeout, keep, log_level, config } = self;
+        if common.interactive && !common.no_interactive {
+            bail!("interactive mode is not there yet (run the test without -I)");
+        }
+        let mut seen = BTreeSet::new();
+        if let Some(twice) = vms.iter().find(|vm| !seen.insert(vm.name.as_str())) {
+            bail!("two machines are called `{}`", twice.name);
+        }
+        let log_level = log_level.unwrap_or_else(|| "info".to_owned());
+        if !["debug", "info", "warning", "error"].contains(&log_level.as_str()) {
+            bail!("logLevel is `{log_level}` (it can be debug, info, warning or error)");
+        }
+        let setup = json!({
+            "generation": manner.generation(),
+            "log_level": log_level,
+            "keep_machine_state": keep,
+            "interactive": false,
+            "debug_hook": common.debug_hook_attach,
+            "timeout_s": timeout.map(|limit| limit.as_secs_f64()),
+            "config": config,
+        });
+        Ok(Plan {
+            vms: vms.into_iter().map(Vm::quoted).collect(),
+            vlans,
+            script,
+            timeout,
+            state: StatePlace { base: place::state_base()?, keep },
+            shows_debug: log_level == "debug",
+            xml: env::var_os("LOGFILE").filter(|file| !file.is_empty()).map(PathBuf::from),
+            junit: common.junit_xml.map(|path| out_dir.join(path)),
+            html: common.with_log_html,
+            report: common.with_report,
+            agent: !common.without_agent,
+            manner,
+            setup,
+            told: Vec::new(),
+            out_dir,
+        })
+    }
+}
+
+impl Vm {
+    /// A command that is nothing but a file is that file, whatever is in its name.
+    fn quoted(self) -> Self {
+        let path = Path::new(&self.command);
+        let command = match std::path::absolute(path) {
+            Ok(file) if file.is_file() => quote(&file.display().to_string()),
+            _ => self.command,
+        };
+        Self { command, ..self }
+    }
+}
+
+/// The name of the machine that a start script starts: `run-NAME-vm`.
+fn machine_name(command: &str) -> String {
+    let file = command.rsplit('/').next().unwrap_or(command);
+    let name = file.split_once("run-").and_then(|(_, rest)| rest.strip_suffix("-vm"));
+    name.filter(|name| !name.is_empty()).unwrap_or("machine").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::machine_name;
+
+    #[test]
+    fn start_scripts_tell_the_names_of_their_machines() {
+        for (command, name) in [
+            ("/nix/store/x-nixos-vm/bin/run-server-1-vm", "server-1"),
+            ("run-a-vm", "a"),
+            ("./start.sh", "machine"),
+            ("run--vm", "machine"),
+        ] {
+            assert_eq!(machine_name(command), name, "{command}");
+        }
+    }
+}

@@ -1,0 +1,5 @@
+"""Variables of the firmware."""
+
+from innkeeper.efi import EfiGuid, EfiVariable
+
+__all__ = ["EfiGuid", "EfiVariable"]

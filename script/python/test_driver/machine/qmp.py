@@ -1,0 +1,5 @@
+"""QEMU's protocol."""
+
+from innkeeper.qmp import QMPAPIError, QMPSession
+
+__all__ = ["QMPAPIError", "QMPSession"]

@@ -1,0 +1,5 @@
+"""VLANs."""
+
+from innkeeper.vlan import VLan
+
+__all__ = ["VLan"]

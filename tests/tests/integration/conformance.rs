@@ -1,0 +1,42 @@
+//! The program under the name `nixos-test-driver`, by the sections of the NixOS driver's manual of facts: every global
+//! name, method, attribute, flag, environment variable, exit status and message, on machines that a stand-in plays.
+//! docs/compatibility.md is the table that comes of it: `UPDATE_GOLDEN=1` writes it anew.
+
+mod command_line;
+mod formats;
+mod life;
+mod python;
+mod stage;
+mod table;
+
+use stage::Row;
+
+/// All sections of the table, in order.
+fn sections() -> Vec<(&'static str, Vec<Row>)> {
+    let python = python::rows();
+    let rest = [
+        ("2. Command line, configuration, environment, files, exit statuses", command_line::rows()),
+        ("3 and 4. Start scripts, life of a test, failures, signals", life::rows()),
+        ("5 to 7. Log, XML, JUnit, page; what Nix asks for", formats::rows()),
+    ];
+    let mut all = python;
+    let last = all.pop();
+    all.extend(rest);
+    all.extend(last);
+    all
+}
+
+#[test]
+fn all_is_as_the_table_says() {
+    if !stage::has_python() {
+        return;
+    }
+    let sections = sections();
+    let problems: Vec<String> = sections
+        .iter()
+        .flat_map(|(section, rows)| rows.iter().map(move |row| (section, row)))
+        .filter_map(|(section, row)| Some(format!("{section}: {}\n{}", row.name, row.problem.as_deref()?)))
+        .collect();
+    assert!(problems.is_empty(), "{} problems\n{}", problems.len(), problems.join("\n"));
+    table::check(&sections);
+}

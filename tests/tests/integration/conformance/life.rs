@@ -1,0 +1,130 @@
+//! Start scripts, the shell, the life of a test, how failures are told.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use super::stage::{Row, STAND_IN, Stage, check};
+
+pub(super) fn rows() -> Vec<Row> {
+    vec![
+        check("3.1 start scripts are shell commands, started in the machine's directory; arguments come as `\"$@\"`", || {
+            let stage = Stage::with("x.start()\nprint('line', open(x.state_dir / 'line').read())", &["x"]);
+            let file = stage.path().join("run-x-vm");
+            fs::remove_file(&file).unwrap();
+            fs::write(&file, format!("#!/bin/sh\necho $PWD \"$@\" >line\nexec '{STAND_IN}' \"$@\"\n")).unwrap();
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+            let said = stage.run(&[]).ended(0).stdout;
+            for part in [
+                "tmp/vm-state-x ",
+                "-chardev socket,id=shell,path=",
+                "-device virtio-serial -device virtconsole,chardev=shell",
+                "-device virtio-rng-pci",
+                "-serial stdio",
+                "-no-reboot",
+                "-nographic",
+                "-qmp unix:",
+                "-monitor unix:",
+            ] {
+                assert!(said.contains(part), "no `{part}` in {said}");
+            }
+        }),
+        check("3.1 arguments", || {})
+            .differs("QEMU is also given a control channel and a port for files, which the driver keeps to itself; the sockets \
+                      `qmp` and `monitor` are QEMU's, for scripts"),
+        check("3.2 the shell: `set -euo pipefail`, each command anew, output to the last holder, UTF-8 replaced", || {
+            let script = "server.fail('false | true')\nserver.fail('echo $undefined')\n\
+                          server.succeed('cd /; x=1')\nassert server.succeed('echo ${x-none}') == 'none\\n'\n\
+                          assert server.succeed('(sleep 0.2; echo late) &') == 'late\\n'\n\
+                          assert server.succeed(\"printf 'a\\\\377'\") == 'a\\ufffd'\n\
+                          quoted = \"echo \\\"it's\\\" '\\\"'\"\nassert server.succeed(quoted) == 'it\\'s \"\\n'\n";
+            Stage::new(script).run(&[]).ended(0);
+        }),
+        check("3.2 standard error of commands is in the log", || {
+            Stage::new("server.succeed('echo to-stderr >&2')").run(&[]).ended(0).says("server # to-stderr");
+        }),
+        check("3.4, 3.5 QEMU's command line and QMP", || {
+            let script = "assert 'running' in server.send_monitor_command('info status') if server.start() is None else 0\n\
+                          assert server.qmp_client.send('query-status')['return']['running']\n";
+            Stage::new(script).run(&[]).ended(0);
+        }),
+        check("3.6 VDE: `-netdev vde,sock=\"$QEMU_VDE_SOCKET_<N>\"`", || {})
+            .differs("the switch is a part of the driver and speaks that protocol; the tests of start scripts with several \
+                      machines use it"),
+        check("3.7 the SSH backdoor", || {}).missing("`execute()` and the agent reach the guest"),
+        check("3.8 copies", || {}).differs("through the agent or the shell instead of the 9p share"),
+        check("3.9 text on the screen", || {}).missing("no OCR engine under this name yet"),
+        check("4.1 the order of a test's lines", || {
+            let script = "start_all()\nserver.connect()\n";
+            let said = Stage::new(script).run(&[]).ended(0).log();
+            let mut rest = said.as_str();
+            for line in [
+                "Machine state will be reset",
+                "start all VLans",
+                "start vlan",
+                "running vlan (pid ",
+                "(finished: start all VLans, in ",
+                "Test will time out and terminate in 120.0 seconds",
+                "run the VM test script",
+                "start all VMs",
+                "(finished: start all VMs, in ",
+                "server: waiting for the VM to finish booting",
+                "server: connected to guest root shell",
+                "server: (connecting took ",
+                "server: (finished: waiting for the VM to finish booting, in ",
+                "(finished: run the VM test script, in ",
+                "test script finished in ",
+                "cleanup",
+                "kill machine ",
+                "kill vlan (pid ",
+                "(finished: cleanup, in ",
+            ] {
+                let (_, after) = rest.split_once(line).unwrap_or_else(|| panic!("no `{line}` in {rest}\nof {said}"));
+                rest = after;
+            }
+        }),
+        check("4.1 lines", || {})
+            .differs("`kill machine NAME (pid N)` instead of `kill QemuMachine (pid N)`; lines that say more: the seed of the \
+                      networks' faults, a KVM that is slow"),
+        check("4.1 `additionally exposed symbols:` on standard output", || {
+            let said = Stage::new("pass").run(&[]).ended(0).stdout;
+            assert!(said.starts_with("additionally exposed symbols:\n    client, server,\n    vlan1, vlan2,\n    start_all, "));
+        }),
+        check("4.1 guests that are up write their disks at the end; a machine boots at its first command, and again after \
+               `shutdown()`", || {
+            let script = "assert server.succeed('echo 1') == '1\\n'\nserver.shutdown()\n\
+                          assert server.succeed('echo 2') == '2\\n'\n";
+            Stage::new(script).run(&[]).ended(0);
+        }),
+        check("4.2 the global timeout: machines are ended, files are written", || {
+            let stage = Stage::new("start_all()\nserver.succeed('sleep 100')");
+            let mut config = stage.config();
+            config["global_timeout"] = 1.into();
+            stage.configure(&config);
+            stage.run(&["--junit=j.xml"]).ended(143).says("timeout reached; test terminating...").says("kill machine");
+            assert!(stage.log_xml().ends_with("</logfile>\n") && stage.out().join("j.xml").exists());
+        }),
+        check("4.3 a failed assertion: frames of the script alone, `!!! ` before each line, the message at the end", || {
+            let script = "def helper():\n    server.succeed('exit 4')\n\nhelper()\n";
+            let said = Stage::new(script).run(&[]).ended(1);
+            let expected = "!!! Traceback (most recent call last):\n!!!   File \"<string>\", line 4, in <module>\n!!!     \
+                            helper()\n!!!   File \"<string>\", line 2, in helper\n!!!     server.succeed('exit 4')\n!!! \n!!! \
+                            RequestedAssertionFailed: command `exit 4` failed (exit code 4)\n";
+            let log = said.log();
+            assert!(log.replace('~', "").replace('^', "").contains(expected), "{log}");
+            assert!(!log.contains("(finished: run the VM test script"), "{log}");
+            assert!(said.stderr.contains("\u{1b}[31m!!! \u{1b}[0mTraceback"), "{}", said.stderr);
+        }),
+        check("4.3 all other exceptions", || {
+            let said = Stage::new("x = 3\nassert x == 4\n").run(&[]).ended(1).log();
+            assert!(said.contains("!!! AssertionError: assert x == 4\n!!!   x = 3\n"), "{said}");
+        })
+        .differs("told in the same way, before the clean-up; a bare `assert` says what it compared"),
+        check("4.3 in a subtest, its name is told first", || {
+            let said = Stage::new("with subtest('part'):\n    1/0\n").run(&[]).ended(1).log();
+            let at = said.find("!!! Test \"part\" failed with error: \"division by zero\"").expect("the subtest's error");
+            assert!(said.find("Traceback").unwrap() > at, "{said}");
+        }),
+        check("4.4 Ctrl-C and SIGTERM end machines; so does `kill -9` of the driver", || {})
+            .differs("with SIGTERM and `kill -9` the NixOS driver leaves machines behind"),
+    ]
+}
