@@ -16,7 +16,7 @@ pub(crate) fn describe(spec: &MachineSpec, options: &Options, overlays: &[PathBu
         "payload": payload(spec, options),
         "rng": { "src": "/dev/urandom" },
         "serial": { "mode": "Socket", "socket": serial },
-        // The program's own terminal, which is ours.
+        // The program's own standard input and output, which are ours.
         "console": { "mode": "Tty" },
         // A panic is told at once, not after the guest's own timeout, and not as a reboot.
         "pvpanic": true,

@@ -16,7 +16,6 @@ use driver_core::{
     Backend, Boot, Capabilities, Deadline, DriverError, Exit, Machine, MachineLog, MachineSpec,
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -27,7 +26,7 @@ use crate::control::{Control, ControlError};
 use crate::exit::{self, Farewell};
 use crate::machine::{CloudHypervisorMachine, Parts};
 use crate::terminal::Terminal;
-use crate::{NAME, description, events, programs, snapshots, terminal};
+use crate::{NAME, description, events, programs, serial, snapshots, terminal};
 
 /// The backend for Cloud Hypervisor.
 #[derive(Debug)]
@@ -200,7 +199,7 @@ impl Start {
         if stays {
             command.arg("--no-shutdown");
         }
-        command.stdin(theirs.try_clone()?).stdout(theirs).stderr(Stdio::piped());
+        command.stdin(theirs.input).stdout(theirs.output).stderr(Stdio::piped());
         let relayed = Arc::clone(log);
         let (process, words) = Process::spawn(command, log, |child, words, readers| {
             let errors = child.stderr.take().ok_or_else(|| io::Error::other("the process has no pipe"))?;
@@ -279,7 +278,7 @@ impl Launch<'_> {
                 control.put("vm.create", Some(config), within).await?;
                 control.put("vm.boot", None, within).await?;
             }
-            let connected = UnixStream::connect(files.serial()).await;
+            let connected = serial::connect(&files.serial(), Arc::clone(self.start.process.group())).await;
             let serial =
                 connected.map_err(|source| ControlError::Closed { endpoint: "serial console", source })?;
             Ok((program, serial))
@@ -289,13 +288,12 @@ impl Launch<'_> {
             outcome = booted => outcome,
             _ = self.start.process.group().ended() => return Err(self.died().await),
         };
-        let (program, serial) = match outcome {
+        let (program, (output, input)) = match outcome {
             Ok(answered) => answered,
             Err(error) => return Err(self.failed(error, within).await),
         };
         let Self { spec, stays, start, log } = self;
         let Start { process, words, shell, events, control, files } = start;
-        let (output, input) = serial.into_split();
         words.leave_output_to_the_guest();
         let console = process.group().read_with(|readers| Console::new(output, input, &words, readers));
         let (sender, events_of) = mpsc::unbounded_channel();
