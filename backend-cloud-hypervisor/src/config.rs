@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::NAME;
 
 /// The keys that [`Options`] knows; `options_and_keys_agree` holds the two together.
-const KEYS: &[&str] = &["binary", "config", "firmware", "img_binary"];
+const KEYS: &[&str] = &["binary", "config", "firmware", "img_binary", "virtiofsd"];
 
 /// The keys of [`Options::config`] that are not a test's to set.
 const OURS: &[&str] = &["console", "serial"];
@@ -29,6 +29,9 @@ pub struct Options {
     pub firmware: Option<PathBuf>,
     /// The program that makes the disks' overlays, by default `qemu-img`: a name on the `PATH`, or a path.
     pub img_binary: Option<PathBuf>,
+    /// The program that serves shared directories, by default `virtiofsd`: a name on the `PATH`, or a path. A machine
+    /// for which it is set has the directory `shared` also when it has no shares of its own.
+    pub virtiofsd: Option<PathBuf>,
 }
 
 impl Options {

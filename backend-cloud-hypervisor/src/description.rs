@@ -1,22 +1,25 @@
 //! A machine in the words of the program's API: its `VmConfig`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use driver_core::{Boot, MachineSpec};
 use serde_json::{Map, Value, json};
 
 use crate::config::Options;
+use crate::launch::Files;
+use crate::shares::{self, Share};
 
-/// The `VmConfig` of a machine; `overlays` stand in for its disks, `serial` is where its serial console is to be.
-pub(crate) fn describe(spec: &MachineSpec, options: &Options, overlays: &[PathBuf], serial: &Path) -> Value {
+/// The `VmConfig` of a machine; `overlays` stand in for its disks.
+pub(crate) fn describe(spec: &MachineSpec, options: &Options, overlays: &[PathBuf], files: &Files) -> Value {
+    let shares = shares::of(spec, options);
     let mut config = json!({
         "cpus": { "boot_vcpus": spec.cores, "max_vcpus": spec.cores },
         // What another process's devices work on, and what is written of in a snapshot only as far as it is used.
         "memory": { "size": spec.memory_mib << 20, "shared": true },
-        "payload": payload(spec, options),
+        "payload": payload(spec, options, &shares),
         "rng": { "src": "/dev/urandom" },
-        "serial": { "mode": "Socket", "socket": serial },
-        // The program's own terminal, which is ours.
+        "serial": { "mode": "Socket", "socket": files.serial() },
+        // The program's own standard input and output, which are ours.
         "console": { "mode": "Tty" },
         // A panic is told at once, not after the guest's own timeout, and not as a reboot.
         "pvpanic": true,
@@ -38,7 +41,12 @@ pub(crate) fn describe(spec: &MachineSpec, options: &Options, overlays: &[PathBu
             })
         })
         .collect();
-    for (key, devices) in [("disks", disks), ("net", cards)] {
+    let folders: Vec<Value> = shares
+        .iter()
+        .enumerate()
+        .map(|(index, share)| json!({ "tag": share.tag, "socket": files.share(index) }))
+        .collect();
+    for (key, devices) in [("disks", disks), ("net", cards), ("fs", folders)] {
         if !devices.is_empty() {
             config[key] = Value::Array(devices);
         }
@@ -49,10 +57,12 @@ pub(crate) fn describe(spec: &MachineSpec, options: &Options, overlays: &[PathBu
     config
 }
 
-fn payload(spec: &MachineSpec, options: &Options) -> Value {
+fn payload(spec: &MachineSpec, options: &Options, shares: &[Share]) -> Value {
     match &spec.boot {
         Boot::Kernel { kernel, initrd, cmdline, .. } => {
-            let mut payload = json!({ "kernel": kernel, "cmdline": cmdline });
+            let words: Vec<String> =
+                [cmdline.clone()].into_iter().chain(shares.iter().map(Share::mount)).collect();
+            let mut payload = json!({ "kernel": kernel, "cmdline": words.join(" ") });
             if let Some(initrd) = initrd {
                 payload["initramfs"] = json!(initrd);
             }
@@ -76,14 +86,15 @@ fn replace(config: &mut Map<String, Value>, other: &Map<String, Value>) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
+    use std::path::PathBuf;
 
     use driver_core::vlan::{MacAddress, Nic, Plug};
-    use driver_core::{Boot, MachineSpec};
+    use driver_core::{Boot, MachineSpec, Share};
     use serde_json::{Value, json};
 
     use super::describe;
     use crate::config::Options;
+    use crate::launch::Files;
 
     fn spec() -> MachineSpec {
         MachineSpec {
@@ -108,7 +119,7 @@ mod tests {
 
     fn described(spec: &MachineSpec, table: &Value) -> Value {
         let options = Options::parse(table, "web").unwrap();
-        describe(spec, &options, &[PathBuf::from("/run/web/disk0.qcow2")], Path::new("/run/web/serial"))
+        describe(spec, &options, &[PathBuf::from("/run/web/disk0.qcow2")], &Files::of("/run/web".into()))
     }
 
     #[test]
@@ -122,7 +133,7 @@ mod tests {
                     "kernel": "/images/vmlinuz", "initramfs": "/images/initrd", "cmdline": "root=/dev/vda"
                 },
                 "rng": { "src": "/dev/urandom" },
-                "serial": { "mode": "Socket", "socket": "/run/web/serial" },
+                "serial": { "mode": "Socket", "socket": "/run/web/serial.sock" },
                 "console": { "mode": "Tty" },
                 "pvpanic": true,
                 "disks": [{ "path": "/run/web/disk0.qcow2", "image_type": "Qcow2", "backing_files": true }],
@@ -144,6 +155,17 @@ mod tests {
         let config = described(&MachineSpec { nics: vec![Nic { vlan: 1, mac, plug }], ..spec() }, &json!({}));
         assert_eq!(config["net"][0]["mac"], "52:54:00:12:01:03");
         assert_eq!(config["net"][0]["vhost_socket"], "/run/vlan1/u");
+    }
+
+    #[test]
+    fn a_guest_is_told_to_mount_what_it_is_given() {
+        let shares = vec![Share { tag: "data".to_owned(), path: "/data".into() }];
+        let config = described(&MachineSpec { shares, ..spec() }, &json!({}));
+        assert_eq!(
+            config["payload"]["cmdline"],
+            "root=/dev/vda systemd.mount-extra=shared:/tmp/shared:virtiofs systemd.mount-extra=data:/tmp/data:virtiofs"
+        );
+        assert_eq!(config["fs"][1], json!({ "tag": "data", "socket": "/run/web/share1.sock" }));
     }
 
     #[test]

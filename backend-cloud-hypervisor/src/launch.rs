@@ -16,7 +16,6 @@ use driver_core::{
     Backend, Boot, Capabilities, Deadline, DriverError, Exit, Machine, MachineLog, MachineSpec,
 };
 use rustix::fs::{CWD, FileType, Mode, mknodat};
-use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 use tokio::process::Command;
 use tokio::sync::mpsc;
@@ -26,8 +25,9 @@ use crate::config::Options;
 use crate::control::{Control, ControlError};
 use crate::exit::{self, Farewell};
 use crate::machine::{CloudHypervisorMachine, Parts};
+use crate::shares::Servers;
 use crate::terminal::Terminal;
-use crate::{NAME, description, events, programs, snapshots, terminal};
+use crate::{NAME, description, events, programs, serial, shares, snapshots, terminal};
 
 /// The backend for Cloud Hypervisor.
 #[derive(Debug)]
@@ -118,12 +118,9 @@ impl Backend for CloudHypervisor {
             },
         }
         disk::check_boot(&spec.boot, &spec.name)?;
-        if let Some(share) = spec.shares.first() {
-            let problem = format!("it shares the directory `{}`", share.path.display());
-            return Err(cannot(
-                problem,
-                "this backend has no shared directories; copy files in with copy_from_host()",
-            ));
+        disk::check_shares(&spec.shares, &spec.name)?;
+        if !shares::of(spec, &options).is_empty() {
+            programs::find_virtiofsd(options.virtiofsd.as_deref())?;
         }
         programs::version(self.program_of(&options)).await?;
         if !spec.boot.disks().is_empty() {
@@ -158,7 +155,8 @@ impl Backend for CloudHypervisor {
                 problem: format!("`{}` cannot be started: {error}", program.display()),
                 way_out: String::new(),
             })?;
-        let config = description::describe(spec, &options, &overlays, &start.files.serial());
+        start.share(spec, &options, &log)?;
+        let config = description::describe(spec, &options, &overlays, &start.files);
         if let Some(snapshot) = &spec.snapshot {
             snapshots::prepare(snapshot, &start.files.snapshot(), &config).await?;
         }
@@ -180,7 +178,7 @@ struct Start {
 impl Start {
     /// Starts the program in `state_dir`.
     fn new(state_dir: &Path, program: &Path, stays: bool, log: &Arc<dyn MachineLog>) -> io::Result<Self> {
-        let files = Files(state_dir.to_owned());
+        let files = Files::of(state_dir.to_owned());
         // The program would not tell, and we would knock until the deadline.
         check_path(&files.api())?;
         check_path(&files.serial())?;
@@ -200,7 +198,7 @@ impl Start {
         if stays {
             command.arg("--no-shutdown");
         }
-        command.stdin(theirs.try_clone()?).stdout(theirs).stderr(Stdio::piped());
+        command.stdin(theirs.input).stdout(theirs.output).stderr(Stdio::piped());
         let relayed = Arc::clone(log);
         let (process, words) = Process::spawn(command, log, |child, words, readers| {
             let errors = child.stderr.take().ok_or_else(|| io::Error::other("the process has no pipe"))?;
@@ -212,17 +210,56 @@ impl Start {
     }
 }
 
+impl Start {
+    /// Has the directories served that the machine shares.
+    fn share(
+        &self,
+        spec: &MachineSpec,
+        options: &Options,
+        log: &Arc<dyn MachineLog>,
+    ) -> Result<(), DriverError> {
+        let shares = shares::of(spec, options);
+        if shares.is_empty() {
+            return Ok(());
+        }
+        let servers = Arc::new(Servers {
+            program: programs::find_virtiofsd(options.virtiofsd.as_deref())?,
+            group: Arc::clone(self.process.group()),
+            words: Arc::clone(&self.words),
+            log: Arc::clone(log),
+        });
+        for (index, share) in shares.iter().enumerate() {
+            servers.serve(share, &self.files.share(index)).map_err(|error| DriverError::Launch {
+                machine: spec.name.clone(),
+                problem: format!("its share `{}` cannot be served: {error}", share.tag),
+                way_out: String::new(),
+            })?;
+        }
+        Ok(())
+    }
+}
+
 /// What a launch puts into the machine's directory. It goes when this does, and before another launch.
 #[derive(Debug)]
 pub(crate) struct Files(PathBuf);
 
 impl Files {
+    /// Those of the machine whose directory this is.
+    pub(crate) fn of(directory: PathBuf) -> Self {
+        Self(directory)
+    }
+
     fn api(&self) -> PathBuf {
         self.0.join("api.sock")
     }
 
-    fn serial(&self) -> PathBuf {
+    pub(crate) fn serial(&self) -> PathBuf {
         self.0.join("serial.sock")
+    }
+
+    /// The socket of the share at `index`.
+    pub(crate) fn share(&self, index: usize) -> PathBuf {
+        self.0.join(format!("share{index}.sock"))
     }
 
     fn events(&self) -> PathBuf {
@@ -238,7 +275,9 @@ impl Files {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        for file in [self.api(), self.0.join("api.sock.lock"), self.serial(), self.events()] {
+        let shares = (0..).map(|index| self.share(index)).take_while(|socket| socket.exists());
+        let others = [self.api(), self.0.join("api.sock.lock"), self.serial(), self.events()];
+        for file in shares.chain(others) {
             match std::fs::remove_file(file) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
                 _ => {}
@@ -279,7 +318,7 @@ impl Launch<'_> {
                 control.put("vm.create", Some(config), within).await?;
                 control.put("vm.boot", None, within).await?;
             }
-            let connected = UnixStream::connect(files.serial()).await;
+            let connected = serial::connect(&files.serial(), Arc::clone(self.start.process.group())).await;
             let serial =
                 connected.map_err(|source| ControlError::Closed { endpoint: "serial console", source })?;
             Ok((program, serial))
@@ -289,13 +328,12 @@ impl Launch<'_> {
             outcome = booted => outcome,
             _ = self.start.process.group().ended() => return Err(self.died().await),
         };
-        let (program, serial) = match outcome {
+        let (program, (output, input)) = match outcome {
             Ok(answered) => answered,
             Err(error) => return Err(self.failed(error, within).await),
         };
         let Self { spec, stays, start, log } = self;
         let Start { process, words, shell, events, control, files } = start;
-        let (output, input) = serial.into_split();
         words.leave_output_to_the_guest();
         let console = process.group().read_with(|readers| Console::new(output, input, &words, readers));
         let (sender, events_of) = mpsc::unbounded_channel();

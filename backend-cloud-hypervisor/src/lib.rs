@@ -2,7 +2,8 @@
 //!
 //! [`CloudHypervisor`] describes a machine (`description`), creates and boots it through the REST API (`launch`,
 //! `control`), and learns from the event monitor what becomes of it (`events`, `exit`). The serial console is a socket
-//! of the program's; the guest shell is the virtio console, on a pseudo-terminal of ours (`terminal`).
+//! of the program's (`serial`); the guest shell is the virtio console, on lines of ours (`terminal`). Directories are
+//! shared by virtio-fs (`shares`). Snapshots are the program's, with copies of the overlays (`snapshots`).
 
 mod config;
 mod control;
@@ -12,6 +13,8 @@ mod exit;
 mod launch;
 mod machine;
 mod programs;
+mod serial;
+mod shares;
 mod snapshots;
 mod terminal;
 

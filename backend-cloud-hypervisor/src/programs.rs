@@ -27,6 +27,25 @@ pub(crate) fn find_img(program: Option<&Path>) -> Result<PathBuf, DriverError> {
     })
 }
 
+/// Finds `virtiofsd`, which some systems keep where only programs look.
+pub(crate) fn find_virtiofsd(program: Option<&Path>) -> Result<PathBuf, DriverError> {
+    let way_out = || {
+        format!(
+            "it comes as a package of that name, or with `cargo install virtiofsd`; say where it is with `virtiofsd` in \
+             the table `{NAME}`, or copy files in with copy_from_host()"
+        )
+    };
+    let usual = Path::new("virtiofsd");
+    let found = programs::find(NAME, program.unwrap_or(usual), way_out);
+    match program {
+        Some(_) => found,
+        None => found.or_else(|missing| {
+            let mut hidden = ["/usr/libexec/virtiofsd", "/usr/lib/virtiofsd"].iter();
+            hidden.find_map(|path| programs::find(NAME, Path::new(path), String::new).ok()).ok_or(missing)
+        }),
+    }
+}
+
 fn way_out() -> String {
     format!(
         "it comes as one file from the project's releases; put it on the PATH, or say where it is with \

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use driver_core::MachineLog;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group, test_kill_process_group};
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -130,10 +130,11 @@ impl Group {
         self.words.lines()
     }
 
-    /// Waits until no process of the group is left, zombies that somebody else has to reap included.
+    /// Waits until no process of the group is left, zombies that somebody else has to reap included. One may be joining
+    /// it just now.
     async fn vanished(&self) {
         let started = Instant::now();
-        while test_kill_process_group(self.pgid).is_ok() && started.elapsed() < AFTERMATH {
+        while kill_process_group(self.pgid, Signal::KILL).is_ok() && started.elapsed() < AFTERMATH {
             sleep(Duration::from_millis(5)).await;
         }
     }

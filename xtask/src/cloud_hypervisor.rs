@@ -25,8 +25,20 @@ pub(crate) struct Args {
     filter: Option<String>,
 }
 
+/// The backend's own tests that need the program; the others have a stand-in for it.
+const WITH_PROGRAM: [&str; 2] = ["contract::", "endings::"];
+
 /// The tests of ours, as manifests: they run with `--backend cloud-hypervisor`, or say which machine does.
-const MANIFESTS: [&str; 2] = ["guestbook/guestbook.toml", "mixed/mixed.toml"];
+const MANIFESTS: [&str; 3] = [
+    "examples/guestbook/guestbook.toml",
+    "examples/mixed/mixed.toml",
+    "backend-cloud-hypervisor/tests/snapshots.toml",
+];
+
+/// How much longer all may take in a machine that is translated, and runs a machine: the tests' own limits are made
+/// that many times as long, and a manifest's limit is replaced.
+const PATIENCE: u32 = 6;
+const MANIFEST_LIMIT: &str = "1h";
 
 /// Finds the program, builds, and runs all of it.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -73,26 +85,34 @@ fn build() -> Result<(PathBuf, PathBuf)> {
     Ok((command::target()?.join("debug/innkeeper"), executable.context("cargo names no test program")?))
 }
 
+/// Where things are, on this host or in the machine.
+struct Place {
+    tests: PathBuf,
+    innkeeper: PathBuf,
+    /// What the manifests' paths are relative to.
+    root: PathBuf,
+    out: PathBuf,
+    /// What comes before the tests, and after a run's other arguments.
+    patience: (String, String),
+}
+
 /// What is to be run where the KVM is: a name, and a command of the shell.
-fn commands(
-    args: &Args,
-    tests: &Path,
-    innkeeper: &Path,
-    examples: &Path,
-    out: &Path,
-) -> Vec<(String, String)> {
-    let (tests, innkeeper, out) = (tests.display(), innkeeper.display(), out.display());
-    let filter = args.filter.as_deref().unwrap_or_default();
+fn commands(args: &Args, place: &Place) -> Vec<(String, String)> {
+    let Place { tests, innkeeper, root, out, patience: (variable, limit) } = place;
+    let filters = args.filter.clone().unwrap_or_else(|| WITH_PROGRAM.join(" "));
     // One after the other: each has a machine of its own.
-    let own = format!("REQUIRE_VM=1 REQUIRE_CLOUD_HYPERVISOR=1 {tests} --test-threads=1 {filter}");
+    let own = format!(
+        "REQUIRE_VM=1 REQUIRE_CLOUD_HYPERVISOR=1 {variable} {} --test-threads=1 {filters}",
+        tests.display()
+    );
     let mut commands = vec![("the backend's own tests".to_owned(), own)];
     if args.filter.is_none() {
         commands.extend(MANIFESTS.map(|manifest| {
-            let path = examples.join(manifest);
             let run = format!(
-                "{innkeeper} run --backend cloud-hypervisor {} -o {out}/{}",
-                path.display(),
-                manifest.replace(['/', '.'], "-")
+                "{} run --backend cloud-hypervisor {} -o {} {limit}",
+                innkeeper.display(),
+                root.join(manifest).display(),
+                out.join(manifest.replace(['/', '.'], "-")).display(),
             );
             (manifest.to_owned(), run)
         }));
@@ -101,9 +121,15 @@ fn commands(
 }
 
 fn here(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result<()> {
-    let out = command::target()?.join("cloud-hypervisor");
+    let place = Place {
+        tests: tests.to_owned(),
+        innkeeper: innkeeper.to_owned(),
+        root: command::root(),
+        out: command::target()?.join("cloud-hypervisor"),
+        patience: (String::new(), String::new()),
+    };
     let mut failed = Vec::new();
-    for (name, line) in commands(args, tests, innkeeper, &command::root().join("examples"), &out) {
+    for (name, line) in commands(args, &place) {
         println!("\n{name}: {line}");
         let mut shell = command::command("sh", &["-c", &line]);
         if !command::succeeds(shell.env(PROGRAM, program))? {
@@ -125,14 +151,22 @@ fn inside(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result
     for (from, name) in [(program, "cloud-hypervisor"), (innkeeper, "innkeeper"), (tests, "tests")] {
         fs::copy(from, given.join(name)).with_context(|| format!("failed to copy `{}`", from.display()))?;
     }
-    copy_folder(&command::root().join("examples"), &given.join("examples"))?;
-    let place = Path::new("/tmp/given");
-    let all = commands(
-        args,
-        &place.join("tests"),
-        &place.join("innkeeper"),
-        &place.join("examples"),
-        Path::new("/run/t/out"),
+    for folder in MANIFESTS.iter().filter_map(|manifest| Path::new(manifest).parent()) {
+        copy_folder(&command::root().join(folder), &given.join(folder))?;
+    }
+    let root = PathBuf::from("/tmp/given");
+    let place = Place {
+        tests: root.join("tests"),
+        innkeeper: root.join("innkeeper"),
+        root,
+        out: "/run/t/out".into(),
+        patience: (format!("TEST_PATIENCE={PATIENCE}"), format!("--timeout {MANIFEST_LIMIT}")),
+    };
+    let all = commands(args, &place);
+    // Not a share, which a guest may write to.
+    let images = format!(
+        "local,path={},mount_tag=images,security_model=none,multidevs=remap,readonly=on",
+        guests::images()?.display().to_string().replace(',', ",,")
     );
     let manifest = work.join("nested.toml");
     let text = toml::to_string(&json!({
@@ -143,8 +177,8 @@ fn inside(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result
             "image": "nested",
             "memory": "4G",
             "cores": 2,
-            "qemu": { "accel": "tcg" },
-            "shares": { "given": given, "images": guests::images()? },
+            "qemu": { "accel": "tcg", "extra_args": ["-virtfs", images] },
+            "shares": { "given": given },
         }},
     }))?;
     fs::write(&manifest, text)?;

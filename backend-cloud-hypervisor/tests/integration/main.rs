@@ -3,6 +3,7 @@
 
 mod contract;
 mod endings;
+mod shares;
 mod snapshots;
 mod stand_in;
 mod support;

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use backend_cloud_hypervisor::CloudHypervisor;
-use driver_core::{Backend as _, Boot, Disk, DiskFormat, DriverError, ExitReason, contract};
+use driver_core::{Backend as _, Boot, Disk, DiskFormat, DriverError, ExitReason, GuestPort, contract};
 use rustix::process::Signal;
 use serde_json::json;
 
-use crate::support::{Place, broken_kernel, signal, soon, within_limit};
+use crate::support::{Guest, Place, broken_kernel, signal, soon, within_limit};
 
 pub(crate) fn backend() -> CloudHypervisor {
     CloudHypervisor::with_stand_in(stand_in())
@@ -74,8 +74,12 @@ async fn a_reset_ends_a_machine_unless_it_may_reboot() {
         assert_eq!(machine.wait_exit(soon()).await.unwrap().reason, ExitReason::GuestReset);
         spec.allow_reboot = true;
         let machine = place.launch(&backend(), &spec).await.unwrap();
+        let mut console = Guest::on(machine.as_ref(), GuestPort::Console).await;
+        console.wait_for("Linux version", soon()).await;
         machine.power().unwrap().reset(soon()).await.unwrap();
+        console.wait_for("Linux version", soon()).await;
         machine.destroy().await;
+        console.wait_for_end(soon()).await;
         assert_eq!(machine.wait_exit(soon()).await.unwrap().reason, ExitReason::Destroyed);
         assert!(place.log.says("the guest reboots"));
         place.assert_nothing_left();

@@ -54,7 +54,8 @@ pub(super) struct Album {
     begun: usize,
 }
 
-/// Folders of the host that the guest had mounted, as lines of its `/proc/mounts`: device, place and options.
+/// Folders of the host that the guest had mounted, as lines of its `/proc/mounts`: device, place, type and
+/// options.
 #[derive(Debug, Clone, Default)]
 struct Mounts(String);
 
