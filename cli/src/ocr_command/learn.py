@@ -27,6 +27,14 @@ def glyphs(cells):
     return [cells[at : at + 2] for at in range(4, len(cells), 2)]
 
 
+def is_there(character, glyph, absent):
+    """Whether the font has that character, which is shown by that glyph."""
+    if character == ABSENT:
+        return False
+    # What is absent looks like one that is there: a question mark, or the square of code page 437.
+    return glyph != absent or character.isascii() or (character == "\u25a0" and glyph[0] == 0xFE)
+
+
 def page(characters):
     """A picture of these characters, the absent one before them, and what the guest says of them."""
     lines = [(ABSENT + " " + "".join(characters))[at : at + columns] for at in range(0, columns * rows, columns)]
@@ -41,11 +49,7 @@ def page(characters):
         raise Exception("something else writes to the guest's screen all the time")
     known = glyphs(before)
     told = [chr(int.from_bytes(said[at : at + 4], "little")) for at in range(0, len(said), 4)]
-    absent = known[0]
-    cells = [
-        character if character != ABSENT and (glyph != absent or character.isascii()) else None
-        for character, glyph in zip(told, known)
-    ]
+    cells = [character if is_there(character, glyph, known[0]) else None for character, glyph in zip(told, known)]
     with open(f"{OUT}/{page.count}.json", "w") as file:
         json.dump({"columns": columns, "cells": cells}, file)
     page.count += 1

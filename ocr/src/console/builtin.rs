@@ -6,8 +6,13 @@ use super::font::Font;
 use super::pack;
 
 /// The packs, those first that are met most.
-const PACKS: &[&str] =
-    &[include_str!("../../fonts/kernel-8x16.glyphs"), include_str!("../../fonts/vga-9x16.glyphs")];
+const PACKS: &[&str] = &[
+    include_str!("../../fonts/kernel-8x16.glyphs"),
+    include_str!("../../fonts/vga-9x16.glyphs"),
+    include_str!("../../fonts/kernel-16x32.glyphs"),
+    include_str!("../../fonts/kernel-8x8.glyphs"),
+    include_str!("../../fonts/console-setup.glyphs"),
+];
 
 /// All fonts, read once.
 pub(crate) fn fonts() -> Arc<[Font]> {

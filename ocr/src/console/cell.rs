@@ -27,6 +27,11 @@ impl CellSize {
         fits.then_some(Self { width, height })
     }
 
+    /// Whether only the text mode of a VGA has such cells.
+    pub(crate) fn is_vga(self) -> bool {
+        self.width == 9
+    }
+
     /// Where the text cursor of a VGA lies: Linux, the BIOS and GRUB put it into the same two rows.
     pub(crate) fn cursor_rows(self) -> std::ops::Range<usize> {
         let height = self.height as usize;

@@ -26,8 +26,8 @@ pub(crate) struct Glyph {
     /// What it says. Of several characters that look the same: the one that ASCII has, else code page 437, else the
     /// lowest.
     pub(crate) character: char,
-    /// Its mark without the part under the cursor.
-    pub(crate) covered: Mark,
+    /// Its mark without the part under the cursor, in fonts of a VGA's text mode: other consoles hide nothing.
+    pub(crate) covered: Option<Mark>,
 }
 
 impl Font {
@@ -59,7 +59,7 @@ impl Font {
     /// Learns how a character looks. A blank glyph teaches nothing: blank cells are spaces.
     pub(crate) fn add(&mut self, character: char, pattern: &Pattern) {
         if !pattern.is_blank() {
-            let covered = pattern.without_cursor(self.size).mark();
+            let covered = self.size.is_vga().then(|| pattern.without_cursor(self.size).mark());
             self.add_marks(pattern.mark(), Glyph { character, covered });
         }
     }
@@ -74,14 +74,17 @@ impl Font {
 
     /// Makes the font ready for [`Font::find_covered`], once it has all of its glyphs.
     pub(crate) fn finished(mut self) -> Self {
-        let blank = Pattern(vec![0; self.size.height as usize].into()).mark();
+        if !self.size.is_vga() {
+            return self;
+        }
         for glyph in self.glyphs.values() {
-            // An underline that the cursor hides is gone: what is left says nothing of it.
-            if glyph.covered != blank {
-                let several = |known: &mut Option<char>| *known = None;
-                self.covered.entry(glyph.covered).and_modify(several).or_insert(Some(glyph.character));
+            let several = |known: &mut Option<char>| *known = None;
+            if let Some(covered) = glyph.covered {
+                self.covered.entry(covered).and_modify(several).or_insert(Some(glyph.character));
             }
         }
+        // An underline that the cursor hides is gone: what is left is a blank.
+        let blank = Pattern(vec![0; self.size.height as usize].into()).mark();
         self.covered.insert(blank, Some(' '));
         self
     }

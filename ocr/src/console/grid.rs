@@ -202,7 +202,10 @@ fn under_cursor(pattern: &Pattern, size: CellSize, font: &Font) -> Option<char> 
             return Some(character);
         }
     }
-    // A VGA paints over them.
+    // A VGA's text mode paints over them.
+    if !size.is_vga() {
+        return None;
+    }
     let all = u32::MAX >> (32 - size.width);
     let is_painted = pattern.0.get(size.cursor_rows())?.iter().all(|row| *row == all);
     is_painted.then(|| font.find_covered(pattern.without_cursor(size).mark())).flatten()

@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! innkeeper glyphs 1
-//! font kernel 8x16
-//! cell 8 16
+//! font VGA 9x16
+//! cell 9 16
 //! 0041 0123456789abcdef fedcba9876543210
 //! ```
 //!
-//! A glyph's line has its character (hexadecimal), and the marks of its pattern: whole, and with the rows blank that a
-//! VGA's cursor covers. A mark is the first 8 bytes of the SHA-256 of the rows, each 4 bytes, highest first.
+//! A glyph's line has its character (hexadecimal) and the mark of its pattern; for cells of 9 columns, which are those
+//! of a VGA, also the mark with the rows blank that a VGA's cursor covers. A mark is the first 8 bytes of the SHA-256 of the rows, each 4 bytes, highest first.
 
 use std::fmt::Write as _;
 
@@ -49,11 +49,14 @@ fn cell(words: &str) -> Option<CellSize> {
 }
 
 fn glyph(line: &str) -> Option<(u64, Glyph)> {
-    let mut words = line.split(' ');
-    let mut number = || u64::from_str_radix(words.next()?, 16).ok();
-    let (character, whole, covered) = (number()?, number()?, number()?);
-    let character = u32::try_from(character).ok().and_then(char::from_u32)?;
-    words.next().is_none().then_some((whole, Glyph { character, covered }))
+    let mut numbers = line.split(' ').map(|word| u64::from_str_radix(word, 16).ok());
+    let character = u32::try_from(numbers.next()??).ok().and_then(char::from_u32)?;
+    let whole = numbers.next()??;
+    let covered = match numbers.next() {
+        Some(covered) => Some(covered?),
+        None => None,
+    };
+    numbers.next().is_none().then_some((whole, Glyph { character, covered }))
 }
 
 /// The pack of these fonts, with `comment` at its top.
@@ -67,7 +70,11 @@ pub(crate) fn write(comment: &str, fonts: &[Font]) -> String {
         let CellSize { width, height } = font.size();
         let _ = writeln!(text, "font {}\ncell {width} {height}", font.name());
         for (character, (whole, glyph)) in font.glyphs() {
-            let _ = writeln!(text, "{:04x} {whole:016x} {:016x}", u32::from(character), glyph.covered);
+            let _ = write!(text, "{:04x} {whole:016x}", u32::from(character));
+            let _ = match glyph.covered {
+                Some(covered) => writeln!(text, " {covered:016x}"),
+                None => writeln!(text),
+            };
         }
     }
     text

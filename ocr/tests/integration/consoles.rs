@@ -103,7 +103,7 @@ fn a_third_colour_in_a_cell_makes_it_unknown() {
 fn the_cursor_is_seen_and_what_stands_under_it_is_read() {
     for (width, height, rows, painted) in [
         (9, 16, 13..15, true),
-        (8, 8, 6..8, true),
+        (9, 8, 6..8, true),
         (8, 16, 14..16, false),
         (8, 8, 7..8, false),
         (8, 16, 8..16, false),

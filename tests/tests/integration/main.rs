@@ -17,6 +17,7 @@ mod machine_dies;
 mod multi_machine;
 mod networks;
 mod nothing_to_run;
+mod ocr;
 mod output;
 mod pages;
 mod plugins;
