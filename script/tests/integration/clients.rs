@@ -50,7 +50,7 @@ async fn places_and_regions_are_the_same_in_both_languages() {
     run("places.py", python).await.passed();
     let perl = "$server->start;\nmy ($login) = @{ $server->findText(qr/[og]+in/) };\n\
                 die unless $login->{text} eq 'ogin' && $login->{x} == 16 && $login->{width} == 32;\n\
-                die if @{ $server->findText('nothing', $login) };\n\
+                die if @{ $server->findText('nothing', { region => $login }) };\n\
                 die unless $server->findText('login', { region => [0, 0, 64, 32] })->[0]{x} == 8;\n\
                 die unless $server->checkScreen('login-prompt')->{click}[0] == 32;\n\
                 die unless !eval { $server->findText('x', { region => [1, 2] }); 1 } && $@ =~ /expected a region/;\n";
