@@ -39,7 +39,6 @@ use crate::vlan::Nic;
 pub(crate) use command::Execute;
 use console::ConsoleLog;
 use life::Running;
-pub(crate) use reading::Sought;
 use sight::Sight;
 use snapshots::{Album, Snapshot};
 pub use units::UnitInfo;

@@ -13,4 +13,5 @@ pub use search::{AreaMatch, NeedleMatch};
 
 pub(crate) use compare::psnr;
 pub(crate) use reader::{Memory, Scope};
-pub(crate) use words::{Found, find};
+pub use words::Found;
+pub(crate) use words::find;

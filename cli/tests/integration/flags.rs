@@ -31,6 +31,9 @@ fn wrong_usage_ends_with_status_2() {
         (&["run", "test.toml"], "test.sh"),
         (&["run", "test.toml", "--script", "absent.py"], "absent.py"),
         (&["report", "absent"], "absent"),
+        (&["needle", "absent.png", "--area", "0,0,1,1", "--name", "x"], "`absent.png` cannot be read"),
+        (&["needle", "test.toml", "--area", "0,0,1,1", "--name", "x"], "`test.toml` is no screenshot"),
+        (&["needle", "test.toml", "--area", "0,0,1", "--name", "x"], "expected four numbers"),
     ] {
         let said = place.run(args);
         assert_eq!(said.status, Some(2), "{args:?}: {said:?}");

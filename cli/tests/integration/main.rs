@@ -5,6 +5,7 @@ mod doctor;
 mod flags;
 mod kinds;
 mod manifest;
+mod needle;
 mod report;
 mod results;
 

@@ -151,6 +151,13 @@ impl Play {
         self.then(Step::Reboot)
     }
 
+    /// Shows a picture from the start, the bytes of a PNG.
+    #[must_use]
+    pub fn screen(mut self, png: impl Into<Vec<u8>>) -> Self {
+        self.screen = png.into();
+        self
+    }
+
     /// Ends before the launch has succeeded.
     #[must_use]
     pub fn refuse_launch(mut self, reason: ExitReason, last_words: &[&str]) -> Self {

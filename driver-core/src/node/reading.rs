@@ -19,11 +19,11 @@ const READ_LIMIT: Duration = Duration::from_secs(120);
 
 /// What is looked for in the text on a screen.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sought<'a> {
-    pub(crate) pattern: &'a str,
-    pub(crate) patterns: &'a dyn PatternEngine,
+struct Sought<'a> {
+    pattern: &'a str,
+    patterns: &'a dyn PatternEngine,
     /// The part of the screen that counts; all of it if there is none.
-    pub(crate) region: Option<Rect>,
+    region: Option<Rect>,
 }
 
 impl Node {
@@ -63,17 +63,34 @@ impl Node {
     }
 
     /// Where `pattern` is found in the text that is on the screen now, or in a part of it.
-    pub(crate) async fn find_text(&self, sought: Sought<'_>) -> Result<Vec<Found>, DriverError> {
-        find_in(&*self.read_screen(sought.region).await?, sought).await
+    ///
+    /// # Errors
+    /// As [`Node::get_screen_text`].
+    pub async fn find_text(
+        &self,
+        pattern: &str,
+        region: Option<Rect>,
+        patterns: &dyn PatternEngine,
+    ) -> Result<Vec<Found>, DriverError> {
+        let reading = self.read_screen(region).await?;
+        find_in(&reading, Sought { pattern, patterns, region }).await
     }
 
-    /// Waits until `pattern` is found in the text on the screen, and clicks in the middle of the first place.
-    pub(crate) async fn click_text(
+    /// Waits until `pattern` is found in the text on the screen, or in a part of it, and clicks in the middle of the
+    /// first place.
+    ///
+    /// # Errors
+    /// As [`Node::wait_for_text`] and [`Node::mouse_click`]; [`DriverError::Usage`] when the engine does not say where
+    /// it is.
+    pub async fn click_text(
         &self,
-        sought: Sought<'_>,
+        pattern: &str,
         timeout: Duration,
         button: Button,
+        region: Option<Rect>,
+        patterns: &dyn PatternEngine,
     ) -> Result<Found, DriverError> {
+        let sought = Sought { pattern, patterns, region };
         let judge = |reading: Arc<Reading>| async move {
             let found = find_in(&reading, sought).await?;
             Ok(found.into_iter().next().map(|found| (found, reading.engine.clone())))

@@ -14,7 +14,7 @@ use crate::screen::psnr;
 use crate::wait::Look;
 
 /// Screens that a script can mark; older ones are forgotten.
-const MARKS: usize = 16;
+const MARKS: usize = 4;
 
 impl Node {
     /// Waits until the screen, or a part of it, has been still for `still`: as similar to what it showed at the start

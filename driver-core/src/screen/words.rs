@@ -8,12 +8,12 @@ use crate::ocr::{Reading, Rect, Word};
 
 /// Something that was found on the screen.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Found {
+pub struct Found {
     /// The text that the pattern matches.
-    pub(crate) text: String,
+    pub text: String,
     /// Where it stands, if the engine knows.
     #[serde(flatten)]
-    pub(crate) rect: Option<Rect>,
+    pub rect: Option<Rect>,
 }
 
 /// What stands at `spans` of [`Reading::text`], which are counted in characters. Of a word of which only a part

@@ -4,7 +4,6 @@ use super::Verb;
 use super::table::verb;
 use crate::error::DriverError;
 use crate::machine::Button;
-use crate::node::Sought;
 
 pub(super) static TABLE: &[Verb] = &[
     verb!(Machine screenshot(filename: Text) -> Nothing,
@@ -25,18 +24,15 @@ pub(super) static TABLE: &[Verb] = &[
     verb!(Machine find_text(regex: Pattern, region: Region = "null") -> Json,
     "Where a pattern is found in the text that is on the screen now: a list with the `text` of each place and its \
      `x`, `y`, `width` and `height`, as far as the OCR engine knows them.",
-    |call, args| call.node()?.find_text(Sought {
-        pattern: &args.regex, patterns: call.patterns.as_ref(), region: args.region,
-    })),
+    |call, args| call.node()?.find_text(&args.regex, args.region, call.patterns.as_ref())),
     verb!(Machine click_text(
         regex: Pattern, timeout: Duration = "900", button: Text = "\"left\"", region: Region = "null"
     ) -> Json,
     "Waits until a pattern is found in the text on the screen, and clicks in the middle of the first place. \
      Returns that place, as `find_text` does.",
-    |call, args| {
-        let sought = Sought { pattern: &args.regex, patterns: call.patterns.as_ref(), region: args.region };
-        call.node()?.click_text(sought, args.timeout.0, button(&args.button)?)
-    }),
+    |call, args| call.node()?.click_text(
+        &args.regex, args.timeout.0, button(&args.button)?, args.region, call.patterns.as_ref(),
+    )),
     // Pictures
     verb!(Machine assert_screen(needle: Text, timeout: Duration = "30") -> Json,
     "Waits until a needle of this name, or with this tag, is on the screen. Returns its name (`needle`), its \

@@ -36,6 +36,27 @@ async fn the_text_on_the_screen_is_a_list_in_both_languages() {
     run("text.pl", perl).await.passed();
 }
 
+#[tokio::test]
+async fn places_and_regions_are_the_same_in_both_languages() {
+    let python = "server.start()\n\
+                  login = {'text': 'ogin', 'x': 16, 'y': 16, 'width': 32, 'height': 16}\n\
+                  assert server.find_text('[og]+in') == [login], server.find_text('[og]+in')\n\
+                  assert server.find_text('nothing', region=login) == []\n\
+                  assert server.find_text('login', [0, 0, 64, 32])[0]['x'] == 8\n\
+                  assert server.check_screen('login-prompt')['click'] == [32, 16]\n\
+                  try:\n    server.find_text('x', region=(1, 2))\n\
+                  except TypeError as error:\n    assert 'expected a region (x, y, width, height)' in str(error)\n\
+                  else:\n    raise AssertionError('two numbers are no region')\n";
+    run("places.py", python).await.passed();
+    let perl = "$server->start;\nmy ($login) = @{ $server->findText(qr/[og]+in/) };\n\
+                die unless $login->{text} eq 'ogin' && $login->{x} == 16 && $login->{width} == 32;\n\
+                die if @{ $server->findText('nothing', { region => $login }) };\n\
+                die unless $server->findText('login', { region => [0, 0, 64, 32] })->[0]{x} == 8;\n\
+                die unless $server->checkScreen('login-prompt')->{click}[0] == 32;\n\
+                die unless !eval { $server->findText('x', { region => [1, 2] }); 1 } && $@ =~ /expected a region/;\n";
+    run("places.pl", perl).await.passed();
+}
+
 /// A verb's name in Perl.
 pub(crate) fn camel(name: &str) -> String {
     let mut words = name.split('_');

@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use driver_core::event::{Event, Level, Record, ScopeId};
 use driver_core::fake::{FakeBackend, FakeSwitches, Play, Reply};
+use driver_core::screen::{Area, AreaKind, Needle};
 use driver_core::{
     Boot, Deadline, Driver, DriverConfig, DriverError, Frame, Journal, MachineConfig, OcrEngine, OcrError,
-    Reading, Reporter, TextLine, Word,
+    Reading, Rect, Reporter, TextLine, Word,
 };
 use script::{Script, ScriptError, ScriptFailure, ScriptOutcome};
 use tokio::sync::watch;
@@ -92,9 +93,16 @@ impl OcrEngine for Prompt {
     }
 
     fn read(&self, _frame: &Frame, _within: Deadline) -> Result<Reading, OcrError> {
-        let word = Word { text: "login:".to_owned(), rect: None, confidence: None };
+        let rect = Some(Rect { x: 8, y: 16, width: 48, height: 16 });
+        let word = Word { text: "login:".to_owned(), rect, confidence: None };
         Ok(Reading { engine: self.name().to_owned(), lines: vec![TextLine { words: vec![word] }] })
     }
+}
+
+/// What screens show.
+fn screen() -> Frame {
+    Frame::new(320, 200, (0..320 * 200).flat_map(|at: u32| [at.to_le_bytes()[0]; 3]).collect())
+        .expect("a picture")
 }
 
 /// A run that a script can be put into.
@@ -117,6 +125,15 @@ impl Bench {
         let folder = tempfile::tempdir().expect("a directory");
         let (sender, records) = watch::channel(Vec::new());
         let switches = FakeSwitches::default();
+        let needles = folder.path().join("needles");
+        let area = Area::new(Rect { x: 0, y: 0, width: 64, height: 32 }, AreaKind::Match);
+        let needle = Needle {
+            name: "login-prompt".to_owned(),
+            tags: Vec::new(),
+            areas: vec![area],
+            png: needles.join("login-prompt.png"),
+        };
+        needle.write(&screen(), &needles).expect("a needle");
         let config = DriverConfig {
             deadline: Deadline::after(Duration::from_secs(120)),
             machines: machines.iter().map(|name| machine(name, programs.clone())).collect(),
@@ -124,6 +141,7 @@ impl Bench {
             switches: Some(Arc::new(switches.clone())),
             seed: Some(1),
             ocr: Some(Arc::new(Prompt)),
+            needles: Some(needles),
             ..DriverConfig::new(folder.path(), Journal::in_memory(vec![Box::new(Recorder(sender))]))
         };
         Self { driver: Driver::new(config).expect("a driver"), records, switches, folder }
@@ -162,7 +180,8 @@ impl Reporter for Recorder {
 }
 
 fn machine(name: &str, programs: Option<PathBuf>) -> MachineConfig {
-    let play = Play::default().bash(programs).answer("panic", Reply::Panics);
+    let png = screen().to_png().expect("a picture");
+    let play = Play::default().screen(png).bash(programs).answer("panic", Reply::Panics);
     MachineConfig {
         name: name.to_owned(),
         backend: Arc::new(FakeBackend::new().with_play(name, play)),

@@ -22,6 +22,7 @@ mod output;
 mod pages;
 mod plugins;
 mod plugins_page;
+mod screen;
 mod shell;
 mod snapshots;
 mod stopped;
