@@ -15,6 +15,7 @@ use crate::error::DriverError;
 use crate::event::Level;
 use crate::guard::Guard;
 use crate::journal::Journal;
+use crate::machine::Capabilities;
 use crate::node::Node;
 use crate::ocr::OcrEngine;
 use crate::verbs::Expected;
@@ -47,6 +48,7 @@ pub(crate) struct Context {
     /// All machines on all VLANs.
     pub(crate) stations: Vec<Station>,
     pub(crate) ocr: Option<Arc<dyn OcrEngine>>,
+    pub(crate) choice: Vec<(String, Capabilities)>,
     run_dir: PathBuf,
     cancelled: watch::Sender<Option<String>>,
 }
@@ -83,6 +85,7 @@ impl Driver {
             grace: config.grace,
             stations: network.stations().to_vec(),
             ocr: config.ocr,
+            choice: config.choice,
             // From here on the guard removes it.
             run_dir: TempDir::keep(run_dir),
             cancelled: watch::Sender::new(None),

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver_core::event::{Event, OutputStream, ScopeId};
-use driver_core::verbs::{self, Subject};
-use driver_core::{Driver, Scope, in_scope};
+use driver_core::verbs::{self, Subject, Verb};
+use driver_core::{Driver, Node, Scope, in_scope};
 use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -241,7 +241,14 @@ impl<'a> Session<'a> {
             .driver
             .nodes()
             .iter()
-            .map(|node| json!({ "name": node.name(), "state_dir": node.state_dir(), "out_dir": out_dir }))
+            .map(|node| {
+                json!({
+                    "name": node.name(),
+                    "state_dir": node.state_dir(),
+                    "out_dir": out_dir,
+                    "cannot": refusals(node),
+                })
+            })
             .collect();
         let vlans: Vec<Value> = self
             .driver
@@ -368,6 +375,12 @@ async fn write(mut writer: OwnedWriteHalf, mut lines: mpsc::Receiver<Vec<u8>>) {
             return;
         }
     }
+}
+
+/// What to say of the verbs that the machine's backend cannot do, by their names.
+fn refusals(node: &Node) -> BTreeMap<&'static str, String> {
+    let refused = |verb: &'static Verb| Some((verb.name, node.refusal(verb)?.to_string()));
+    verbs::table().filter_map(refused).collect()
 }
 
 fn read<T: DeserializeOwned>(params: Value) -> Result<T, Refusal> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Node;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
+use crate::facet::Facet;
 use crate::ocr::{Frame, OcrEngine, Reading};
 use crate::pattern::PatternEngine;
 use crate::text::python_repr;
@@ -18,7 +19,7 @@ impl Node {
     /// The text on the screen, in lines.
     ///
     /// # Errors
-    /// [`DriverError::Usage`] when the run has no OCR engine or the machine is off, [`DriverError::Unsupported`]
+    /// [`DriverError::Usage`] when the run has no OCR engine or the machine is off, [`DriverError::LacksFacet`]
     /// when the backend has no screen, [`DriverError::Control`] when the engine cannot read.
     pub async fn get_screen_text(&self) -> Result<String, DriverError> {
         Ok(self.read_screen().await?.text())
@@ -99,9 +100,7 @@ impl Node {
     /// The screen as a PNG.
     async fn screen_png(&self) -> Result<Vec<u8>, DriverError> {
         let running = self.must_run("be looked at")?;
-        let screen = running.machine.screen().ok_or_else(|| {
-            self.unsupported("read the screen", "wait for console text, or use a backend with a screen")
-        })?;
+        let screen = running.machine.screen().ok_or_else(|| self.lacks(Facet::Screen))?;
         let failed = |operation| {
             let path = self.state_dir().display().to_string();
             move |source| DriverError::File { operation, path, source }

@@ -7,7 +7,7 @@ use driver_core::event::{Event, Level, Record};
 use driver_core::fake::{FakeBackend, Play};
 use driver_core::verbs::Subject;
 use driver_core::{
-    Boot, Deadline, Driver, DriverConfig, DriverError, Journal, MachineConfig, Node, OcrEngine, Reporter,
+    Boot, Driver, DriverConfig, DriverError, Image, Journal, MachineConfig, Node, OcrEngine, Reporter,
     RustPatterns,
 };
 use serde_json::Value;
@@ -40,29 +40,17 @@ impl Stage {
     pub(crate) fn with_ocr(backend: &FakeBackend, ocr: Option<Arc<dyn OcrEngine>>) -> Self {
         let records = Arc::new(Mutex::new(Vec::new()));
         let out_dir = tempfile::tempdir().expect("a result directory");
+        let image = Image { boot: Boot::Firmware { disks: Vec::new() }, memory_mib: Some(512) };
         let server = MachineConfig {
-            name: "server".to_owned(),
-            backend: Arc::new(backend.clone()),
-            boot: Boot::Firmware { disks: Vec::new() },
-            memory_mib: 512,
-            cores: 1,
-            shares: Vec::new(),
-            vlans: Vec::new(),
             boot_timeout: Duration::from_secs(60),
-            allow_reboot: false,
-            options: Value::Null,
+            ..MachineConfig::new("server", Arc::new(backend.clone()), image)
         };
+        let journal = Journal::in_memory(vec![Box::new(Recorder(Arc::clone(&records)))]);
         let driver = Driver::new(DriverConfig {
-            journal: Journal::in_memory(vec![Box::new(Recorder(Arc::clone(&records)))]),
-            out_dir: out_dir.path().to_owned(),
-            deadline: Deadline::after(Duration::from_secs(3600)),
             machines: vec![server],
-            agent: None,
             grace: None,
-            switches: None,
-            vlans: Vec::new(),
-            seed: None,
             ocr,
+            ..DriverConfig::new(out_dir.path(), journal)
         })
         .expect("a run");
         let server = driver.node("server").expect("the machine");

@@ -8,7 +8,7 @@ import sys
 import threading
 import tokenize
 
-from . import errors, failure, symbols
+from . import errors, failure, needs, symbols
 from .connection import Connection
 
 
@@ -31,7 +31,9 @@ def main(script):
     try:
         source = _read(script)
         connection.complete = lambda error: failure.complete(error, script, source)
-        exec(compile(source, script, "exec", dont_inherit=True), names)
+        code = compile(source, script, "exec", dont_inherit=True)
+        needs.check(source, script, hello["machines"])
+        exec(code, names)
     except BaseException as error:
         # The frames above the script's are ours and stay out of the report.
         outcome = failure.describe(error, script, source)
