@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use driver_core::Backend;
+use driver_core::{Backend, Capabilities};
 use plugin_host::PluginError;
 use serde::Deserialize as _;
 use toml::Spanned;
@@ -74,6 +74,13 @@ impl<'p> Backends<'p> {
     /// The words in manifests.
     pub(crate) fn words(self) -> impl Iterator<Item = &'p str> {
         BUILT_IN.iter().map(|backend| backend.word).chain(self.plugins.backends())
+    }
+
+    /// What each can do.
+    pub(crate) fn choice(self) -> Vec<(String, Capabilities)> {
+        let built_in =
+            BUILT_IN.iter().map(|backend| (backend.word.to_owned(), (backend.make)().capabilities()));
+        built_in.chain(self.plugins.capabilities()).collect()
     }
 
     /// The word for machines that name none. A start script starts QEMU, whatever else there is.

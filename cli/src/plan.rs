@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver_core::event::ConsoleRules;
-use driver_core::{Backend, Boot, DriverError, Image, ImageError, MachineConfig, VlanConfig};
+use driver_core::{Backend, Boot, Capabilities, DriverError, Image, ImageError, MachineConfig, VlanConfig};
 
 use crate::args::RunArgs;
 use crate::backends::Opened;
@@ -59,6 +59,21 @@ impl TestPlan {
             ocr: args.ocr.clone().or(manifest.ocr).unwrap_or_else(|| ocr::DEFAULT.to_owned()),
             needles: manifest.needles,
         }
+    }
+
+    /// The first thing that a machine needs, as its manifest says, and that its backend lacks.
+    pub(crate) fn unmet(&self, backends: &Opened, choice: &[(String, Capabilities)]) -> Option<DriverError> {
+        self.wanted.iter().find_map(|machine| {
+            let can = backends.get(&machine.backend)?.capabilities();
+            let facet = *machine.needs.iter().find(|facet| !can.has(**facet))?;
+            let having = choice.iter().filter(|(_, can)| can.has(facet));
+            Some(DriverError::LacksFacet {
+                backend: machine.backend.clone(),
+                facet,
+                needed_by: format!("machine `{}`", machine.name),
+                having: having.map(|(name, _)| name.clone()).collect(),
+            })
+        })
     }
 
     /// The machines with their images found.

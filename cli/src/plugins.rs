@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::bail;
-use driver_core::{Backend, OcrEngine, Reporter};
+use driver_core::{Backend, Capabilities, OcrEngine, Reporter};
 use plugin_host::{Plugin, PluginError};
 use serde_json::Value;
 
@@ -119,6 +119,12 @@ impl Plugins {
     /// The names of the backends.
     pub(crate) fn backends(&self) -> impl Iterator<Item = &str> {
         self.0.iter().filter_map(|loaded| loaded.plugin.backend().map(|(word, _)| word))
+    }
+
+    /// What the backends can do, each with its name.
+    pub(crate) fn capabilities(&self) -> impl Iterator<Item = (String, Capabilities)> {
+        let backends = self.0.iter().filter_map(|loaded| loaded.plugin.backend());
+        backends.map(|(word, can)| (word.to_owned(), can))
     }
 
     /// Makes the backend of that name, if there is one.

@@ -9,7 +9,7 @@ use std::{env, io};
 use anyhow::Context as _;
 use driver_core::event::{Event, FORMAT, Level, Outcome, RunEnded, RunStarted};
 use driver_core::vlan::SwitchMaker;
-use driver_core::{Deadline, Driver, DriverConfig, DriverError, Journal, OcrEngine, Reporter};
+use driver_core::{Capabilities, Deadline, Driver, DriverConfig, DriverError, Journal, OcrEngine, Reporter};
 use report::{Examination, JobSummary, Terminal, Verbosity};
 use script::Script;
 use tokio::time::{sleep, sleep_until};
@@ -37,6 +37,7 @@ const SETTLE: Duration = Duration::from_secs(10);
 /// Who takes part in a run.
 struct Cast {
     backends: Opened,
+    choice: Vec<(String, Capabilities)>,
     ocr: Arc<dyn OcrEngine>,
 }
 
@@ -46,9 +47,10 @@ pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     let manifest = Manifest::read(&args.manifest, &mut plugins, args.backend.as_deref())?;
     let plan = TestPlan::new(manifest, args);
     let wanted = plan.wanted.iter().map(|machine| machine.backend.as_str());
-    let backends = Backends::new(&plugins).open(wanted)?;
+    let known = Backends::new(&plugins);
+    let (backends, choice) = (known.open(wanted)?, known.choice());
     let ocr = engines::open(&plugins, &plan.ocr)?;
-    let cast = Cast { backends, ocr };
+    let cast = Cast { backends, choice, ocr };
     let script = Script::new(&plan.script, None)?;
     let results = args.output.clone().unwrap_or_else(|| Path::new(RESULTS).join(&plan.name));
     let dir = ResultDir::create(&results)?;
@@ -104,17 +106,20 @@ async fn conduct(
         journal.log(Level::Info, None, format!("the earlier result is in {} now", aside.display()));
     }
 
-    let mut verdict = match set_up(plan, cast, dir.path().to_owned(), journal.clone(), deadline) {
-        Ok(driver) => {
-            let verdict = supervise(&driver, script, deadline, &mut signals).await;
-            tokio::select! {
-                () = driver.shut_down() => {}
-                // A second signal: the guard ends what is left.
-                _ = signals.next() => {}
+    let mut verdict = match plan.unmet(&cast.backends, &cast.choice) {
+        Some(unmet) => Verdict::new(Outcome::Skipped, Some(unmet.to_string())),
+        None => match set_up(plan, cast, dir.path().to_owned(), journal.clone(), deadline) {
+            Ok(driver) => {
+                let verdict = supervise(&driver, script, deadline, &mut signals).await;
+                tokio::select! {
+                    () = driver.shut_down() => {}
+                    // A second signal: the guard ends what is left.
+                    _ = signals.next() => {}
+                }
+                verdict
             }
-            verdict
-        }
-        Err(error) => Verdict::of_error(&error),
+            Err(error) => Verdict::of_error(&error),
+        },
     };
 
     if bug::seen() {
@@ -164,9 +169,9 @@ fn set_up(
         seed,
         ocr: Some(cast.ocr),
         needles,
-        ocr: cast.ocr,
         state: None,
         start_scripts: Some(Arc::<backend_qemu::Qemu>::default()),
+        choice: cast.choice,
     })
 }
 

@@ -15,6 +15,7 @@ use crate::error::DriverError;
 use crate::event::Level;
 use crate::guard::Guard;
 use crate::journal::Journal;
+use crate::machine::Capabilities;
 use crate::node::Node;
 use crate::ocr::OcrEngine;
 use crate::screen::Needles;
@@ -57,6 +58,7 @@ pub(crate) struct Context {
     pub(crate) needles_dir: Option<PathBuf>,
     /// Read when they are first looked for.
     pub(crate) needles: OnceCell<Arc<Needles>>,
+    pub(crate) choice: Vec<(String, Capabilities)>,
     run_dir: PathBuf,
     cancelled: watch::Sender<Option<String>>,
 }
@@ -94,6 +96,7 @@ impl Driver {
             ocr: config.ocr,
             needles_dir: config.needles,
             needles: OnceCell::new(),
+            choice: config.choice,
             // From here on the guard removes it.
             run_dir: TempDir::keep(run_dir),
             cancelled: watch::Sender::new(None),

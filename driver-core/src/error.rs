@@ -3,6 +3,7 @@
 use std::error::Error as StdError;
 use std::time::Duration;
 
+use crate::facet::Facet;
 use crate::machine::Exit;
 
 /// A cause that a backend hands on without driver-core knowing its type.
@@ -22,6 +23,18 @@ pub enum DriverError {
         message: String,
     },
     /// The backend has no such facet. Turns the test into a skip or a refusal.
+    #[error("backend `{backend}` has no {}, which {needed_by} needs ({}{})", .facet.thing(), .facet.instead(), choice(.having))]
+    LacksFacet {
+        /// The backend's name.
+        backend: String,
+        /// What it does not have.
+        facet: Facet,
+        /// Who needs it: "screenshot() of machine `server`".
+        needed_by: String,
+        /// The backends that have it.
+        having: Vec<String>,
+    },
+    /// The backend cannot do something that is no facet of its own.
     #[error("backend `{backend}` cannot {operation} ({instead})")]
     Unsupported {
         /// The backend's name.
@@ -186,7 +199,8 @@ impl DriverError {
             Self::Usage { .. } => ErrorKind::Usage,
             Self::Undecodable { .. } => ErrorKind::Undecodable,
             Self::Cancelled { .. } => ErrorKind::Cancelled,
-            Self::Unsupported { .. }
+            Self::LacksFacet { .. }
+            | Self::Unsupported { .. }
             | Self::Timeout { .. }
             | Self::Exited { .. }
             | Self::NeverBooted { .. }
@@ -223,6 +237,14 @@ fn last_seen(seen: &Option<String>) -> String {
 
 fn while_doing(during: &Option<String>) -> String {
     during.as_ref().map_or_else(String::new, |what| format!(" (while {what})"))
+}
+
+fn choice(backends: &[String]) -> String {
+    if backends.is_empty() {
+        return String::new();
+    }
+    let names: Vec<String> = backends.iter().map(|backend| format!("`{backend}`")).collect();
+    format!("; or take a backend that has it: {}", names.join(", "))
 }
 
 /// The way out, as messages have it.

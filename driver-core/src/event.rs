@@ -219,6 +219,8 @@ pub struct RunEnded {
 pub enum Outcome {
     /// All as expected.
     Passed,
+    /// Nothing was tried: a machine's backend lacks what its manifest says that it needs.
+    Skipped,
     /// An assertion of the script did not hold, or a condition never came true.
     Failed,
     /// The script itself broke: an exception that is no assertion, a syntax error, a crash.

@@ -13,6 +13,7 @@ mod deadline;
 mod driver;
 mod error;
 pub mod event;
+mod facet;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod guard;
@@ -34,6 +35,7 @@ mod wait;
 pub use deadline::Deadline;
 pub use driver::{Driver, DriverConfig, MachineConfig, StatePlace, TestResult, VlanConfig};
 pub use error::{Cause, DriverError, ErrorKind};
+pub use facet::Facet;
 pub use guard::Guard;
 pub use image::{Image, ImageError};
 pub use journal::{Journal, Reporter, Scope, current_scope, in_scope};

@@ -32,8 +32,10 @@ use crate::channel::Line;
 use crate::driver::{Context, MachineConfig};
 use crate::error::DriverError;
 use crate::event::{Event, Level, MachineState};
+use crate::facet::Facet;
 use crate::machine::MachineLog;
 use crate::spec::{Boot, MachineSpec};
+use crate::verbs::Verb;
 use crate::vlan::Nic;
 
 pub(crate) use command::Execute;
@@ -131,11 +133,8 @@ impl Node {
     }
 
     pub(crate) async fn check(&self) -> Result<(), DriverError> {
-        if !self.nics.is_empty() && !self.config.backend.capabilities().nics {
-            return Err(self.unsupported(
-                "plug a machine into VLANs",
-                "leave out its `vlans`, or take a backend that has network cards, such as qemu",
-            ));
+        if !self.nics.is_empty() {
+            self.must_have(Facet::Nics)?;
         }
         // A start script brings its own hypervisor.
         if !matches!(self.config.boot, Boot::StartScript { .. }) {
@@ -201,8 +200,25 @@ impl Node {
         })
     }
 
-    fn unsupported(&self, operation: &'static str, instead: &'static str) -> DriverError {
-        DriverError::Unsupported { backend: self.backend().to_owned(), operation, instead }
+    fn must_have(&self, facet: Facet) -> Result<(), DriverError> {
+        if self.config.backend.capabilities().has(facet) { Ok(()) } else { Err(self.lacks(facet)) }
+    }
+
+    fn lacks(&self, facet: Facet) -> DriverError {
+        self.lacks_for(facet, format!("machine `{}`", self.name()))
+    }
+
+    fn lacks_for(&self, facet: Facet, needed_by: String) -> DriverError {
+        let choice = self.context.choice.iter();
+        let having = choice.filter(|(_, can)| can.has(facet)).map(|(name, _)| name.clone()).collect();
+        DriverError::LacksFacet { backend: self.backend().to_owned(), facet, needed_by, having }
+    }
+
+    /// Why `verb` cannot work on this machine, if its backend lacks what the verb needs.
+    #[must_use]
+    pub fn refusal(&self, verb: &Verb) -> Option<DriverError> {
+        let facet = verb.needs.filter(|facet| !self.config.backend.capabilities().has(*facet))?;
+        Some(self.lacks_for(facet, format!("{}() of machine `{}`", verb.name, self.name())))
     }
 }
 

@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use crate::driver::Driver;
 use crate::error::DriverError;
+use crate::facet::Facet;
 use crate::node::Node;
 use crate::pattern::PatternEngine;
 use crate::vlan::Vlan;
@@ -38,6 +39,9 @@ pub struct Verb {
     pub params: &'static [Param],
     /// The shape of what it returns.
     pub returns: Returns,
+    /// What the machine's backend must have.
+    #[serde(skip)]
+    pub needs: Option<Facet>,
     /// What it does, for `help()`.
     pub doc: &'static str,
     #[serde(skip)]
@@ -193,8 +197,8 @@ impl Driver {
     /// default.
     ///
     /// # Errors
-    /// [`DriverError::Usage`] for a verb, a subject or a parameter that does not exist; whatever the verb
-    /// returns; [`DriverError::Cancelled`] as soon as the run has to end.
+    /// [`DriverError::Usage`] for a verb, a subject or a parameter that does not exist;
+    /// [`DriverError::LacksFacet`] for a verb that the machine's backend cannot do; whatever the verb returns; [`DriverError::Cancelled`] as soon as the run has to end.
     pub async fn call(
         self: &Arc<Self>,
         verb: &str,
@@ -216,6 +220,9 @@ impl Driver {
                 (None, Some(self.vlan(number).ok_or_else(|| none(format!("VLAN {number}")))?))
             }
         };
+        if let Some(refusal) = node.as_ref().and_then(|node| node.refusal(entry)) {
+            return Err(refusal);
+        }
         let params = table::with_defaults(entry, params)?;
         let call = Call { driver: Arc::clone(self), node, vlan, patterns };
         self.unless_cancelled((entry.run)(call, params)).await

@@ -91,7 +91,7 @@ impl Doctor {
     }
 
     fn diagnosis_of(&self, ending: &Ending<'_>) -> Option<Diagnosis> {
-        if ending.outcome == Some(Outcome::Passed) {
+        if matches!(ending.outcome, Some(Outcome::Passed | Outcome::Skipped)) {
             return None;
         }
         let case = self.evidence.case(ending);

@@ -51,7 +51,11 @@ impl Reporter for JobSummary {
 }
 
 fn write(out: &mut String, summary: &Summary) -> fmt::Result {
-    let sign = if summary.verdict.passed() { "✅" } else { "❌" };
+    let sign = match summary.verdict {
+        verdict if verdict.passed() => "✅",
+        verdict if verdict.skipped() => "⏭️",
+        _ => "❌",
+    };
     let took = span(u64::try_from(summary.duration.as_micros()).unwrap_or(u64::MAX));
     writeln!(out, "### {sign} {}: {}, {took}\n", plain(&summary.test), summary.verdict)?;
     if let Some(diagnosis) = &summary.diagnosis {

@@ -132,6 +132,11 @@ impl fmt::Debug for JunitXml {
 fn main_status(summary: &Summary, log: &str) -> TestCaseStatus {
     let kind = match summary.verdict {
         Verdict::Ended(Outcome::Passed) => return TestCaseStatus::success(),
+        Verdict::Ended(Outcome::Skipped) => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(headline(&visible_lines(summary.message.as_deref().unwrap_or_default())));
+            return status;
+        }
         Verdict::Ended(Outcome::Failed) => NonSuccessKind::Failure,
         Verdict::Ended(_) | Verdict::CutOff => NonSuccessKind::Error,
     };

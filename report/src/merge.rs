@@ -9,7 +9,7 @@ use crate::escape::{visible, visible_lines};
 use crate::files::{EVENTS, failed, remake, write_atomically};
 use crate::html::{PAGE, STYLE, address, span};
 use crate::read::EventFile;
-use crate::summary::{Subtest, SubtestOutcome, Summary};
+use crate::summary::{Subtest, SubtestOutcome, Summary, Verdict};
 use crate::tally::Tally;
 
 /// What the template shows.
@@ -19,6 +19,7 @@ struct Merged {
     all_passed: bool,
     passed: usize,
     failed: usize,
+    skipped: usize,
     tests: Vec<TestView>,
     style: &'static str,
 }
@@ -59,9 +60,11 @@ pub fn merge(dirs: &[PathBuf], file: &Path) -> Result<Vec<Summary>, ReportError>
     tests.sort_by(|one, other| {
         (one.passed, &one.name, &one.dir).cmp(&(other.passed, &other.name, &other.dir))
     });
-    let passed = tests.iter().filter(|test| test.passed).count();
-    let failed_tests = tests.len() - passed;
-    let page = Merged { all_passed: failed_tests == 0, passed, failed: failed_tests, tests, style: STYLE };
+    let count = |is: fn(Verdict) -> bool| summaries.iter().filter(|summary| is(summary.verdict)).count();
+    let (passed, failed_tests, skipped) =
+        (count(Verdict::passed), count(Verdict::failed), count(Verdict::skipped));
+    let all_passed = failed_tests == 0;
+    let page = Merged { all_passed, passed, failed: failed_tests, skipped, tests, style: STYLE };
     let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let html = page.render().map_err(std::io::Error::other).map_err(failed("write", name.clone()))?;
     write_atomically(beside, &name, html.as_bytes()).map_err(failed("write", file.display().to_string()))?;
@@ -84,7 +87,7 @@ impl TestView {
             name: visible(&summary.test).into_owned(),
             dir: visible(&dir.display().to_string()).into_owned(),
             link: link(&dir.join(PAGE), beside),
-            passed: summary.verdict.passed(),
+            passed: !summary.verdict.failed(),
             verdict: summary.verdict.to_string(),
             kind: summary
                 .diagnosis

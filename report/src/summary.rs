@@ -119,12 +119,25 @@ impl Verdict {
     pub fn passed(self) -> bool {
         self == Self::Ended(Outcome::Passed)
     }
+
+    /// Says whether nothing was tried, for a reason that the test itself declares.
+    #[must_use]
+    pub fn skipped(self) -> bool {
+        self == Self::Ended(Outcome::Skipped)
+    }
+
+    /// Says whether something went wrong.
+    #[must_use]
+    pub fn failed(self) -> bool {
+        !self.passed() && !self.skipped()
+    }
 }
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Ended(Outcome::Passed) => "passed",
+            Self::Ended(Outcome::Skipped) => "skipped",
             Self::Ended(Outcome::Failed) => "failed",
             Self::Ended(Outcome::ScriptError) => "script error",
             Self::Ended(Outcome::MachineFailed) => "machine failed",
@@ -161,13 +174,13 @@ impl Summary {
         let label = |good: bool, text: &str| {
             paint(if good { paint::GOOD } else { paint::BAD }, colours, format!("{text:>12}"))
         };
-        let passed = self.verdict.passed();
+        let good = !self.verdict.failed();
         let (name, verdict) = (visible(&self.test), self.verdict);
         writeln!(out, "{:->12}", "")?;
         writeln!(
             out,
             "{} {} {name}: {verdict}{}",
-            label(passed, "Summary"),
+            label(good, "Summary"),
             seconds(self.duration),
             self.counts()
         )?;
@@ -181,7 +194,7 @@ impl Summary {
             writeln!(out, "{} {kind}: {}", label(false, "Kind"), visible(&diagnosis.to_string()))?;
         }
         for (index, line) in self.message.iter().flat_map(|text| text.trim_end().split('\n')).enumerate() {
-            writeln!(out, "{} {}", label(passed, if index == 0 { "Reason" } else { "" }), visible(line))?;
+            writeln!(out, "{} {}", label(good, if index == 0 { "Reason" } else { "" }), visible(line))?;
         }
         for (index, line) in self.findings.iter().enumerate() {
             let label = if index == 0 { "Console" } else { "" };

@@ -46,11 +46,15 @@ impl Reporter for Tap {
 
 fn write(out: &mut String, summary: &Summary) -> fmt::Result {
     writeln!(out, "TAP version 14\n1..{}", summary.subtests.len() + 1)?;
+    let message = summary.message.as_deref().unwrap_or_default();
+    if summary.verdict.skipped() {
+        return writeln!(out, "ok 1 - main # SKIP {}", visible(message.trim_end()));
+    }
     let passed = summary.verdict.passed();
     case(out, 1, "main", passed, summary.main_time)?;
     if !passed {
         let kind = summary.diagnosis.as_ref().map(|diagnosis| diagnosis.kind.name());
-        details(out, kind, summary.message.as_deref().unwrap_or_default())?;
+        details(out, kind, message)?;
     }
     for (subtest, number) in summary.subtests.iter().zip(2..) {
         let message = subtest.outcome.message();

@@ -12,6 +12,12 @@ sub new {
     return bless { connection => $connection, %$description }, $class;
 }
 
+# The variable of the machine of that name: what no identifier may hold becomes `_`.
+sub variable {
+    (my $variable = $_[0]) =~ s/^[^A-Za-z_]|[^A-Za-z0-9_]/_/g;
+    return $variable;
+}
+
 sub name { $_[0]{name} }
 sub stateDir { $_[0]{state_dir} }
 

@@ -1,11 +1,13 @@
 //! What scripts of the NixOS driver read and change behind the verbs: machines that they make, the processes and the
 //! directories of machines, the lines of their consoles one by one.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use driver_core::event::Event;
+use driver_core::verbs::{self, Verb};
 use driver_core::{Driver, Node};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -58,7 +60,14 @@ pub(crate) fn describe(driver: &Driver, node: &Node, key: &str) -> Value {
         "out_dir": driver.out_dir(),
         "tmp_dir": driver.state_base(),
         "shared_dir": driver.shared_dir(),
+        "cannot": refusals(node),
     })
+}
+
+/// What to say of the verbs that the machine's backend cannot do, by their names.
+fn refusals(node: &Node) -> BTreeMap<&'static str, String> {
+    let refused = |verb: &'static Verb| Some((verb.name, node.refusal(verb)?.to_string()));
+    verbs::table().filter_map(refused).collect()
 }
 
 /// Answers one of [`METHODS`].

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use driver_core::{Boot, Disk, DiskFormat, Share};
+use driver_core::{Boot, Disk, DiskFormat, Facet, Share};
 use toml::Spanned;
 
 use super::reader::Section;
@@ -34,6 +34,8 @@ pub(crate) struct Machine {
     pub(crate) boot_timeout: Duration,
     /// Whether the guest may reboot.
     pub(crate) allow_reboot: bool,
+    /// What the test cannot do without: a backend that lacks one of these makes it skip.
+    pub(crate) needs: Vec<Facet>,
     /// Directories of the host that the guest can mount.
     pub(crate) shares: Vec<Share>,
     /// The table under the backend's name, or null.
@@ -144,6 +146,7 @@ fn read(name: String, section: &mut Section<'_, '_>, folder: &Path, backends: &B
     let vlans = read_vlans(section);
     let boot_timeout = section.optional("boot_timeout").unwrap_or(DEFAULT_BOOT_TIMEOUT);
     let allow_reboot = section.optional("allow_reboot").unwrap_or(false);
+    let needs = section.list("needs");
     let shares = section
         .named::<PathBuf>("shares")
         .into_iter()
@@ -158,6 +161,7 @@ fn read(name: String, section: &mut Section<'_, '_>, folder: &Path, backends: &B
         vlans,
         boot_timeout,
         allow_reboot,
+        needs,
         shares,
         options,
     })

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use driver_core::{DiskFormat, image};
+use driver_core::{DiskFormat, Facet, image};
 use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
@@ -91,6 +91,16 @@ pub(crate) fn parse_duration(text: &str) -> Option<Duration> {
 /// An amount of memory in MiB.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Mebibytes(pub(crate) u64);
+
+impl Shape for Facet {
+    const EXPECTED: &'static str =
+        "`screen`, `keyboard`, `monitor`, `power`, `network`, `snapshots` or `nics`, in quotes";
+
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        let word = value.as_str()?;
+        Self::ALL.into_iter().find(|facet| facet.word() == word)
+    }
+}
 
 impl Shape for Mebibytes {
     const EXPECTED: &'static str = image::MEBIBYTES;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use driver_core::Capabilities;
+use driver_core::{Capabilities, Facet};
 use plugin_host::Plugin;
 
 use super::{Loaded, Plugins, named_by_user};
@@ -47,8 +47,6 @@ pub(super) fn describe(plugin: &Plugin) -> String {
 }
 
 fn facets(can: Capabilities) -> String {
-    let all =
-        [("screen", can.screen), ("keyboard", can.keyboard), ("monitor", can.monitor), ("power", can.power)];
-    let there: Vec<_> = all.into_iter().filter(|(_, there)| *there).map(|(name, _)| name).collect();
+    let there: Vec<_> = Facet::ALL.into_iter().filter(|facet| can.has(*facet)).map(Facet::word).collect();
     if there.is_empty() { "without facets".to_owned() } else { format!("with {}", there.join(", ")) }
 }

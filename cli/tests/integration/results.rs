@@ -31,6 +31,37 @@ fn a_missing_image_is_status_3_with_machine_image_places_and_the_way_out() {
 }
 
 #[test]
+fn a_test_whose_needs_its_backend_lacks_is_skipped_and_every_report_says_so() {
+    let machine = "[machines.server]\nimage = \"absent\"\nneeds = [\"power\", \"screen\"]\n";
+    let manifest = format!("name = \"test\"\nscript = \"test.py\"\n{machine}");
+    let place = Place::with(&[("test.toml", &manifest), ("test.py", "")]);
+    let said = place.run(&["run", "test.toml", "--backend", "cloud-hypervisor", "-o", "out"]);
+    assert_eq!(said.status, Some(0), "{said:?}");
+    let why = "backend `cloud-hypervisor` has no screen, which machine `server` needs";
+    let shown = said.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
+    for text in ["test: skipped", why, "or take a backend that has it: `qemu`"] {
+        assert!(shown.contains(text), "{text:?} is missing in:\n{shown}");
+    }
+    let read = |name: &str| fs::read_to_string(place.path().join("out").join(name)).unwrap();
+    for (report, text) in [
+        ("results.tap", format!("ok 1 - main # SKIP {why}")),
+        ("junit.xml", format!("<skipped message=\"{why}")),
+        ("events.jsonl", "\"outcome\":\"skipped\"".to_owned()),
+        ("report.html", "skipped".to_owned()),
+    ] {
+        assert!(read(report).contains(&text), "{text:?} is missing in {report}:\n{}", read(report));
+    }
+
+    // The backend that has it goes on, and gets as far as the image.
+    let said = place.run(&["run", "test.toml", "-o", "other"]);
+    assert_eq!(said.status, Some(3), "{said:?}");
+    let said = place.run(&["report", "merge", "out", "other", "-o", "page.html"]);
+    assert!(said.status == Some(3), "{said:?}");
+    let page = fs::read_to_string(place.path().join("page.html")).unwrap();
+    assert!(page.contains("0 passed, 1 failed, 1 skipped"), "{page}");
+}
+
+#[test]
 fn an_earlier_result_is_moved_aside() {
     let place = place();
     for _ in 0..3 {

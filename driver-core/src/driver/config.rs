@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::deadline::Deadline;
 use crate::image::Image;
 use crate::journal::Journal;
-use crate::machine::Backend;
+use crate::machine::{Backend, Capabilities};
 use crate::ocr::OcrEngine;
 use crate::spec::{Boot, Share};
 use crate::vlan::SwitchMaker;
@@ -46,6 +46,8 @@ pub struct DriverConfig {
     pub seed: Option<u64>,
     /// Who reads the text on screens; without it, the verbs that look for text there are refused.
     pub ocr: Option<Arc<dyn OcrEngine>>,
+    /// The backends that a user could choose. Messages about what one lacks name those that have it.
+    pub choice: Vec<(String, Capabilities)>,
     /// The directory of the needles that scripts look for on screens.
     pub needles: Option<PathBuf>,
     /// Where machines keep their disks; without it, in a directory that goes with the run.
@@ -134,6 +136,7 @@ impl DriverConfig {
             needles: None,
             state: None,
             start_scripts: None,
+            choice: Vec::new(),
         }
     }
 }

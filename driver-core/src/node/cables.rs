@@ -2,12 +2,13 @@
 
 use super::Node;
 use crate::error::DriverError;
+use crate::facet::Facet;
 
 impl Node {
     /// Pulls the cables of the machine's cards on VLANs: the guest loses its carrier, and hears nothing any more.
     ///
     /// # Errors
-    /// [`DriverError::Unsupported`] by backends that cannot; [`DriverError::Usage`] when the machine is off.
+    /// [`DriverError::LacksFacet`] by backends that cannot; [`DriverError::Usage`] when the machine is off.
     pub async fn block(&self) -> Result<(), DriverError> {
         self.set_link(false).await
     }
@@ -24,9 +25,7 @@ impl Node {
         let heading = if up { "plugging the network in" } else { "pulling the network's plug" };
         self.step(heading, async {
             let running = self.must_run("have its network's plug pulled")?;
-            let instead = "cut it off on its VLAN: `vlan1.partition([machine])`";
-            let network = running.machine.network();
-            let network = network.ok_or_else(|| self.unsupported("pull the network's plug", instead))?;
+            let network = running.machine.network().ok_or_else(|| self.lacks(Facet::Network))?;
             network.set_link(up, self.soon()).await
         })
         .await
@@ -40,9 +39,7 @@ impl Node {
     pub async fn forward_port(&self, host_port: u16, guest_port: u16) -> Result<(), DriverError> {
         self.step(format!("forwarding port {host_port} of the host to port {guest_port}"), async {
             let running = self.must_run("have a port forwarded")?;
-            let instead = "connect from another machine on a VLAN, or take the backend `qemu`";
-            let network = running.machine.network();
-            let network = network.ok_or_else(|| self.unsupported("forward ports", instead))?;
+            let network = running.machine.network().ok_or_else(|| self.lacks(Facet::Network))?;
             network.forward_port(host_port, guest_port, self.soon()).await
         })
         .await

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Node;
 use crate::error::DriverError;
 use crate::event::{Event, FileKind};
+use crate::facet::Facet;
 use crate::keys::{parse_keys, translate};
 use crate::text::python_repr;
 
@@ -19,7 +20,7 @@ impl Node {
     /// pauses for `delay`.
     ///
     /// # Errors
-    /// [`DriverError::Unsupported`] when the backend has no keyboard, [`DriverError::Usage`] for a key
+    /// [`DriverError::LacksFacet`] when the backend has no keyboard, [`DriverError::Usage`] for a key
     /// that does not exist or a machine that is off.
     pub async fn send_key(&self, key: &str, delay: Duration, log: bool) -> Result<(), DriverError> {
         let key = translate(key);
@@ -51,10 +52,7 @@ impl Node {
     async fn press(&self, chord: &str, hold: Duration, delay: Duration) -> Result<(), DriverError> {
         let keys = parse_keys(chord)?;
         let running = self.must_run("be typed to")?;
-        let keyboard = running
-            .machine
-            .keyboard()
-            .ok_or_else(|| self.unsupported("press keys", "type with send_console() or run a command"))?;
+        let keyboard = running.machine.keyboard().ok_or_else(|| self.lacks(Facet::Keyboard))?;
         let pressed = keyboard.press(&keys, hold, self.soon());
         self.while_it_runs(&running, || format!("pressing `{chord}`"), pressed).await?;
         tokio::time::sleep(delay).await;
@@ -65,7 +63,7 @@ impl Node {
     /// into the result directory.
     ///
     /// # Errors
-    /// [`DriverError::Unsupported`] when the backend has no screen, [`DriverError::Usage`] when the
+    /// [`DriverError::LacksFacet`] when the backend has no screen, [`DriverError::Usage`] when the
     /// machine is off.
     pub async fn screenshot(&self, name: &str) -> Result<PathBuf, DriverError> {
         let name = if name.contains('.') { name.to_owned() } else { format!("{name}.png") };
@@ -80,12 +78,7 @@ impl Node {
         journal
             .step(Some(self.name()), heading, base, async {
                 let running = self.must_run("be looked at")?;
-                let screen = running.machine.screen().ok_or_else(|| {
-                    self.unsupported(
-                        "capture the screen",
-                        "look at the console text, or use a backend with a screen",
-                    )
-                })?;
+                let screen = running.machine.screen().ok_or_else(|| self.lacks(Facet::Screen))?;
                 let captured = screen.capture(&file, self.soon());
                 self.while_it_runs(&running, || "taking a screenshot".to_owned(), captured).await?;
                 self.saved(FileKind::Screenshot, &file);
@@ -106,16 +99,11 @@ impl Node {
     /// Runs a line on the hypervisor's own command line and returns what it printed.
     ///
     /// # Errors
-    /// [`DriverError::Unsupported`] when the backend has none, [`DriverError::Usage`] when the machine is
+    /// [`DriverError::LacksFacet`] when the backend has none, [`DriverError::Usage`] when the machine is
     /// off.
     pub async fn send_monitor_command(&self, line: &str) -> Result<String, DriverError> {
         let running = self.must_run("take monitor commands")?;
-        let monitor = running.machine.monitor().ok_or_else(|| {
-            self.unsupported(
-                "run monitor commands",
-                "use a verb that does the same, or a backend with a monitor",
-            )
-        })?;
+        let monitor = running.machine.monitor().ok_or_else(|| self.lacks(Facet::Monitor))?;
         let told = monitor.command(line, self.soon());
         self.while_it_runs(&running, || format!("running the monitor command `{line}`"), told).await
     }

@@ -6,6 +6,7 @@ use tokio::time::Instant;
 
 use super::Node;
 use crate::error::DriverError;
+use crate::facet::Facet;
 use crate::machine::{Button, PointerAct};
 
 /// How old a picture may be that tells how large the screen is.
@@ -128,9 +129,7 @@ impl Node {
 
     async fn act(&self, act: PointerAct) -> Result<(), DriverError> {
         let running = self.must_run("be pointed at")?;
-        let pointer = running.machine.pointer().ok_or_else(|| {
-            self.unsupported("move a pointer", "use keys, or a backend that has one, such as qemu")
-        })?;
+        let pointer = running.machine.pointer().ok_or_else(|| self.lacks(Facet::Pointer))?;
         let done = pointer.act(act, self.soon());
         self.while_it_runs(&running, || "moving the pointer".to_owned(), done).await?;
         tokio::time::sleep(HOLD).await;

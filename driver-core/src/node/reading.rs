@@ -30,7 +30,7 @@ impl Node {
     /// The text on the screen, in lines.
     ///
     /// # Errors
-    /// [`DriverError::Usage`] when the run has no OCR engine or the machine is off, [`DriverError::Unsupported`]
+    /// [`DriverError::Usage`] when the run has no OCR engine or the machine is off, [`DriverError::LacksFacet`]
     /// when the backend has no screen, [`DriverError::Control`] when the engine cannot read.
     pub async fn get_screen_text(&self) -> Result<String, DriverError> {
         Ok(self.read_screen(None).await?.text())

@@ -12,6 +12,7 @@ use super::stillness::Marks;
 use crate::deadline::Deadline;
 use crate::error::{Cause, DriverError};
 use crate::event::FileKind;
+use crate::facet::Facet;
 use crate::ocr::Frame;
 use crate::screen::Memory;
 use crate::wait::{Look, timed_out};
@@ -105,9 +106,7 @@ impl Node {
 
     async fn capture(&self) -> Result<Frame, DriverError> {
         let running = self.must_run("be looked at")?;
-        let screen = running.machine.screen().ok_or_else(|| {
-            self.unsupported("look at the screen", "wait for console text, or use a backend with a screen")
-        })?;
+        let screen = running.machine.screen().ok_or_else(|| self.lacks(Facet::Screen))?;
         let failed = |operation, path: &Path| {
             let path = path.display().to_string();
             move |source| DriverError::File { operation, path, source }

@@ -19,6 +19,7 @@ use crate::channel::Channel;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::event::Level;
+use crate::facet::Facet;
 use crate::shell::{ShellOutput, quote};
 use crate::spec::Boot;
 
@@ -64,7 +65,7 @@ impl Node {
     ///
     /// # Errors
     /// [`DriverError::Usage`] for a name that is taken or no name, for a start script's machine, while a command runs
-    /// in the guest or something there uses a folder of the host; [`DriverError::Unsupported`] by backends that
+    /// in the guest or something there uses a folder of the host; [`DriverError::LacksFacet`] by backends that
     /// cannot; [`DriverError::Control`] when the hypervisor fails, and the guest goes on; as [`Node::connect`].
     pub async fn snapshot(&self, name: &str) -> Result<(), DriverError> {
         self.may_have_snapshots()?;
@@ -143,11 +144,7 @@ impl Node {
                 self.name()
             )));
         }
-        if self.config.backend.capabilities().snapshots {
-            return Ok(());
-        }
-        Err(self
-            .unsupported("take snapshots", "pick a backend with `snapshots`, such as `qemu`, or boot anew"))
+        self.must_have(Facet::Snapshots)
     }
 
     fn album(&self) -> std::sync::MutexGuard<'_, Album> {
@@ -184,9 +181,7 @@ impl Node {
     }
 
     async fn save(&self, running: &Running, dir: &std::path::Path) -> Result<(), DriverError> {
-        let facet = running.machine.snapshots().ok_or_else(|| {
-            self.unsupported("take snapshots", "its backend promises what its machines do not have")
-        })?;
+        let facet = running.machine.snapshots().ok_or_else(|| self.lacks(Facet::Snapshots))?;
         let saving = facet.save(dir, self.context.deadline.at_most(SAVE_LIMIT));
         self.while_it_runs(running, || "taking a snapshot".to_owned(), saving).await
     }

@@ -9,10 +9,10 @@ use super::{Param, Verb};
 use crate::error::DriverError;
 
 /// Writes one entry: `verb!(Machine succeed(commands: Texts, timeout: MaybeDuration = "null") -> Text,
-/// "what it does", |call, args| future)`.
+/// "what it does", |call, args| future)`. A verb that not every backend can do says so: `-> Text needs Screen,`.
 macro_rules! verb {
     (
-        $target:ident $name:ident ( $($param:ident : $kind:ident $(= $default:literal)?),* $(,)? ) -> $returns:ident,
+        $target:ident $name:ident ( $($param:ident : $kind:ident $(= $default:literal)?),* $(,)? ) -> $returns:ident $(needs $facet:ident)?,
         $doc:expr, |$call:ident, $args:ident| $body:expr
     ) => {
         $crate::verbs::Verb {
@@ -24,6 +24,7 @@ macro_rules! verb {
                 default: $crate::verbs::table::verb!(@default $($default)?),
             }),*],
             returns: $crate::verbs::Returns::$returns,
+            needs: $crate::verbs::table::verb!(@needs $($facet)?),
             doc: $doc,
             run: |$call, params| {
                 #[derive(serde::Deserialize)]
@@ -40,6 +41,8 @@ macro_rules! verb {
     };
     (@default) => { None };
     (@default $default:literal) => { Some($default) };
+    (@needs) => { None };
+    (@needs $facet:ident) => { Some($crate::facet::Facet::$facet) };
 }
 pub(super) use verb;
 

@@ -41,12 +41,14 @@ fn machine(name: &str, vlans: &[u32]) -> MachineConfig {
 
 #[tokio::test]
 async fn vlans_of_a_machine_whose_backend_has_no_cards_are_refused() {
-    let net = Net::new();
+    let has_cards = Capabilities { nics: true, ..Capabilities::default() };
+    let choice = [("fake", Capabilities::default()), ("other", has_cards)];
+    let net = Net::with(|config| config.choice = choice.map(|(name, can)| (name.to_owned(), can)).into());
     let error = net.driver.check().await.unwrap_err().to_string();
     assert_eq!(
         error,
-        "backend `fake` cannot plug a machine into VLANs (leave out its `vlans`, or take a backend that has network \
-         cards, such as qemu)"
+        "backend `fake` has no network cards, which machine `a` needs (leave out the machine's `vlans`; or take a \
+         backend that has it: `other`)"
     );
     net.end().await;
 }

@@ -8,7 +8,7 @@ use driver_core::event::{Event, Level, Record};
 use driver_core::fake::{FakeBackend, Play};
 use driver_core::verbs::Subject;
 use driver_core::{
-    Boot, Deadline, Driver, DriverConfig, DriverError, Journal, MachineConfig, Node, OcrEngine, Reporter,
+    Boot, Driver, DriverConfig, DriverError, Image, Journal, MachineConfig, Node, OcrEngine, Reporter,
     RustPatterns,
 };
 use serde_json::Value;
@@ -55,21 +55,13 @@ impl Stage {
     fn set_up(backend: &FakeBackend, ocr: Option<Arc<dyn OcrEngine>>, needles: bool) -> Self {
         let records = Arc::new(Mutex::new(Vec::new()));
         let out_dir = tempfile::tempdir().expect("a result directory");
+        let image = Image { boot: Boot::Firmware { disks: Vec::new() }, memory_mib: Some(512) };
         let server = MachineConfig {
-            name: "server".to_owned(),
-            backend: Arc::new(backend.clone()),
-            boot: Boot::Firmware { disks: Vec::new() },
-            memory_mib: 512,
-            cores: 1,
-            shares: Vec::new(),
-            vlans: Vec::new(),
             boot_timeout: Duration::from_secs(60),
-            allow_reboot: false,
-            options: Value::Null,
+            ..MachineConfig::new("server", Arc::new(backend.clone()), image)
         };
         let journal = Journal::in_memory(vec![Box::new(Recorder(Arc::clone(&records)))]);
         let driver = Driver::new(DriverConfig {
-            deadline: Deadline::after(Duration::from_secs(3600)),
             machines: vec![server],
             grace: None,
             ocr,

@@ -99,16 +99,22 @@ async fn what_a_backend_lacks_is_said_with_the_way_out() {
     let stage = Stage::new(&backend);
     stage.server.start(None).await.unwrap();
     for (verb, params, way_out) in [
-        ("screenshot", json!({"filename": "x"}), ""),
-        ("send_key", json!({"key": "ret"}), ""),
-        ("send_monitor_command", json!({"command": "info mice"}), ""),
+        ("screenshot", json!({"filename": "x"}), "the console has text: wait_for_console_text()"),
+        ("send_key", json!({"key": "ret"}), "type on the console with send_console()"),
+        ("send_monitor_command", json!({"command": "info mice"}), "use a verb that does the same"),
         ("block", json!({}), "cut it off on its VLAN: `vlan1.partition([machine])`"),
         ("unblock", json!({}), "cut it off on its VLAN: `vlan1.partition([machine])`"),
-        ("forward_port", json!({}), "connect from another machine on a VLAN, or take the backend `qemu`"),
+        ("forward_port", json!({}), "connect to it from another machine there"),
     ] {
         let error = stage.call(verb, params).await.unwrap_err();
-        assert!(matches!(error, DriverError::Unsupported { .. }), "{verb}: {error:?}");
-        assert!(error.to_string().ends_with(&format!("{way_out})")), "{verb}: {error}");
+        assert!(matches!(error, DriverError::LacksFacet { .. }), "{verb}: {error:?}");
+        let (start, needed) =
+            ("backend `fake` has no ", format!(", which {verb}() of machine `server` needs ("));
+        let text = error.to_string();
+        assert!(
+            text.starts_with(start) && text.contains(&needed) && text.contains(way_out),
+            "{verb}: {text}"
+        );
     }
     stage.end().await;
 }
@@ -304,7 +310,10 @@ async fn who_prints_on_the_shells_port_is_in_the_log_and_not_in_an_output() {
 async fn snapshots_are_refused_before_anything_is_booted() {
     let lacking = Stage::new(&FakeBackend::new());
     let error = message(lacking.call("snapshot", json!({"name": "x"})).await);
-    assert!(error.starts_with("backend `fake` cannot take snapshots"), "{error}");
+    assert!(
+        error.starts_with("backend `fake` has no snapshots, which snapshot() of machine `server` needs"),
+        "{error}"
+    );
     lacking.end().await;
 
     let having = Capabilities { snapshots: true, ..Capabilities::default() };

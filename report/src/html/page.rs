@@ -142,7 +142,7 @@ impl Page {
         let script_hash = STANDARD.encode(Sha256::digest(SCRIPT));
         Self {
             test: visible(&summary.test).into_owned(),
-            passed: summary.verdict.passed(),
+            passed: !summary.verdict.failed(),
             verdict: summary.verdict.to_string(),
             kind: summary
                 .diagnosis

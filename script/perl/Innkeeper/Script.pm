@@ -8,6 +8,7 @@ use strict;
 use warnings;
 use Innkeeper::Connection;
 use Innkeeper::Error;
+use Innkeeper::Needs;
 use Innkeeper::Verbs;
 use Innkeeper::Vlan;
 use Machine;
@@ -43,19 +44,23 @@ sub run {
         return if "$_[0]" eq $last_death->{text};
         $last_death = { text => "$_[0]", frames => [Innkeeper::Error::frames()] };
     };
-    evaluate(context() . "\n#line 1 \"$Innkeeper::Error::SCRIPT\"\n$text");
+    my ($line, $refusal) = Innkeeper::Needs::find($text, $hello->{machines});
+    our $hopeless = $refusal;
+    evaluate(defined $line
+        ? "package main;\n#line $line \"$Innkeeper::Error::SCRIPT\"\nInnkeeper::Script::refuse();"
+        : context() . "\n#line 1 \"$Innkeeper::Error::SCRIPT\"\n$text");
     my $failure = $@ ? describe($@) : undef;
     $SIG{__DIE__} = "DEFAULT";
     finish($failure);
     exit($failure || @failed ? 1 : 0);
 }
 
+# Ends a script that has not begun, at a line that it would not have come past.
+sub refuse { die Innkeeper::Error->new("machine", our $hopeless) }
+
 # What stands before the script, on a line that does not count.
 sub context {
-    my $machines = join "", map {
-        (my $variable = $_) =~ s/^[^A-Za-z_]|[^A-Za-z0-9_]/_/g;
-        "my \$$variable = \$vms{'$_'}; "
-    } sort keys %main::vms;
+    my $machines = join "", map { "my \$" . Machine::variable($_) . " = \$vms{'$_'}; " } sort keys %main::vms;
     my $vlans = join "", map { "my \$vlan$main::vlans[$_]{nr} = \$vlans[$_]; " } 0 .. $#main::vlans;
     return "package main; use strict; use warnings; our (%vms, \@vlans, \$log); $vlans$machines"
         . "\$Innkeeper::Script::compiled = 1;";

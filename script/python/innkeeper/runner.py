@@ -8,7 +8,7 @@ import sys
 import threading
 import tokenize
 
-from . import caution, debug, driver, durations, errors, failure, symbols
+from . import caution, debug, driver, durations, errors, failure, needs, symbols
 from .connection import Connection
 
 
@@ -33,6 +33,7 @@ def main(script):
             durations.are_numbers_old = setup["generation"] >= 26
         connection.complete = lambda error: failure.complete(error, runner.name, runner.source)
         runner.debug = run.debug
+        needs.check(runner.source, script, hello["machines"])
         runner.run(run.test_symbols())
     except BaseException as error:
         # The frames above the script's are ours and stay out of the report.

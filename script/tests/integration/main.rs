@@ -3,6 +3,7 @@
 mod clients;
 mod docs;
 mod endings;
+mod needs;
 mod networks;
 mod perl;
 mod python;

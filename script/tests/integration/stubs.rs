@@ -51,6 +51,7 @@ fn param_of(param: &Param) -> String {
         Kind::MaybeDuration => "Duration | None",
         Kind::Pattern => "str",
         Kind::Path => "str | os.PathLike[str]",
+        Kind::Region => "tuple[int, int, int, int] | None",
         Kind::Groups | Kind::Between | Kind::Handle => "Any",
     };
     let (star, default) = match (param.kind, param.default) {

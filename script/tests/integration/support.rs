@@ -9,8 +9,8 @@ use driver_core::event::{Event, Level, Record, ScopeId};
 use driver_core::fake::{FakeBackend, FakeSwitches, Play, Reply};
 use driver_core::screen::{Area, AreaKind, Needle};
 use driver_core::{
-    Boot, Deadline, Driver, DriverConfig, DriverError, Frame, Journal, MachineConfig, OcrEngine, OcrError,
-    Reading, Rect, Reporter, TextLine, Word,
+    Boot, Capabilities, Deadline, Driver, DriverConfig, DriverError, Frame, Image, Journal, MachineConfig,
+    OcrEngine, OcrError, Reading, Rect, Reporter, TextLine, Word,
 };
 use script::{Script, ScriptError, ScriptFailure, ScriptOutcome};
 use tokio::sync::watch;
@@ -122,6 +122,16 @@ impl Bench {
 
     /// The machines find the programs in a directory before those of the host.
     pub(crate) fn with_programs(machines: &[&str], programs: Option<PathBuf>) -> Self {
+        Self::of(machines.iter().map(|name| machine(name, programs.clone(), None)).collect())
+    }
+
+    /// No backend of theirs has any facet but network cards.
+    pub(crate) fn without_facets(machines: &[&str]) -> Self {
+        let least = Capabilities { nics: true, ..Capabilities::default() };
+        Self::of(machines.iter().map(|name| machine(name, None, Some(least))).collect())
+    }
+
+    fn of(machines: Vec<MachineConfig>) -> Self {
         let folder = tempfile::tempdir().expect("a directory");
         let (sender, records) = watch::channel(Vec::new());
         let switches = FakeSwitches::default();
@@ -134,15 +144,16 @@ impl Bench {
             png: needles.join("login-prompt.png"),
         };
         needle.write(&screen(), &needles).expect("a needle");
+        let journal = Journal::in_memory(vec![Box::new(Recorder(sender))]);
         let config = DriverConfig {
             deadline: Deadline::after(Duration::from_secs(120)),
-            machines: machines.iter().map(|name| machine(name, programs.clone())).collect(),
+            machines,
             grace: None,
             switches: Some(Arc::new(switches.clone())),
             seed: Some(1),
             ocr: Some(Arc::new(Prompt)),
             needles: Some(needles),
-            ..DriverConfig::new(folder.path(), Journal::in_memory(vec![Box::new(Recorder(sender))]))
+            ..DriverConfig::new(folder.path(), journal)
         };
         Self { driver: Driver::new(config).expect("a driver"), records, switches, folder }
     }
@@ -179,19 +190,17 @@ impl Reporter for Recorder {
     }
 }
 
-fn machine(name: &str, programs: Option<PathBuf>) -> MachineConfig {
+fn machine(name: &str, programs: Option<PathBuf>, facets: Option<Capabilities>) -> MachineConfig {
     let png = screen().to_png().expect("a picture");
     let play = Play::default().screen(png).bash(programs).answer("panic", Reply::Panics);
+    let mut backend = FakeBackend::new().with_play(name, play);
+    if let Some(facets) = facets {
+        backend = backend.with_capabilities(facets);
+    }
+    let image = Image { boot: Boot::Firmware { disks: Vec::new() }, memory_mib: Some(1) };
     MachineConfig {
-        name: name.to_owned(),
-        backend: Arc::new(FakeBackend::new().with_play(name, play)),
-        boot: Boot::Firmware { disks: Vec::new() },
-        memory_mib: 1,
-        cores: 1,
-        shares: Vec::new(),
         vlans: vec![1, 2],
         boot_timeout: Duration::from_secs(30),
-        allow_reboot: false,
-        options: serde_json::Value::Null,
+        ..MachineConfig::new(name, Arc::new(backend), image)
     }
 }

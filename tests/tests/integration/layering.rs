@@ -19,7 +19,9 @@ fn siblings_are_strangers_and_driver_core_knows_but_the_protocol() {
             // As plugins that come from elsewhere.
             "plugin-local" | "plugin-ocr" => &["plugin-sdk"],
             // Those whose tests look at pages.
-            "report" | "integration-tests" => &["driver-core", "browser"],
+            "report" => &["driver-core", "browser"],
+            // And at what the backends say of themselves.
+            "integration-tests" => &["driver-core", "browser", "backend-qemu", "backend-cloud-hypervisor"],
             // The program puts everything together, and so does a test in Rust.
             "cli" | "guestbook-in-rust" => &members,
             // What backends of hypervisors have in common.

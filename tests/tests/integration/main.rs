@@ -4,6 +4,7 @@
 //! makes that a failure. Whatever ends a run, each test also looks that nothing of it is left.
 
 mod agent;
+mod backends_page;
 mod boot;
 mod cluster;
 mod conformance;

@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use driver_core::event::{Event, Outcome};
+use driver_core::event::{Event, Outcome, Record};
 use integration_tests::{Setup, example, need_vm, plugin, program};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
@@ -388,4 +388,13 @@ fn a_plugin_that_cannot_be_loaded_is_told_where_it_was_named() {
     assert!(text.contains("backend `local`"), "the others are listed: {text}");
     let none = innkeeper(&["plugins"], config.path());
     assert!(said(&none).starts_with("no plugins: name some with --plugin"), "{}", said(&none));
+}
+
+#[test]
+fn a_verb_that_the_backend_cannot_do_is_refused_before_anything_starts() {
+    let run = on_local("", "server.succeed('true')\nserver.screenshot('x')\n").run();
+    run.assert_status(3);
+    run.assert_says(&["no screen, which screenshot() of machine `server` needs", "line 2", "`qemu`"]);
+    let starts = |record: &Record| matches!(record.event, Event::MachineState { .. });
+    assert!(!run.events().iter().any(starts), "a machine was started");
 }

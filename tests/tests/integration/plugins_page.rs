@@ -6,33 +6,38 @@ use std::path::{Path, PathBuf};
 use driver_core::{Exit, MachineSpec, Reading};
 use integration_tests::{Setup, build_package, plugin};
 
-fn repository() -> PathBuf {
+pub(crate) fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn page() -> String {
-    fs::read_to_string(repository().join("docs/plugins.md")).expect("the page is there")
+pub(crate) fn page(name: &str) -> String {
+    fs::read_to_string(repository().join(name)).expect("the page is there")
 }
 
 /// The blocks of a language.
-fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
+pub(crate) fn blocks<'a>(page: &'a str, language: &str) -> Vec<&'a str> {
     let opening = format!("\n```{language}\n");
     page.split(&opening).skip(1).filter_map(|rest| rest.split("\n```").next()).collect()
 }
 
+/// Builds the package that a page shows first: its `Cargo.toml`, its `src/lib.rs`.
+pub(crate) fn build_page(name: &str, place: &Path, package: &str, library: &str) -> PathBuf {
+    let page = page(name);
+    let package = place.join(package);
+    fs::create_dir_all(package.join("src")).expect("a package");
+    let root = repository().canonicalize().expect("the repository is there");
+    let manifest = blocks(&page, "toml")[0].replace("../innkeeper", &root.display().to_string());
+    fs::write(package.join("Cargo.toml"), manifest).expect("a manifest");
+    fs::write(package.join("src/lib.rs"), blocks(&page, "rust")[0]).expect("a source");
+    // The versions that are here already: the test needs no network.
+    fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")).expect("the versions");
+    build_package(&package, library)
+}
+
 #[test]
 fn the_plugin_of_the_page_is_built_and_works() {
-    let page = page();
     let place = tempfile::tempdir().unwrap();
-    let package = place.path().join("slowest");
-    fs::create_dir_all(package.join("src")).unwrap();
-    let root = repository().canonicalize().unwrap();
-    let manifest = blocks(&page, "toml")[0].replace("../innkeeper", &root.display().to_string());
-    fs::write(package.join("Cargo.toml"), manifest).unwrap();
-    fs::write(package.join("src/lib.rs"), blocks(&page, "rust")[0]).unwrap();
-    // The versions that are here already: the test needs no network.
-    fs::copy(root.join("Cargo.lock"), package.join("Cargo.lock")).unwrap();
-    let library = build_package(&package, "slowest");
+    let library = build_page("docs/plugins.md", place.path(), "slowest", "slowest");
 
     let manifest = format!(
         "plugins = [{:?}, {{ path = {library:?}, settings = {{ at_most = 2 }} }}]\n\
@@ -50,7 +55,7 @@ fn the_plugin_of_the_page_is_built_and_works() {
 
 #[test]
 fn the_json_of_the_page_is_what_is_read() {
-    let page = page();
+    let page = page("docs/plugins.md");
     let json = blocks(&page, "json");
     let spec: MachineSpec = serde_json::from_str(json[0]).unwrap();
     assert_eq!((spec.name.as_str(), spec.boot.disks().len()), ("server", 1));

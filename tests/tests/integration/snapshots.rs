@@ -120,6 +120,70 @@ server.restore("late")
     Setup::new(&machine("base"), &format!("{BEGINNING}{script}")).run().assert_status(0);
 }
 
+/// The switch outlives its machines: whoever goes on from a snapshot is plugged in again under its old address.
+const NEIGHBOURS: &str = r#"
+def talk(times=3):
+    for one, another in (left, right), (right, left):
+        one.succeed(f"ping -4 -c {times} -i 0.2 -W 10 {another.name}")
+
+start_all()
+for machine in machines:
+    machine.wait_for_unit("multi-user.target")
+talk()
+left.succeed("echo before >/root/file; sync")
+left.snapshot("met")
+
+with subtest("one goes on from a snapshot, and the other has stayed"):
+    left.succeed("ip link set eth1 down")
+    left.restore("met")
+    talk()
+    left.restore("met")
+    talk()
+
+with subtest("a connection of before is alive after"):
+    right.succeed("(exec nc -d -l 7000) >/run/got 2>&1 &")
+    right.wait_for_open_port(7000)
+    left.succeed("mkfifo /run/out")
+    send = "while read -r word </run/out; do echo $word >&3; done"
+    left.succeed(f"(exec 3<>/dev/tcp/right/7000; {send}) >/dev/null 2>&1 &")
+    left.succeed("echo one >/run/out")
+    right.wait_until_succeeds("grep one /run/got", timeout=60)
+    left.snapshot("talking")
+    left.restore("talking")
+    left.succeed("echo two >/run/out")
+    right.wait_until_succeeds("grep two /run/got", timeout=60)
+
+with subtest("both go on from snapshots, at different times"):
+    right.snapshot("later")
+    right.crash()
+    left.crash()
+    right.restore("later")
+    left.restore("met")
+    talk()
+
+with subtest("faults of the VLAN hold for a machine that went on"):
+    with vlan1.partition([left]):
+        left.restore("met")
+        left.fail("ping -4 -c 1 -W 2 right")
+    talk(1)
+
+with subtest("a plug that was pulled is in again, as in the snapshot"):
+    left.block()
+    left.restore("met")
+    talk(1)
+"#;
+
+#[test]
+fn machines_of_one_vlan_go_on_talking_after_one_was_restored() {
+    if need_vm("base").is_none() {
+        return;
+    }
+    let machine =
+        |name: &str| format!("[machines.{name}]\nimage = \"base\"\nmemory = \"256M\"\nvlans = [1]\n");
+    let machines = machine("left") + &machine("right");
+    Setup::new(&machines, NEIGHBOURS).machines(2).run().assert_status(0);
+}
+
 /// Asked for by name: `cargo test -p integration-tests a_hundred -- --ignored`.
 #[test]
 #[ignore = "takes many minutes"]

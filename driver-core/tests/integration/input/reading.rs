@@ -163,7 +163,11 @@ async fn what_stands_in_the_way_of_reading_is_told() {
     let blind = Stage::with_ocr(&blind, Some(Arc::new(Engine::default())));
     blind.server.start(None).await.unwrap();
     let error = blind.call("get_screen_text", json!({})).await.unwrap_err().to_string();
-    assert!(error.starts_with("backend `fake` cannot look at the screen (wait for console text"), "{error}");
+    assert!(
+        error
+            .starts_with("backend `fake` has no screen, which get_screen_text() of machine `server` needs ("),
+        "{error}"
+    );
     blind.end().await;
 
     let (broken, ..) = shows("no picture").await;
