@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use driver_core::{
-    Deadline, DriverError, Exit, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor, Network,
-    Power, Screen, Snapshots,
+    Deadline, DriverError, Exit, Forensics, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor,
+    Network, Power, Screen, Snapshots,
 };
 use qapi_spec::Command;
 use tokio::net::UnixStream;
@@ -262,6 +262,10 @@ impl Machine for QemuMachine {
     }
 
     fn snapshots(&self) -> Option<&dyn Snapshots> {
+        Some(self)
+    }
+
+    fn forensics(&self) -> Option<&dyn Forensics> {
         Some(self)
     }
 }

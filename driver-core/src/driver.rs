@@ -13,6 +13,7 @@ use tokio::sync::watch;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::event::Level;
+use crate::evidence::EvidencePolicy;
 use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::node::Node;
@@ -47,6 +48,8 @@ pub(crate) struct Context {
     /// All machines on all VLANs.
     pub(crate) stations: Vec<Station>,
     pub(crate) ocr: Option<Arc<dyn OcrEngine>>,
+    pub(crate) evidence: EvidencePolicy,
+    pub(crate) video: bool,
     run_dir: PathBuf,
     cancelled: watch::Sender<Option<String>>,
 }
@@ -83,6 +86,8 @@ impl Driver {
             grace: config.grace,
             stations: network.stations().to_vec(),
             ocr: config.ocr,
+            evidence: config.evidence,
+            video: config.video,
             // From here on the guard removes it.
             run_dir: TempDir::keep(run_dir),
             cancelled: watch::Sender::new(None),
@@ -139,6 +144,10 @@ impl Driver {
     #[must_use]
     pub fn run_dir(&self) -> &Path {
         &self.context.run_dir
+    }
+
+    pub(crate) fn evidence(&self) -> EvidencePolicy {
+        self.context.evidence
     }
 
     /// The result directory.

@@ -13,6 +13,7 @@ mod deadline;
 mod driver;
 mod error;
 pub mod event;
+mod evidence;
 #[cfg(feature = "fake")]
 pub mod fake;
 mod guard;
@@ -33,12 +34,13 @@ mod wait;
 pub use deadline::Deadline;
 pub use driver::{Driver, DriverConfig, MachineConfig, TestResult, VlanConfig};
 pub use error::{Cause, DriverError, ErrorKind};
+pub use evidence::EvidencePolicy;
 pub use guard::Guard;
 pub use image::{Image, ImageError};
 pub use journal::{Journal, Reporter, Scope, current_scope, in_scope};
 pub use keys::{Key, parse_keys};
 pub use machine::{
-    BULK_PORT, Backend, Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine,
+    BULK_PORT, Backend, Capabilities, Exit, ExitReason, Forensics, GuestPort, GuestStream, Keyboard, Machine,
     MachineLog, Monitor, Network, Power, Screen, Snapshots,
 };
 pub use node::{Node, UnitInfo};

@@ -6,7 +6,9 @@ mod cables;
 mod command;
 mod connect;
 mod console;
+mod evidence;
 mod files;
+mod film;
 mod input;
 mod journal;
 mod life;
@@ -33,6 +35,7 @@ use crate::vlan::Nic;
 
 pub(crate) use command::Execute;
 use console::ConsoleLog;
+use film::Film;
 use life::Running;
 use snapshots::{Album, Snapshot};
 pub use units::UnitInfo;
@@ -50,6 +53,7 @@ pub struct Node {
     /// The present launch, if there is one.
     running: Mutex<Option<Arc<Running>>>,
     album: Mutex<Album>,
+    film: Arc<Film>,
     /// Held while the machine is being started or ended: one at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -63,6 +67,7 @@ impl Node {
         context: Arc<Context>,
     ) -> Arc<Self> {
         let console = Arc::new(ConsoleLog::new(&config.name, context.journal.clone()));
+        let film = Arc::new(Film::new(&config.name, &state_dir, &context));
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             config,
@@ -73,6 +78,7 @@ impl Node {
             console,
             running: Mutex::new(None),
             album: Mutex::default(),
+            film,
             changing: tokio::sync::Mutex::new(()),
         })
     }
@@ -93,6 +99,11 @@ impl Node {
     #[must_use]
     pub fn state_dir(&self) -> &Path {
         &self.state_dir
+    }
+
+    /// The process of the hypervisor while the machine is on, where there is one.
+    pub(crate) fn process_id(&self) -> Option<u32> {
+        self.running().filter(|running| running.exit().is_none())?.machine.process_id()
     }
 
     /// Adds a line to the log, with the machine's name.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deadline::Deadline;
+use crate::evidence::EvidencePolicy;
 use crate::image::Image;
 use crate::journal::Journal;
 use crate::machine::Backend;
@@ -46,6 +47,10 @@ pub struct DriverConfig {
     pub seed: Option<u64>,
     /// Who reads the text on screens; without it, the verbs that look for text there are refused.
     pub ocr: Option<Arc<dyn OcrEngine>>,
+    /// What is gathered after a failure.
+    pub evidence: EvidencePolicy,
+    /// Whether what screens show is kept, for a video.
+    pub video: bool,
 }
 
 /// What a VLAN is made of.
@@ -101,7 +106,7 @@ pub struct MachineConfig {
 
 impl DriverConfig {
     /// A run without machines that leaves its results in `out_dir`: an hour at most, ten seconds of grace
-    /// for outputs, no agent, no OCR engine.
+    /// for outputs, no agent, no OCR engine, evidence after a failure, no video.
     #[must_use]
     pub fn new(out_dir: impl Into<PathBuf>, journal: Journal) -> Self {
         Self {
@@ -115,6 +120,8 @@ impl DriverConfig {
             vlans: Vec::new(),
             seed: None,
             ocr: None,
+            evidence: EvidencePolicy::default(),
+            video: false,
         }
     }
 }

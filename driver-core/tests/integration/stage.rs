@@ -7,8 +7,8 @@ use driver_core::event::{Event, Level, Record};
 use driver_core::fake::{FakeBackend, Play};
 use driver_core::verbs::Subject;
 use driver_core::{
-    Boot, Deadline, Driver, DriverConfig, DriverError, Journal, MachineConfig, Node, OcrEngine, Reporter,
-    RustPatterns,
+    Boot, Deadline, Driver, DriverConfig, DriverError, EvidencePolicy, Journal, MachineConfig, Node,
+    OcrEngine, Reporter, RustPatterns,
 };
 use serde_json::Value;
 use tempfile::TempDir;
@@ -38,6 +38,11 @@ impl Stage {
 
     /// A run with an OCR engine.
     pub(crate) fn with_ocr(backend: &FakeBackend, ocr: Option<Arc<dyn OcrEngine>>) -> Self {
+        Self::configured(backend, |config| config.ocr = ocr)
+    }
+
+    /// A run that is configured further.
+    pub(crate) fn configured(backend: &FakeBackend, configure: impl FnOnce(&mut DriverConfig)) -> Self {
         let records = Arc::new(Mutex::new(Vec::new()));
         let out_dir = tempfile::tempdir().expect("a result directory");
         let server = MachineConfig {
@@ -52,7 +57,7 @@ impl Stage {
             allow_reboot: false,
             options: Value::Null,
         };
-        let driver = Driver::new(DriverConfig {
+        let mut config = DriverConfig {
             journal: Journal::in_memory(vec![Box::new(Recorder(Arc::clone(&records)))]),
             out_dir: out_dir.path().to_owned(),
             deadline: Deadline::after(Duration::from_secs(3600)),
@@ -62,9 +67,12 @@ impl Stage {
             switches: None,
             vlans: Vec::new(),
             seed: None,
-            ocr,
-        })
-        .expect("a run");
+            ocr: None,
+            evidence: EvidencePolicy::default(),
+            video: false,
+        };
+        configure(&mut config);
+        let driver = Driver::new(config).expect("a run");
         let server = driver.node("server").expect("the machine");
         Self { driver, server, out_dir, records }
     }
