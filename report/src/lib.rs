@@ -27,6 +27,7 @@ mod tap;
 mod terminal;
 mod transcript;
 mod unfilled;
+mod video;
 
 pub use compare::Comparison;
 pub use console_logs::ConsoleLogs;
@@ -44,3 +45,4 @@ pub use read::Unread;
 pub use summary::{Subtest, SubtestOutcome, Summary, Verdict};
 pub use tap::Tap;
 pub use terminal::{Look, Terminal, Verbosity};
+pub use video::Video;

@@ -89,7 +89,9 @@ impl Transcript {
             }
             Event::FaultImposed { vlan, fault, .. } => (Kind::Plain, format!("vlan {vlan}: {fault}")),
             Event::FaultLifted { vlan, fault, .. } => (Kind::Plain, format!("vlan {vlan}: lifted: {fault}")),
-            Event::FileSaved { .. } | Event::WaitLimit { .. } | Event::RunEnded(_) => return None,
+            Event::FileSaved { .. } | Event::Frame { .. } | Event::WaitLimit { .. } | Event::RunEnded(_) => {
+                return None;
+            }
             other => (Kind::Debug, in_words(other)?),
         };
         Some(Entry { kind, machine: record.machine.clone(), text })
