@@ -10,6 +10,7 @@ mod manifest;
 mod plan;
 mod plugins;
 mod remake;
+mod rescue;
 mod result_dir;
 mod run;
 mod signals;

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use driver_core::VlanConfig;
 use driver_core::event::ConsoleRules;
+use driver_core::{EvidencePolicy, VlanConfig};
 
 pub(crate) use fields::fields_of;
 pub(crate) use machine::{ImageRef, Machine, Source};
@@ -48,6 +48,10 @@ pub(crate) struct Manifest {
     pub(crate) vlans: Vec<VlanConfig>,
     /// The name of the OCR engine; one that a plugin offers.
     pub(crate) ocr: Option<String>,
+    /// What is gathered after a failure.
+    pub(crate) evidence: EvidencePolicy,
+    /// Whether what screens show is kept.
+    pub(crate) video: bool,
 }
 
 impl Manifest {
@@ -86,6 +90,8 @@ impl Manifest {
         }
         let script = section.required::<PathBuf>("script");
         let timeout = section.optional("timeout").unwrap_or(DEFAULT_TIMEOUT);
+        let evidence = section.optional("evidence").unwrap_or_default();
+        let video = section.optional("video").unwrap_or_default();
         let loaded = plugins.read(section, folder);
         let ocr = section.located::<String>("ocr");
         if let Some(word) = &ocr
@@ -115,6 +121,8 @@ impl Manifest {
             machines: machines?,
             vlans,
             ocr: ocr.map(toml::Spanned::into_inner),
+            evidence,
+            video,
         })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver_core::event::ConsoleRules;
-use driver_core::{Backend, Boot, DriverError, Image, ImageError, MachineConfig, VlanConfig};
+use driver_core::{Backend, Boot, DriverError, EvidencePolicy, Image, ImageError, MachineConfig, VlanConfig};
 
 use crate::args::RunArgs;
 use crate::backends::Opened;
@@ -35,6 +35,10 @@ pub(crate) struct TestPlan {
     pub(crate) grace: Option<Duration>,
     /// The name of the OCR engine.
     pub(crate) ocr: Option<String>,
+    /// What is gathered after a failure.
+    pub(crate) evidence: EvidencePolicy,
+    /// Whether what screens show is kept.
+    pub(crate) video: bool,
 }
 
 impl TestPlan {
@@ -55,6 +59,8 @@ impl TestPlan {
             agent: if args.no_agent { None } else { agent_binary::AGENT },
             grace: Some(args.output_grace).filter(|grace| !grace.is_zero()),
             ocr: args.ocr.clone().or(manifest.ocr),
+            evidence: args.evidence.unwrap_or(manifest.evidence),
+            video: args.video || manifest.video,
         }
     }
 

@@ -7,6 +7,7 @@ mod kinds;
 mod manifest;
 mod report;
 mod results;
+mod survival;
 
 use std::fs;
 use std::path::Path;

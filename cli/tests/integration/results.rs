@@ -31,15 +31,15 @@ fn a_missing_image_is_status_3_with_machine_image_places_and_the_way_out() {
 }
 
 #[test]
-fn an_earlier_result_is_moved_aside() {
+fn an_earlier_result_becomes_an_attempt() {
     let place = place();
     for _ in 0..3 {
         assert_eq!(place.run(&["run", "test.toml", "-o", "out"]).status, Some(3));
     }
-    for name in ["out", "out.1", "out.2"] {
+    for name in ["out", "out/attempts/1", "out/attempts/2"] {
         assert!(place.path().join(name).join("events.jsonl").exists(), "{name}");
     }
-    assert!(!place.path().join("out.3").exists());
+    assert!(!place.path().join("out/attempts/3").exists());
 }
 
 #[test]
