@@ -75,7 +75,10 @@ pub(crate) fn path_of(machine: &str) -> String {
 impl Reporter for Video {
     fn record(&mut self, record: &Record) -> Result<(), DriverError> {
         self.end_us = self.end_us.max(record.t_us);
-        if let Some(entry) = self.transcript.entry(record) {
+        // What guests print is on their screens, and may be very much.
+        if !matches!(record.event, Event::Console { .. } | Event::CommandOutput { .. })
+            && let Some(entry) = self.transcript.entry(record)
+        {
             self.subtitles.add(record.t_us, &entry);
         }
         if let (Event::Frame { path }, Some(machine)) = (&record.event, &record.machine) {

@@ -19,7 +19,7 @@ pub(super) struct Subtitles {
 }
 
 impl Subtitles {
-    /// Takes an entry, if it is of the test: what guests print is on their screens.
+    /// Takes an entry, if it is of the test.
     pub(super) fn add(&mut self, t_us: u64, entry: &Entry) {
         if !matches!(entry.kind, Kind::Step | Kind::Plain | Kind::Warning | Kind::Error | Kind::Script(_))
             || self.lines.len() == LINES
