@@ -99,6 +99,7 @@ fn a_start_script_that_cannot_run_is_told_before_anything_starts() {
         let said = place.run(&["run", "test.toml"]);
         assert_eq!(said.status, Some(3), "{said:?}");
         assert!(said.stderr.contains("machine `server`: its start script `run-vm`"), "{said:?}");
+        assert!(said.stderr.contains("Kind not_launched: "), "{said:?}");
         assert!(
             said.stderr.contains(text) && !said.stdout.contains("ran"),
             "{text:?} is missing in {said:?}"

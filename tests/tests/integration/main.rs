@@ -6,6 +6,7 @@
 mod agent;
 mod boot;
 mod cluster;
+mod evidence;
 mod files;
 mod guestbook;
 mod initrd;
