@@ -5,7 +5,7 @@
 //! was: its reply, when it comes, is dropped.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use driver_core::Deadline;
@@ -17,6 +17,9 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{debug, trace, warn};
 
 use backend_kit::lines::Lines;
+
+mod transcript;
+use transcript::Transcript;
 
 /// The longest message that is taken from QEMU, in bytes; a longer one is skipped.
 const LINE_LIMIT: usize = 16 << 20;
@@ -59,6 +62,7 @@ pub(crate) enum Event {
 #[derive(Debug, Clone)]
 pub(crate) struct Control {
     commands: mpsc::Sender<Order>,
+    transcript: Arc<Transcript>,
 }
 
 #[derive(Debug)]
@@ -76,8 +80,14 @@ impl Control {
         let (commands, orders) = mpsc::channel(16);
         // These events are so rare that nothing piles up.
         let (events, received) = mpsc::unbounded_channel();
-        tokio::spawn(run(stream, orders, events));
-        (Self { commands }, received)
+        let transcript = Arc::new(Transcript::new());
+        tokio::spawn(run(stream, orders, events, Arc::clone(&transcript)));
+        (Self { commands, transcript }, received)
+    }
+
+    /// What was said.
+    pub(crate) fn transcript(&self) -> &Transcript {
+        &self.transcript
     }
 
     /// Runs one command.
@@ -142,6 +152,7 @@ async fn run(
     stream: impl AsyncRead + AsyncWrite + Send,
     mut orders: mpsc::Receiver<Order>,
     events: mpsc::UnboundedSender<Event>,
+    transcript: Arc<Transcript>,
 ) {
     let (mut reader, mut writer) = tokio::io::split(stream);
     let pending = Pending::default();
@@ -150,7 +161,7 @@ async fn run(
         let mut lines = Lines::of_at_most(LINE_LIMIT);
         while let Ok(length @ 1..) = reader.read(&mut buffer).await {
             for line in lines.push(&buffer[..length]) {
-                take(&line, &pending, &events);
+                take(&line, &pending, &events, &transcript);
             }
         }
     };
@@ -163,6 +174,7 @@ async fn run(
             id += 1;
             let command = serde_json::json!({ "execute": name, "arguments": arguments, "id": id });
             debug!(%command, "to QEMU");
+            transcript.command(name, id, &command.to_string());
             pending.add(id, reply);
             if let Err(error) = writer.write_all(format!("{command}\n").as_bytes()).await {
                 debug!(%error, "QEMU takes no more commands");
@@ -178,7 +190,7 @@ async fn run(
     }
 }
 
-fn take(line: &str, pending: &Pending, events: &mpsc::UnboundedSender<Event>) {
+fn take(line: &str, pending: &Pending, events: &mpsc::UnboundedSender<Event>, transcript: &Transcript) {
     trace!(line, "from QEMU");
     let message: Message = match serde_json::from_str(line) {
         Ok(message) => message,
@@ -187,6 +199,7 @@ fn take(line: &str, pending: &Pending, events: &mpsc::UnboundedSender<Event>) {
             return;
         }
     };
+    transcript.message(message.id, message.error.is_some(), line);
     match message {
         Message { event: Some(name), data, .. } => {
             if let Some(event) = understand(&name, &data) {

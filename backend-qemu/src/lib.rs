@@ -9,6 +9,7 @@ mod command;
 mod config;
 mod control;
 mod exit;
+mod forensics;
 mod keyboard;
 mod launch;
 mod machine;

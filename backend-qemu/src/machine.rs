@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use driver_core::{
-    Deadline, DriverError, Exit, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor, Network,
-    Pointer, Power, Screen, Snapshots,
+    Deadline, DriverError, Exit, Forensics, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor,
+    Network, Pointer, Power, Screen, Snapshots,
 };
 use qapi_spec::Command;
 use tokio::net::UnixStream;
@@ -222,6 +222,10 @@ impl Machine for QemuMachine {
     }
 
     fn snapshots(&self) -> Option<&dyn Snapshots> {
+        Some(self)
+    }
+
+    fn forensics(&self) -> Option<&dyn Forensics> {
         Some(self)
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use driver_core::EvidencePolicy;
 
 use crate::manifest::parse_duration;
 use crate::needle::NeedleArgs;
@@ -61,10 +62,24 @@ pub(crate) struct RunArgs {
     #[arg(value_name = "TEST.toml")]
     pub(crate) manifest: PathBuf,
 
-    /// Where the result goes [default: innkeeper-results/NAME]. A result that is there already is kept as
-    /// DIR.1, DIR.2, and so on.
+    /// Where the result goes [default: innkeeper-results/NAME]. A result that is there already is kept in
+    /// DIR/attempts.
     #[arg(short, long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
+
+    /// Copy the result to this directory, too, if the test does not pass: for builders such as Nix, which throw the
+    /// output of a failed build away.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) result_on_failure: Option<PathBuf>,
+
+    /// What to gather after a failure, instead of what the manifest says: none; failure, which is screens, journals
+    /// and the like; full, which is that and images of the guests' memory [default: failure].
+    #[arg(long, value_name = "WHAT", value_parser = evidence)]
+    pub(crate) evidence: Option<EvidencePolicy>,
+
+    /// Keep what screens show, at most once a second, and make a video of each.
+    #[arg(long)]
+    pub(crate) video: bool,
 
     /// Run this script on the manifest's machines instead of the manifest's own.
     #[arg(long, value_name = "FILE")]
@@ -284,6 +299,9 @@ impl RunArgs {
         Self {
             manifest,
             output: Some(output),
+            result_on_failure: None,
+            evidence: None,
+            video: false,
             script: Some(script),
             timeout: None,
             no_agent: false,
@@ -365,6 +383,11 @@ Examples:
 
 Exit status: the run's own; 3 for a run that was cut off before its end. Of two: 0 when they ended in the same way,
 1 when they did not. (A directory of the name `merge` is written `./merge`.)";
+
+fn evidence(text: &str) -> Result<EvidencePolicy, String> {
+    let known = EvidencePolicy::NAMES.iter().find(|(name, _)| *name == text);
+    known.map(|(_, policy)| *policy).ok_or_else(|| "expected none, failure or full".to_owned())
+}
 
 fn duration(text: &str) -> Result<Duration, String> {
     parse_duration(text).ok_or_else(|| "expected a time such as 90s, 10m, 1h or 600 (seconds)".to_owned())

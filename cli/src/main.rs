@@ -15,6 +15,7 @@ mod ocr_command;
 mod plan;
 mod plugins;
 mod remake;
+mod rescue;
 mod result_dir;
 mod run;
 mod signals;

@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use driver_core::VlanConfig;
 use driver_core::event::ConsoleRules;
+use driver_core::{EvidencePolicy, VlanConfig};
 
 pub(crate) use fields::fields_of;
 pub(crate) use machine::{ImageRef, Machine, Source};
@@ -51,6 +51,10 @@ pub(crate) struct Manifest {
     pub(crate) ocr: Option<String>,
     /// The directory of the needles.
     pub(crate) needles: Option<PathBuf>,
+    /// What is gathered after a failure.
+    pub(crate) evidence: EvidencePolicy,
+    /// Whether what screens show is kept.
+    pub(crate) video: bool,
 }
 
 impl Manifest {
@@ -89,6 +93,8 @@ impl Manifest {
         }
         let script = section.required::<PathBuf>("script");
         let timeout = section.optional("timeout").unwrap_or(DEFAULT_TIMEOUT);
+        let evidence = section.optional("evidence").unwrap_or_default();
+        let video = section.optional("video").unwrap_or_default();
         let loaded = plugins.read(section, folder);
         let ocr = section.located::<String>("ocr");
         if let Some(word) = &ocr
@@ -120,6 +126,8 @@ impl Manifest {
             vlans,
             ocr: ocr.map(toml::Spanned::into_inner),
             needles,
+            evidence,
+            video,
         })
     }
 }

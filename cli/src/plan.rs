@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use driver_core::event::ConsoleRules;
-use driver_core::{Backend, Boot, Capabilities, DriverError, Image, ImageError, MachineConfig, VlanConfig};
+use driver_core::{
+    Backend, Boot, Capabilities, DriverError, EvidencePolicy, Image, ImageError, MachineConfig, VlanConfig,
+};
 
 use crate::args::RunArgs;
 use crate::backends::Opened;
@@ -37,6 +39,10 @@ pub(crate) struct TestPlan {
     pub(crate) ocr: String,
     /// The directory of the needles.
     pub(crate) needles: Option<PathBuf>,
+    /// What is gathered after a failure.
+    pub(crate) evidence: EvidencePolicy,
+    /// Whether what screens show is kept.
+    pub(crate) video: bool,
 }
 
 impl TestPlan {
@@ -58,6 +64,8 @@ impl TestPlan {
             grace: Some(args.output_grace).filter(|grace| !grace.is_zero()),
             ocr: args.ocr.clone().or(manifest.ocr).unwrap_or_else(|| ocr::DEFAULT.to_owned()),
             needles: manifest.needles,
+            evidence: args.evidence.unwrap_or(manifest.evidence),
+            video: args.video || manifest.video,
         }
     }
 

@@ -20,6 +20,7 @@ use crate::backends::{Backends, Opened};
 use crate::manifest::Manifest;
 use crate::plan::TestPlan;
 use crate::plugins::Plugins;
+use crate::rescue::Rescue;
 use crate::result_dir::ResultDir;
 use crate::signals::Signals;
 use crate::verdict::Verdict;
@@ -54,6 +55,8 @@ pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     let script = Script::new(&plan.script, None)?;
     let results = args.output.clone().unwrap_or_else(|| Path::new(RESULTS).join(&plan.name));
     let dir = ResultDir::create(&results)?;
+    let rescue = args.result_on_failure.as_deref();
+    let rescue = rescue.map(|copy| Rescue::prepare(copy, dir.path())).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(async {
         let signals = Signals::listen().context("signals cannot be listened to")?;
@@ -64,6 +67,9 @@ pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     });
     // A thread that hangs in a system call must not keep the program.
     runtime.shutdown_background();
+    if let (Some(rescue), Ok(1..)) = (rescue, &status) {
+        rescue.copy(dir.path());
+    }
     status
 }
 
@@ -111,8 +117,16 @@ async fn conduct(
         None => match set_up(plan, cast, dir.path().to_owned(), journal.clone(), deadline) {
             Ok(driver) => {
                 let verdict = supervise(&driver, script, deadline, &mut signals).await;
+                journal.settle(SETTLE);
+                let is_failure = bug::seen() || !verdict.clone().examined(examination).passed();
+                let ending = async {
+                    if is_failure && let Some(limit) = verdict.patience() {
+                        driver.gather_evidence(limit).await;
+                    }
+                    driver.shut_down().await;
+                };
                 tokio::select! {
-                    () = driver.shut_down() => {}
+                    () = ending => {}
                     // A second signal: the guard ends what is left.
                     _ = signals.next() => {}
                 }
@@ -129,14 +143,19 @@ async fn conduct(
     journal.settle(SETTLE);
     let verdict = verdict.examined(examination);
     journal.emit(None, run_ended(&verdict, &journal));
-    end(&journal, &verdict)
+    end(&journal, &verdict, Some(dir.path()))
 }
 
-/// Waits for the reports, and returns the exit status.
-fn end(journal: &Journal, verdict: &Verdict) -> u8 {
-    let errors = journal.close().err().unwrap_or_default();
+/// Waits for the reports in `dir`, and returns the exit status.
+fn end(journal: &Journal, verdict: &Verdict, dir: Option<&Path>) -> u8 {
+    let mut errors: Vec<String> =
+        journal.close().err().unwrap_or_default().iter().map(DriverError::chain).collect();
+    // Files that are removed while they are open can be written to the end.
+    if let Some(events) = dir.map(|dir| dir.join(report::EVENTS)).filter(|events| !events.exists()) {
+        errors.push(format!("`{}` was removed while the test ran", events.display()));
+    }
     for error in &errors {
-        console::err(&format!("error: {}", error.chain()));
+        console::err(&format!("error: {error}"));
     }
     // A reporter may have panicked at the very end.
     if bug::seen() {
@@ -155,6 +174,7 @@ fn set_up(
 ) -> Result<Arc<Driver>, DriverError> {
     let (agent, grace, seed, vlans) = (plan.agent, plan.grace, plan.seed, plan.vlans.clone());
     let needles = plan.needles.clone();
+    let (evidence, video) = (plan.evidence, plan.video);
     let machines = plan.machines(&cast.backends)?;
     let switches: Option<Arc<dyn SwitchMaker>> = Some(Arc::new(Switches));
     Driver::new(DriverConfig {
@@ -172,6 +192,8 @@ fn set_up(
         state: None,
         start_scripts: Some(Arc::<backend_qemu::Qemu>::default()),
         choice: cast.choice,
+        evidence,
+        video,
     })
 }
 
@@ -255,6 +277,6 @@ mod tests {
     fn a_reporter_that_panics_at_the_end_is_a_bug_and_no_pass() {
         bug::watch();
         let journal = Journal::in_memory(vec![Box::new(Broken)]);
-        assert_eq!(end(&journal, &Verdict::new(Outcome::Passed, None)), exit::BUG);
+        assert_eq!(end(&journal, &Verdict::new(Outcome::Passed, None), None), exit::BUG);
     }
 }

@@ -23,6 +23,11 @@ pub(crate) struct Ending {
 }
 
 impl Ending {
+    /// Whether somebody has pressed Ctrl-C, and waits.
+    pub(crate) fn is_of_a_person(self) -> bool {
+        self.number == 2
+    }
+
     /// The exit status that shells know it by.
     pub(crate) fn exit_status(self) -> u8 {
         exit::SIGNAL + self.number

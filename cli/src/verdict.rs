@@ -1,12 +1,17 @@
 //! What comes out of a run: outcome, reason, exit status.
 
+use std::time::Duration;
+
 use driver_core::event::Outcome;
-use driver_core::{DriverError, ErrorKind};
+use driver_core::{DriverError, ErrorKind, EvidencePolicy};
 use report::{Claim, Examination};
 use script::{FailureKind, Script, ScriptError, ScriptFailure, ScriptOutcome};
 
 use crate::exit;
 use crate::signals::Ending;
+
+/// How long evidence may be gathered when a signal ended the run.
+const PATIENCE_OF_SIGNALS: Duration = Duration::from_secs(3);
 
 /// What came out.
 #[derive(Debug, Clone)]
@@ -39,6 +44,21 @@ impl Verdict {
             let kind = doctor.judge(claim).map(|diagnosis| diagnosis.kind);
             Self { kind, ..verdict }
         })
+    }
+
+    /// Whether the test passed.
+    pub(crate) fn passed(&self) -> bool {
+        self.outcome == Outcome::Passed
+    }
+
+    /// How long evidence may be gathered. Nobody gathers for a person at the keyboard; who sends another signal may
+    /// soon send the one that nothing survives.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        match self.signal {
+            Some(signal) if signal.is_of_a_person() => None,
+            Some(_) => Some(PATIENCE_OF_SIGNALS),
+            None => Some(EvidencePolicy::LIMIT),
+        }
     }
 
     /// The exit status of the program.

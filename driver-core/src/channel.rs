@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::io::AsyncRead;
 
-use crate::agent::{Agent, How, Witness};
+use crate::agent::{Agent, How, Nobody, Witness};
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::shell::{OUTPUT_LIMIT, Shell, ShellOutput, quote};
@@ -76,6 +76,26 @@ impl Channel {
                 let mut stdout = Vec::new();
                 let how = How { timeout, grace, within, bulk: false };
                 let status = agent.run(command, how, &mut stdout, OUTPUT_LIMIT as u64, witness).await?;
+                Ok(ShellOutput { status, stdout })
+            }
+        }
+    }
+
+    /// Runs a command of our own, of which nobody hears, and returns what it printed: `limit` bytes at most, or
+    /// it is an error. A plain shell has to be free for it.
+    pub(crate) async fn peek(
+        &self,
+        command: &str,
+        limit: usize,
+        within: Deadline,
+    ) -> Result<ShellOutput, DriverError> {
+        let timeout = Some(within.remaining());
+        match self {
+            Self::Shell(shell) => shell.clone().with_output_limit(limit).run(command, timeout, within).await,
+            Self::Agent(agent) => {
+                let mut stdout = Vec::new();
+                let how = How { timeout, grace: Some(Duration::ZERO), within, bulk: false };
+                let status = agent.run(command, how, &mut stdout, limit as u64, &mut Nobody).await?;
                 Ok(ShellOutput { status, stdout })
             }
         }

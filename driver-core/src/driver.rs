@@ -13,6 +13,7 @@ use tokio::sync::{OnceCell, watch};
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::event::Level;
+use crate::evidence::EvidencePolicy;
 use crate::guard::Guard;
 use crate::journal::Journal;
 use crate::machine::Capabilities;
@@ -59,6 +60,8 @@ pub(crate) struct Context {
     /// Read when they are first looked for.
     pub(crate) needles: OnceCell<Arc<Needles>>,
     pub(crate) choice: Vec<(String, Capabilities)>,
+    pub(crate) evidence: EvidencePolicy,
+    pub(crate) video: bool,
     run_dir: PathBuf,
     cancelled: watch::Sender<Option<String>>,
 }
@@ -97,6 +100,8 @@ impl Driver {
             needles_dir: config.needles,
             needles: OnceCell::new(),
             choice: config.choice,
+            evidence: config.evidence,
+            video: config.video,
             // From here on the guard removes it.
             run_dir: TempDir::keep(run_dir),
             cancelled: watch::Sender::new(None),
@@ -166,6 +171,10 @@ impl Driver {
     #[must_use]
     pub fn shared_dir(&self) -> &Path {
         self.states.shared_dir()
+    }
+
+    pub(crate) fn evidence(&self) -> EvidencePolicy {
+        self.context.evidence
     }
 
     /// The result directory.

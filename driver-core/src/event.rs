@@ -145,6 +145,11 @@ pub enum Event {
         /// Its path in the result directory.
         path: String,
     },
+    /// The machine's screen shows something else from now on; kept for the run's video.
+    Frame {
+        /// The picture's path in the result directory. One that was shown before has its old path.
+        path: String,
+    },
     /// The last record of a run that came to its end.
     RunEnded(RunEnded),
 }
@@ -317,4 +322,6 @@ pub enum FileKind {
     Copied,
     /// What passed on a VLAN, as pcapng.
     Capture,
+    /// Something that was gathered after a failure.
+    Evidence,
 }

@@ -14,6 +14,7 @@
 
 mod backend;
 mod bash;
+mod forensics;
 mod guest;
 mod handle;
 mod machine;

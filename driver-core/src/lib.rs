@@ -13,6 +13,7 @@ mod deadline;
 mod driver;
 mod error;
 pub mod event;
+mod evidence;
 mod facet;
 #[cfg(feature = "fake")]
 pub mod fake;
@@ -35,14 +36,15 @@ mod wait;
 pub use deadline::Deadline;
 pub use driver::{Driver, DriverConfig, MachineConfig, StatePlace, TestResult, VlanConfig};
 pub use error::{Cause, DriverError, ErrorKind};
+pub use evidence::EvidencePolicy;
 pub use facet::Facet;
 pub use guard::Guard;
 pub use image::{Image, ImageError};
 pub use journal::{Journal, Reporter, Scope, current_scope, in_scope};
 pub use keys::{Key, parse_keys};
 pub use machine::{
-    BULK_PORT, Backend, Button, Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine,
-    MachineLog, Monitor, Network, Pointer, PointerAct, Power, Screen, Snapshots,
+    BULK_PORT, Backend, Button, Capabilities, Exit, ExitReason, Forensics, GuestPort, GuestStream, Keyboard,
+    Machine, MachineLog, Monitor, Network, Pointer, PointerAct, Power, Screen, Snapshots,
 };
 pub use node::{Node, UnitInfo};
 pub use ocr::{Frame, FrameError, OcrEngine, OcrError, Reading, Rect, TextLine, Word};

@@ -109,6 +109,10 @@ pub trait Machine: fmt::Debug + Send + Sync {
     fn snapshots(&self) -> Option<&dyn Snapshots> {
         None
     }
+    /// What is looked into after a failure.
+    fn forensics(&self) -> Option<&dyn Forensics> {
+        None
+    }
 }
 
 /// A byte stream into the guest.
@@ -228,6 +232,21 @@ pub trait Snapshots: Send + Sync {
     ///
     /// After an error the guest goes on, too, as far as that is possible, and may need what is in `dir`.
     async fn save(&self, dir: &Path, within: Deadline) -> Result<(), DriverError>;
+}
+
+/// Facet: what is looked into after a failure. No test asks for it beforehand, so [`Capabilities`] do not tell it.
+#[async_trait]
+pub trait Forensics: Send + Sync {
+    /// The last of what was said on the hypervisor's control channel, one message a line; also after the machine's
+    /// end. The backend bounds it.
+    fn transcript(&self) -> String;
+
+    /// Bytes of disk that an image of the guest's memory takes at most.
+    async fn memory_size(&self, within: Deadline) -> Result<u64, DriverError>;
+
+    /// Writes an image of the guest's memory to `file`. The guest may stand
+    /// still meanwhile. What an error leaves behind is the caller's to remove.
+    async fn dump_memory(&self, file: &Path, within: Deadline) -> Result<(), DriverError>;
 }
 
 /// Which facets the machines of a backend have. One field per facet, and one for what has no methods.

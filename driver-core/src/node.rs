@@ -6,7 +6,9 @@ mod cables;
 mod command;
 mod connect;
 mod console;
+mod evidence;
 mod files;
+mod film;
 mod input;
 mod journal;
 mod life;
@@ -40,6 +42,7 @@ use crate::vlan::Nic;
 
 pub(crate) use command::Execute;
 use console::ConsoleLog;
+use film::Film;
 use life::Running;
 use sight::Sight;
 use snapshots::{Album, Snapshot};
@@ -61,6 +64,7 @@ pub struct Node {
     running: Mutex<Option<Arc<Running>>>,
     album: Mutex<Album>,
     sight: Sight,
+    film: Arc<Film>,
     /// Held while the machine is being started or ended: one at a time.
     changing: tokio::sync::Mutex<()>,
 }
@@ -74,6 +78,7 @@ impl Node {
         context: Arc<Context>,
     ) -> Arc<Self> {
         let console = Arc::new(ConsoleLog::new(&config.name, context.journal.clone()));
+        let film = Arc::new(Film::new(&config.name, &state_dir, &context));
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
             config,
@@ -86,6 +91,7 @@ impl Node {
             running: Mutex::new(None),
             album: Mutex::default(),
             sight: Sight::default(),
+            film,
             changing: tokio::sync::Mutex::new(()),
         })
     }

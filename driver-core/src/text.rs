@@ -32,6 +32,16 @@ pub(crate) fn python_repr(text: &str) -> String {
     out
 }
 
+/// A size as a person reads it: `512 MiB`, `1.5 GiB`.
+pub(crate) fn size(bytes: u64) -> String {
+    let mib = bytes >> 20;
+    match mib {
+        0 => format!("{} KiB", bytes >> 10),
+        1..1024 => format!("{mib} MiB"),
+        _ => format!("{}.{} GiB", mib / 1024, mib % 1024 * 10 / 1024),
+    }
+}
+
 /// Bytes as Python's `repr` writes them.
 pub(crate) fn python_bytes_repr(bytes: &[u8]) -> String {
     let latin: String = bytes.iter().map(|byte| char::from(*byte)).collect();
@@ -49,7 +59,15 @@ pub(crate) fn python_bytes_repr(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{python_bytes_repr, python_float, python_repr};
+    use super::{python_bytes_repr, python_float, python_repr, size};
+
+    #[test]
+    fn sizes_are_in_the_unit_that_people_would_take() {
+        assert_eq!(
+            [3 << 10, 512 << 20, 1536 << 20, 40 << 30].map(size),
+            ["3 KiB", "512 MiB", "1.5 GiB", "40.0 GiB"]
+        );
+    }
 
     #[test]
     fn numbers_and_strings_look_as_in_python() {

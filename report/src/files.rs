@@ -15,12 +15,13 @@ use crate::read::{EventFile, Unread};
 use crate::summary::Summary;
 use crate::tally::Tally;
 use crate::tap::Tap;
+use crate::video::Video;
 
 /// The name of the event file in a result directory: what all other views are made from.
 pub const EVENTS: &str = "events.jsonl";
 
-/// The reporters that write `report.html`, `junit.xml`, `results.tap`, `log.txt` and `console/` into the result directory `dir`, which
-/// is there already.
+/// The reporters that write `report.html`, `junit.xml`, `results.tap`, `log.txt`, `console/` and `video/` into the result
+/// directory `dir`, which is there already.
 ///
 /// # Errors
 /// [`DriverError::File`] when one of the files cannot be made.
@@ -30,6 +31,7 @@ pub fn file_views(dir: &Path) -> Result<Vec<Box<dyn Reporter>>, DriverError> {
         Box::new(ConsoleLogs::create(dir)?),
         Box::new(JunitXml::new(dir)),
         Box::new(Tap::new(dir)),
+        Box::new(Video::new(dir)),
         Box::new(HtmlPage::new(dir)),
     ])
 }

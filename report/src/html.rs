@@ -18,9 +18,9 @@ use std::path::{Path, PathBuf};
 use driver_core::event::{Event, FileKind, Record};
 use driver_core::{DriverError, Reporter};
 
-pub(crate) use clock::span;
+pub(crate) use clock::{moment, span};
 pub(crate) use page::STYLE;
-pub(crate) use pictures::address;
+pub(crate) use pictures::{address, is_inside};
 
 use crate::escape::visible;
 use crate::files::{failed, write_atomically};
@@ -28,6 +28,7 @@ use crate::html::log::Log;
 use crate::html::page::Page;
 use crate::html::timeline::Timeline;
 use crate::tally::Tally;
+use crate::video::Shot;
 
 /// The name of the page in a result directory.
 pub const PAGE: &str = "report.html";
@@ -36,6 +37,8 @@ pub const PAGE: &str = "report.html";
 const TAIL: usize = 24;
 /// Files that the page lists; a script that saves more saves too many to look at.
 const FILES: usize = 2_000;
+/// Changes of one screen that the page can show.
+const FRAMES: usize = 2_000;
 
 /// Writes `report.html` when the run has ended, in one go: a reader sees the old file or the new one.
 pub struct HtmlPage {
@@ -51,6 +54,8 @@ pub(crate) struct Story {
     pub(crate) timeline: Timeline,
     pub(crate) tails: BTreeMap<String, VecDeque<String>>,
     pub(crate) files: Vec<SavedFile>,
+    /// What screens showed, by machine, with the places of the records.
+    pub(crate) frames: BTreeMap<String, Vec<(u64, Shot)>>,
     pub(crate) version: String,
     pub(crate) script: String,
 }
@@ -107,6 +112,12 @@ impl Story {
                     tail.pop_front();
                 }
                 tail.push_back(visible(line).into_owned());
+            }
+            (Event::Frame { path }, Some(machine)) => {
+                let shots = self.frames.entry(machine.clone()).or_default();
+                if shots.len() < FRAMES {
+                    shots.push((record.seq, Shot { t_us: record.t_us, path: path.clone() }));
+                }
             }
             (Event::FileSaved { kind, path }, machine) if self.files.len() < FILES => {
                 self.files.push(SavedFile {

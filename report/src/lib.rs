@@ -28,6 +28,7 @@ mod tap;
 mod terminal;
 mod transcript;
 mod unfilled;
+mod video;
 
 pub use classic::{ClassicTerminal, LogHtml, LogXml};
 pub use compare::Comparison;
@@ -46,3 +47,4 @@ pub use read::Unread;
 pub use summary::{Subtest, SubtestOutcome, Summary, Verdict};
 pub use tap::Tap;
 pub use terminal::{Look, Terminal, Verbosity};
+pub use video::Video;

@@ -90,6 +90,7 @@ impl Transcript {
             Event::FaultImposed { vlan, fault, .. } => (Kind::Plain, format!("vlan {vlan}: {fault}")),
             Event::FaultLifted { vlan, fault, .. } => (Kind::Plain, format!("vlan {vlan}: lifted: {fault}")),
             Event::FileSaved { .. }
+            | Event::Frame { .. }
             | Event::WaitLimit { .. }
             | Event::ConsolesShown { .. }
             | Event::RunEnded(_) => return None,

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use driver_core::{DiskFormat, Facet, image};
+use driver_core::{DiskFormat, EvidencePolicy, Facet, image};
 use toml::Spanned;
 use toml::de::{DeInteger, DeValue};
 
@@ -75,6 +75,15 @@ impl Shape for Duration {
             DeValue::Float(number) => parse_duration(number.as_str()),
             _ => None,
         }
+    }
+}
+
+impl Shape for EvidencePolicy {
+    const EXPECTED: &'static str = "\"none\", \"failure\" or \"full\"";
+
+    fn read(value: &DeValue<'_>) -> Option<Self> {
+        let word = value.as_str()?;
+        Self::NAMES.iter().find(|(name, _)| *name == word).map(|(_, policy)| *policy)
     }
 }
 

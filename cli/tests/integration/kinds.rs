@@ -23,6 +23,7 @@ fn scripts_that_fail_in_python() {
     fails("if True:\nprint()\n", (1, "script_syntax"));
     fails("import sys\nsys.exit(3)\n", (1, "script_ended"));
     fails("import os\nos.kill(os.getpid(), 9)\n", (1, "script_ended"));
+    fails("raise RuntimeError('from the test')\n", (1, "script_error"));
 }
 
 #[test]
@@ -52,6 +53,23 @@ fn a_run_that_a_signal_stops() {
     let said = Said::of(shell.output().expect("a shell"));
     assert_eq!(said.status, Some(128 + 15), "{said:?}");
     assert!(said.stderr.contains("        Kind interrupted: somebody stopped the run"), "{said:?}");
+}
+
+#[test]
+fn machines_that_cannot_be_launched() {
+    for (machine, told) in [
+        ("kernel = \"no-such-kernel\"\n", "no-such-kernel"),
+        ("[[machines.server.disks]]\npath = \"no-such-disk.raw\"\n", "no-such-disk.raw"),
+    ] {
+        let manifest = format!("name = \"test\"\nscript = \"test.py\"\n[machines.server]\n{machine}");
+        let place = Place::with(&[("test.toml", &manifest), ("test.py", "")]);
+        let said = place.run(&["run", "test.toml"]);
+        assert_eq!(said.status, Some(3), "{said:?}");
+        assert!(
+            said.stderr.contains("        Kind not_launched: ") && said.stderr.contains(told),
+            "{said:?}"
+        );
+    }
 }
 
 #[test]

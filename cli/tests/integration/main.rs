@@ -8,6 +8,7 @@ mod manifest;
 mod needle;
 mod report;
 mod results;
+mod survival;
 
 use std::fs;
 use std::path::Path;

@@ -62,15 +62,15 @@ fn a_test_whose_needs_its_backend_lacks_is_skipped_and_every_report_says_so() {
 }
 
 #[test]
-fn an_earlier_result_is_moved_aside() {
+fn an_earlier_result_becomes_an_attempt() {
     let place = place();
     for _ in 0..3 {
         assert_eq!(place.run(&["run", "test.toml", "-o", "out"]).status, Some(3));
     }
-    for name in ["out", "out.1", "out.2"] {
+    for name in ["out", "out/attempts/1", "out/attempts/2"] {
         assert!(place.path().join(name).join("events.jsonl").exists(), "{name}");
     }
-    assert!(!place.path().join("out.3").exists());
+    assert!(!place.path().join("out/attempts/3").exists());
 }
 
 #[test]
@@ -130,6 +130,7 @@ fn a_start_script_that_cannot_run_is_told_before_anything_starts() {
         let said = place.run(&["run", "test.toml"]);
         assert_eq!(said.status, Some(3), "{said:?}");
         assert!(said.stderr.contains("machine `server`: its start script `run-vm`"), "{said:?}");
+        assert!(said.stderr.contains("Kind not_launched: "), "{said:?}");
         assert!(
             said.stderr.contains(text) && !said.stdout.contains("ran"),
             "{text:?} is missing in {said:?}"

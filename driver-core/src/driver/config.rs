@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::deadline::Deadline;
+use crate::evidence::EvidencePolicy;
 use crate::image::Image;
 use crate::journal::Journal;
 use crate::machine::{Backend, Capabilities};
@@ -54,6 +55,10 @@ pub struct DriverConfig {
     pub state: Option<StatePlace>,
     /// Who runs the start scripts of machines that the script makes; without it, it cannot make any.
     pub start_scripts: Option<Arc<dyn Backend>>,
+    /// What is gathered after a failure.
+    pub evidence: EvidencePolicy,
+    /// Whether what screens show is kept, for a video.
+    pub video: bool,
 }
 
 /// Where machines keep what outlives a launch: the directories `vm-state-NAME` and `shared-xchg`, as the NixOS
@@ -119,7 +124,7 @@ pub struct MachineConfig {
 
 impl DriverConfig {
     /// A run without machines that leaves its results in `out_dir`: an hour at most, ten seconds of grace
-    /// for outputs, no agent, no OCR engine.
+    /// for outputs, no agent, no OCR engine, evidence after a failure, no video.
     #[must_use]
     pub fn new(out_dir: impl Into<PathBuf>, journal: Journal) -> Self {
         Self {
@@ -137,6 +142,8 @@ impl DriverConfig {
             state: None,
             start_scripts: None,
             choice: Vec::new(),
+            evidence: EvidencePolicy::default(),
+            video: false,
         }
     }
 }

@@ -12,6 +12,7 @@ use futures_util::FutureExt as _;
 use super::{Driver, DriverConfig};
 use crate::error::{DriverError, chain_of};
 use crate::event::{ConsoleRules, Event, FORMAT, Outcome, RunEnded, RunStarted, ScopeKind};
+use crate::evidence::EvidencePolicy;
 use crate::journal::{current_scope, in_scope};
 
 /// What a test in Rust ends with. The question mark turns any error into it.
@@ -59,6 +60,9 @@ impl Driver {
                 ));
                 let ended = tokio::time::timeout_at(deadline.instant(), caught).await;
                 is_late = ended.is_err();
+                if !matches!(ended, Ok(Ok(Ok(())))) {
+                    driver.gather_evidence(EvidencePolicy::LIMIT).await;
+                }
                 driver.shut_down().await;
                 ended.unwrap_or_else(|_| Ok(Err(late.into())))
             }

@@ -21,8 +21,8 @@ use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::keys::Key;
 use crate::machine::{
-    Capabilities, Exit, ExitReason, GuestPort, GuestStream, Keyboard, Machine, MachineLog, Monitor, Pointer,
-    PointerAct, Power, Screen,
+    Capabilities, Exit, ExitReason, Forensics, GuestPort, GuestStream, Keyboard, Machine, MachineLog,
+    Monitor, Pointer, PointerAct, Power, Screen,
 };
 use crate::spec::MachineSpec;
 
@@ -235,6 +235,10 @@ impl Machine for FakeMachine {
 
     fn power(&self) -> Option<&dyn Power> {
         self.capabilities.power.then_some(self)
+    }
+
+    fn forensics(&self) -> Option<&dyn Forensics> {
+        Some(self)
     }
 }
 

@@ -148,6 +148,7 @@ impl Node {
         let line = Arc::clone(log.line.get_or_init(|| Arc::new(Line::new(channel))));
         let ending = Arc::new(AtomicBool::new(false));
         let exit = self.watch(Arc::clone(&machine), Arc::clone(&ending));
+        self.film(Arc::clone(&machine), exit.clone());
         self.set_running(Arc::new(Running {
             machine,
             line,
@@ -374,7 +375,7 @@ impl Running {
     }
 }
 
-async fn ended(exit: &mut watch::Receiver<Option<Exit>>) -> Exit {
+pub(super) async fn ended(exit: &mut watch::Receiver<Option<Exit>>) -> Exit {
     loop {
         if let Some(exit) = exit.borrow_and_update().clone() {
             return exit;

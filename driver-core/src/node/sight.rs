@@ -170,7 +170,7 @@ impl Node {
 
     /// The error of a wait in vain, with the name of a file that shows the screen.
     fn with_screen(&self, error: DriverError, frame: &Arc<Frame>) -> DriverError {
-        match (self.keep(frame), error) {
+        match (self.keep_missed(frame), error) {
             (Ok(Some(name)), DriverError::Assertion { message }) => {
                 DriverError::assertion(format!("{message}\nthe screen is kept in `{name}` of the result"))
             }
@@ -183,7 +183,7 @@ impl Node {
     }
 
     /// Writes a screen into the result directory, unless it is there or there are enough. Returns the file's name.
-    fn keep(&self, frame: &Arc<Frame>) -> Result<Option<String>, DriverError> {
+    fn keep_missed(&self, frame: &Arc<Frame>) -> Result<Option<String>, DriverError> {
         let mut kept = self.sight.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let name = |number: usize| format!("{}-missed-{number}.png", self.name());
         if kept.last.as_ref() == Some(frame) {

@@ -1,6 +1,7 @@
 //! driver-core from outside, without any hypervisor.
 
 mod contract;
+mod evidence;
 mod fake;
 mod input;
 mod life;

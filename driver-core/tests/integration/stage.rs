@@ -39,12 +39,12 @@ impl Stage {
 
     /// A run with an OCR engine.
     pub(crate) fn with_ocr(backend: &FakeBackend, ocr: Option<Arc<dyn OcrEngine>>) -> Self {
-        Self::set_up(backend, ocr, false)
+        Self::configured(backend, |config| config.ocr = ocr)
     }
 
     /// A run with a directory for needles.
     pub(crate) fn with_needles(backend: &FakeBackend) -> Self {
-        Self::set_up(backend, None, true)
+        Self::configured(backend, |config| config.needles = Some(config.out_dir.join("needles")))
     }
 
     /// That directory.
@@ -52,7 +52,8 @@ impl Stage {
         self.out_dir.path().join("needles")
     }
 
-    fn set_up(backend: &FakeBackend, ocr: Option<Arc<dyn OcrEngine>>, needles: bool) -> Self {
+    /// A run that is configured further.
+    pub(crate) fn configured(backend: &FakeBackend, configure: impl FnOnce(&mut DriverConfig)) -> Self {
         let records = Arc::new(Mutex::new(Vec::new()));
         let out_dir = tempfile::tempdir().expect("a result directory");
         let image = Image { boot: Boot::Firmware { disks: Vec::new() }, memory_mib: Some(512) };
@@ -61,14 +62,13 @@ impl Stage {
             ..MachineConfig::new("server", Arc::new(backend.clone()), image)
         };
         let journal = Journal::in_memory(vec![Box::new(Recorder(Arc::clone(&records)))]);
-        let driver = Driver::new(DriverConfig {
+        let mut config = DriverConfig {
             machines: vec![server],
             grace: None,
-            ocr,
-            needles: needles.then(|| out_dir.path().join("needles")),
             ..DriverConfig::new(out_dir.path(), journal)
-        })
-        .expect("a run");
+        };
+        configure(&mut config);
+        let driver = Driver::new(config).expect("a run");
         let server = driver.node("server").expect("the machine");
         Self { driver, server, out_dir, records }
     }

@@ -1,7 +1,7 @@
 //! Times as the page writes them.
 
 /// A moment of the run: `0:04.2`, `12:04.2`, `1:02:04.2`.
-pub(super) fn moment(us: u64) -> String {
+pub(crate) fn moment(us: u64) -> String {
     let tenths = us / 100_000;
     let (minutes, seconds) = (tenths / 600, tenths % 600);
     let rest = format!("{:02}.{}", seconds / 10, seconds % 10);

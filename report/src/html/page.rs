@@ -13,14 +13,15 @@ use sha2::{Digest as _, Sha256};
 
 use crate::diagnosis::FailureKind;
 use crate::escape::{visible, visible_lines};
-use crate::html::clock::{moment, span};
 use crate::html::log::Blocks;
 use crate::html::pictures::{Pictures, address_inside};
-use crate::html::{SavedFile, Story};
+use crate::html::{SavedFile, Story, moment, span};
 use crate::lint::Finding;
 use crate::summary::{Subtest, SubtestOutcome, Summary};
 
+mod film;
 mod lanes;
+use film::Film;
 use lanes::{Boot, LaneView, Slow, Tick};
 
 /// Findings on the consoles that the first screen lists.
@@ -35,6 +36,7 @@ const SCRIPT: &str = concat!(
     include_str!("../../templates/script/list.js"),
     include_str!("../../templates/script/log.js"),
     include_str!("../../templates/script/page.js"),
+    include_str!("../../templates/script/film.js"),
     "}\n"
 );
 
@@ -68,6 +70,7 @@ pub(super) struct Page {
     legend: &'static [(&'static str, &'static str)],
     pictures: Vec<Picture>,
     files: Vec<Link>,
+    films: Vec<Film>,
     names: String,
     /// The log's rows, of the test and of the guests.
     streams: [(&'static str, Blocks); 2],
@@ -84,6 +87,8 @@ struct MachineView {
     tail: Vec<String>,
     /// The last picture of its screen.
     picture: Option<Picture>,
+    /// What was gathered of it after the failure.
+    evidence: Vec<Link>,
 }
 
 struct SubtestView {
@@ -129,7 +134,9 @@ impl Page {
         story.timeline.finish();
         let summary = story.tally.summary();
         let (message, place) = message_and_place(&summary, &story.script);
-        let (pictures, files) = saved(&story.files, dir);
+        let mut inside = Pictures::of(dir);
+        let (pictures, files) = saved(&story.files, &mut inside);
+        let films = film::of(story, &mut inside);
         let found = story.tally.findings();
         let is_console =
             summary.diagnosis.as_ref().is_some_and(|diagnosis| diagnosis.kind == FailureKind::Console);
@@ -166,6 +173,7 @@ impl Page {
             legend: lanes::LEGEND,
             pictures,
             files,
+            films,
             // The template escapes it as the value of an attribute.
             names: serde_json::to_string(&names.iter().map(|name| visible(name)).collect::<Vec<_>>())
                 .unwrap_or_default(),
@@ -204,14 +212,23 @@ fn machines(story: &Story, pictures: &[Picture]) -> Vec<MachineView> {
             died: end.is_some_and(|mark| mark.kind == "died"),
             tail: story.tails.get(name).into_iter().flatten().cloned().collect(),
             picture: pictures.iter().rfind(|picture| picture.machine == shown).cloned(),
+            evidence: story
+                .files
+                .iter()
+                .filter(|file| is_evidence(file, name))
+                .map(Link::to_evidence)
+                .collect(),
             name: shown,
         }
     };
     story.timeline.machines.iter().enumerate().map(view).collect()
 }
 
-fn saved(files: &[SavedFile], dir: &Path) -> (Vec<Picture>, Vec<Link>) {
-    let mut inside = Pictures::of(dir);
+fn is_evidence(file: &SavedFile, machine: &str) -> bool {
+    file.kind == FileKind::Evidence && file.machine.as_deref() == Some(machine)
+}
+
+fn saved(files: &[SavedFile], inside: &mut Pictures<'_>) -> (Vec<Picture>, Vec<Link>) {
     let (mut pictures, mut links) = (Vec::new(), Vec::new());
     for SavedFile { seq, t_us, machine, kind, path } in files {
         let (seq, at, link) = (*seq, moment(*t_us), address_inside(path));
@@ -226,6 +243,21 @@ fn saved(files: &[SavedFile], dir: &Path) -> (Vec<Picture>, Vec<Link>) {
         }
     }
     (pictures, links)
+}
+
+impl Link {
+    /// A file of a machine's evidence, by the part of its name that is not the machine's.
+    fn to_evidence(file: &SavedFile) -> Self {
+        let machine = file.machine.as_deref().unwrap_or_default();
+        let name = file.path.rsplit('/').next().unwrap_or_default();
+        let name = name.strip_prefix(machine).map_or(name, |rest| rest.trim_start_matches('.'));
+        Self {
+            name: visible(name).into_owned(),
+            link: address_inside(&file.path),
+            seq: file.seq,
+            at: moment(file.t_us),
+        }
+    }
 }
 
 impl FindingView {

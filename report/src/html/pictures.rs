@@ -63,7 +63,8 @@ pub(crate) fn address(path: &str) -> String {
     format!("./{}", utf8_percent_encode(path, IN_PATHS))
 }
 
-fn is_inside(path: &str) -> bool {
+/// Whether a path is one of a file in the result directory, as it is written.
+pub(crate) fn is_inside(path: &str) -> bool {
     !path.is_empty() && Path::new(path).components().all(|part| matches!(part, Component::Normal(_)))
 }
 

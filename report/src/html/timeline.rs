@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-use driver_core::event::{BootPhase, Event, Level, MachineState, Record, ScopeId, ScopeKind};
+use driver_core::event::{BootPhase, Event, FileKind, Level, MachineState, Record, ScopeId, ScopeKind};
 use driver_core::vlan::FaultId;
 
 use crate::escape::visible;
@@ -132,12 +132,15 @@ impl Timeline {
                 let kind = if *expected { "ended" } else { "died" };
                 self.lane(record).mark(mark(kind, &exit.to_string()));
             }
+            // All of it at one moment, when nothing happens any more.
+            Event::FileSaved { kind: FileKind::Evidence, .. } => {}
             Event::FileSaved { path, .. } => self.lane(record).mark(mark("file", path)),
             Event::Log { level: Level::Error, text } => self.lane(record).mark(mark("error", text)),
             Event::Log { level: Level::Warning, text } => self.lane(record).mark(mark("warning", text)),
             Event::Log { .. }
             | Event::Console { .. }
             | Event::CommandOutput { .. }
+            | Event::Frame { .. }
             | Event::ScriptOutput { .. } => {}
             other => {
                 // Of what later versions tell the moment at least.

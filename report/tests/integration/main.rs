@@ -7,6 +7,7 @@ mod formats;
 mod golden;
 mod hostile;
 mod html;
+mod junit;
 mod remake;
 mod schema;
 mod scopes;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use driver_core::Journal;
-use driver_core::event::{Event, Level, Outcome, ScopeKind};
+use driver_core::event::{Event, Level, Outcome, Record, ScopeKind};
 use report::{EVENTS, ReportError, SubtestOutcome, Verdict, file_views, remake};
 
 use crate::support::{console, feed, records, run, text_of};
@@ -124,4 +124,56 @@ fn the_reports_of_a_run_that_goes_on_are_left_alone() {
     drop(lock);
     remake(dir.path()).expect("the views");
     assert_ne!(text_of(dir.path(), "log.txt"), "half a log");
+}
+
+/// What lies between two texts of a page.
+fn part<'a>(page: &'a str, from: &str, to: &str) -> &'a str {
+    let (_, rest) = page.split_once(from).unwrap_or_else(|| panic!("{from} is missing"));
+    rest.split_once(to).unwrap_or_else(|| panic!("{to} is missing")).0
+}
+
+#[test]
+fn the_page_of_a_killed_run_is_that_of_one_that_ended_but_for_the_end() {
+    let picture = Event::Frame { path: "frames/server.0001.png".to_owned() };
+    let mut whole = run([
+        (
+            0,
+            None,
+            Event::ScopeStarted { id: 1, kind: ScopeKind::Subtest, text: "one".to_owned(), file: None },
+        ),
+        console("booting"),
+        (1, Some("server"), Event::Log { level: Level::Warning, text: "odd".to_owned() }),
+        (0, Some("server"), picture),
+        (0, None, Event::ScopeEnded { id: 1, duration_us: 5, error: None }),
+        console("[    4.2] Oops: 0002"),
+    ]);
+    // The end comes at the moment of the last event, or the time line would be longer.
+    let [.., last, end] = whole.as_mut_slice() else { panic!("a run has an end") };
+    end.t_us = last.t_us;
+    if let Event::RunEnded(ended) = &mut end.event {
+        ended.duration_us = last.t_us;
+    }
+    let cut_off = &whole[..whole.len() - 1];
+    let page = |records: &[Record]| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let lines: String =
+            records.iter().map(|record| serde_json::to_string(record).expect("JSON") + "\n").collect();
+        fs::write(dir.path().join(EVENTS), lines).expect("the events");
+        remake(dir.path()).expect("the views");
+        text_of(dir.path(), "report.html")
+    };
+    let (clean, killed) = (page(&whole), page(cut_off));
+    assert_ne!(clean, killed);
+    for (from, to) in [
+        ("<h2>Found on the consoles</h2>", "<h2>Machine</h2>"),
+        ("<pre class=\"console\"", "</pre>"),
+        ("<section id=\"timeline\"", "</section>"),
+        ("<section id=\"log\"", "</section>"),
+        ("<section id=\"films\"", "</section>"),
+        ("<div id=\"data\"", "</html>"),
+    ] {
+        assert_eq!(part(&clean, from, to), part(&killed, from, to), "{from}");
+    }
+    let verdict = |page| part(page, "<title>", "</title>").to_owned();
+    assert_eq!([verdict(&clean), verdict(&killed)], ["example: passed", "example: cut off"]);
 }

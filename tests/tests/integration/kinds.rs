@@ -39,3 +39,37 @@ fn a_condition_that_never_comes_true() {
 fn a_guest_that_powers_off_in_the_middle_of_a_command() {
     assert_fails("", "server.succeed(\"echo o > /proc/sysrq-trigger; sleep 600\")", 3, "guest_gone");
 }
+
+#[test]
+fn a_guest_that_reboots_in_the_middle_of_a_command() {
+    assert_fails("", "server.succeed(\"echo b > /proc/sysrq-trigger; sleep 600\")", 3, "guest_gone");
+}
+
+#[test]
+fn a_shell_that_is_killed_while_its_guest_goes_on() {
+    if need_vm("base").is_none() {
+        return;
+    }
+    let script = "server.wait_for_unit(\"multi-user.target\")\n\
+                  server.succeed(\"systemctl stop backdoor.service; sleep 600\")\n";
+    let run = Setup::new(&machine("base"), script).arg("--no-agent").run();
+    run.assert_status(3);
+    run.assert_kind(Some("shell_lost"));
+}
+
+#[test]
+fn a_hypervisor_that_refuses_what_it_is_told() {
+    // Without a display device there is nothing to take a picture of.
+    if need_vm("base").is_none() {
+        return;
+    }
+    let manifest = format!("{}[machines.server.qemu]\nvga = \"none\"\n", machine("base"));
+    let run = Setup::new(&manifest, "server.start()\nserver.screenshot(\"x\")\n").run();
+    run.assert_status(3);
+    run.assert_kind(Some("hypervisor_error"));
+}
+
+#[test]
+fn a_command_that_succeeds_and_should_not() {
+    assert_fails("", "server.fail(\"true\")", 1, "command_failed");
+}

@@ -8,6 +8,7 @@ mod backends_page;
 mod boot;
 mod cluster;
 mod conformance;
+mod evidence;
 mod files;
 mod guestbook;
 mod initrd;

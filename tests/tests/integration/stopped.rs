@@ -31,6 +31,7 @@ fn ctrl_c_in_the_middle_of_a_command() {
     run.assert_status(130);
     run.assert_says(&["Ctrl-C"]);
     assert_eq!(run.ended().outcome, Outcome::Interrupted);
+    run.assert_kind(Some("interrupted"));
 }
 
 #[test]
@@ -47,6 +48,7 @@ fn sigterm_while_a_machine_boots() {
     run.assert_status(143);
     run.assert_says(&["SIGTERM"]);
     assert_eq!(run.ended().exit_status, 143);
+    run.assert_kind(Some("interrupted"));
 }
 
 #[test]
@@ -65,7 +67,7 @@ fn kill_9_leaves_no_qemu_and_a_result_that_can_be_reported() {
     let report = Command::new(program()).arg("report").arg(run.out()).output().unwrap();
     let said = String::from_utf8_lossy(&report.stdout);
     assert_eq!(report.status.code(), Some(3), "{report:?}");
-    assert!(said.contains("cut off"), "{said}");
+    assert!(said.contains("cut off") && said.contains("Kind cut_off: "), "{said}");
     for view in ["junit.xml", "console/server.log"] {
         assert!(run.out().join(view).exists(), "{view}");
     }
@@ -81,4 +83,5 @@ fn a_run_that_takes_too_long() {
     run.assert_status(1);
     run.assert_says(&["the test took longer than the 2s"]);
     assert_eq!(run.ended().outcome, Outcome::TimedOut);
+    run.assert_kind(Some("timed_out"));
 }
