@@ -72,10 +72,13 @@ impl Process {
 
     /// Waits for the process, which has ended or will at once.
     pub(crate) fn reap(&self) {
-        // One that the kernel holds on to, on a frozen file system say, must not hold us: it stays a zombie.
-        let _ = poll(&mut [PollFd::new(&self.ended, PollFlags::IN)], Some(&DEATH));
         // It is ours, and nobody else waits for it.
-        let _ = waitid(WaitId::Pid(self.pid()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        let wait = || waitid(WaitId::Pid(self.pid()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
+        if !matches!(wait(), Ok(Some(_))) {
+            // One that the kernel holds on to, on a frozen file system say, must not hold us: it stays a zombie.
+            let _ = poll(&mut [PollFd::new(&self.ended, PollFlags::IN)], Some(&DEATH));
+            let _ = wait();
+        }
     }
 
     /// Sends a signal to the group that it began in, and to itself if it has left that, as `setsid` does.

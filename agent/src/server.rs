@@ -40,6 +40,8 @@ pub(crate) struct Server {
     warm: Warm,
     direct: Direct,
     requests: Vec<Request>,
+    /// Those whose end is told.
+    over: Vec<Request>,
     watches: Watches,
     kept: Kept,
     console: Console,
@@ -73,6 +75,7 @@ impl Server {
             warm: Warm::new(),
             direct: Direct::new(),
             requests: Vec::new(),
+            over: Vec::new(),
             watches: Watches::default(),
             kept: Kept::default(),
             console: Console::open(),
@@ -98,17 +101,18 @@ impl Server {
         self.take_messages();
         self.tick_requests();
         self.look_at_watches();
-        if self.write()? && !self.leaves {
-            let is_idle = self.requests.is_empty();
-            self.warm.start(&self.bash, is_idle);
-            if is_idle && self.warm.is_settled() {
-                self.look_around();
-            }
+        let is_said = self.write()?;
+        self.write_lane();
+        // The driver need not wait for this.
+        for request in self.over.drain(..) {
+            request.close(&mut self.kept);
         }
         if self.leaves {
             return Ok(());
         }
-        self.write_lane();
+        if is_said {
+            self.prepare();
+        }
         self.port.reopen();
         let mut kept = Vec::new();
         for (event, flags) in self.wait()? {
@@ -121,9 +125,14 @@ impl Server {
         Ok(())
     }
 
-    /// Finds out whether commands may be run directly.
-    fn look_around(&mut self) {
-        if let Some(running) = self.direct.go_on(&self.bash) {
+    /// Prepares for commands to come.
+    fn prepare(&mut self) {
+        let is_idle = self.requests.is_empty();
+        self.warm.start(&self.bash, is_idle);
+        if is_idle
+            && self.warm.is_settled()
+            && let Some(running) = self.direct.go_on(&self.bash)
+        {
             self.requests.push(Request::new(OWN, Way::Own, &Direct::command(), running));
         }
     }
@@ -388,7 +397,7 @@ impl Server {
                 Some(end) => {
                     let request = self.requests.swap_remove(place);
                     self.send_by(request.way, &ToHost::Ended { id: request.id, end });
-                    request.close(&mut self.kept);
+                    self.over.push(request);
                 }
                 None => place += 1,
             }

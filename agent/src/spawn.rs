@@ -26,6 +26,9 @@ const STACK: usize = 32 << 10;
 /// What both share with us.
 const BORROW: c_int = libc::CLONE_VM | libc::CLONE_VFORK | libc::SIGCHLD;
 
+/// What only the leader does: it opens nothing and goes nowhere, and the program gets copies of ours.
+const BORROW_FILES: c_int = libc::CLONE_FILES | libc::CLONE_FS;
+
 /// A process that was started.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Started {
@@ -64,7 +67,8 @@ pub(crate) fn spawn(program: &Program<'_>) -> io::Result<Started> {
         strings.map(CStr::as_ptr).chain([ptr::null()]).collect()
     };
     // Of numbers that align as stacks must.
-    let (mut stack, mut second) = (vec![0_u128; STACK / 16], vec![0_u128; STACK / 16]);
+    let stack = || Box::<[u128]>::new_uninit_slice(STACK / 16);
+    let (mut stack, mut second) = (stack(), stack());
     let plan = Plan {
         path: program.path,
         arguments: pointers(&mut program.arguments.iter().copied()),
@@ -78,7 +82,8 @@ pub(crate) fn spawn(program: &Program<'_>) -> io::Result<Started> {
     let plan_at = ptr::from_ref(&plan).cast_mut().cast();
     // SAFETY: CLONE_VFORK has this thread, the only one, wait until the leader has ended, so the plan and
     // both stacks outlive their use. `lead` touches nothing else of ours.
-    let leader = unsafe { libc::clone(lead, stack.as_mut_ptr_range().end.cast(), BORROW, plan_at) };
+    let leader =
+        unsafe { libc::clone(lead, stack.as_mut_ptr_range().end.cast(), BORROW | BORROW_FILES, plan_at) };
     let Some(leader) = Pid::from_raw(leader.max(0)) else { return Err(io::Error::last_os_error()) };
     waitpid(Some(leader), WaitOptions::empty())?;
     let pid = Pid::from_raw(plan.pid.load(Relaxed).max(0));

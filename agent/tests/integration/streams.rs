@@ -25,8 +25,12 @@ fn pour(host: &mut Host, script: &str, input: &[u8]) -> crate::host::Outcome {
     for chunk in input.chunks(CHUNK) {
         host.until("there is room", |host| {
             let taken = usize::try_from(host.so_far(id).taken).unwrap();
-            sent + chunk.len() <= taken + INITIAL_GRANT as usize
+            sent + chunk.len() <= taken + INITIAL_GRANT as usize || host.so_far(id).end.is_some()
         });
+        if host.so_far(id).end.is_some() {
+            // It did not wait for the rest.
+            break;
+        }
         host.send(&ToGuest::Input { id, bytes: chunk.to_vec() });
         sent += chunk.len();
     }

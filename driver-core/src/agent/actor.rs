@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use agent_protocol::message::{End, INITIAL_GRANT, KILLED, Notice, RequestId, Stream};
 use agent_protocol::{Broken, Link, Role, ToGuest, ToHost, VERSION};
@@ -26,6 +27,13 @@ const HEARD: usize = 1 << 20;
 /// Bytes of text in a row, at least, that are no accident among the remains of frames.
 const WORD: usize = 4;
 
+/// How long the link is left alone while something is awaited on the lane, which cannot tell a guest that has stopped
+/// from one that has nothing to say.
+const PROBE: Duration = Duration::from_secs(5);
+
+/// How long the lane is read on when the agent is gone: answers may have come there before that was told elsewhere.
+const LAST_WORDS: Duration = Duration::from_millis(50);
+
 /// Is given what is no part of the conversation.
 pub(super) type Listener = Box<dyn Fn(&[u8]) + Send>;
 
@@ -42,7 +50,8 @@ pub(super) enum Asker {
     /// Gets all of them.
     Command {
         answers: mpsc::UnboundedSender<Answer>,
-        /// They go by the lane, if there is one.
+        /// They are large, and go by the lane, if there is one. Small ones do so, too, as long as nothing large is in
+        /// their way: that port costs the guest less.
         bulk: bool,
     },
     /// Gets the latest: what a watch says replaces what it said before.
@@ -68,6 +77,7 @@ struct Asked {
     /// Bytes of input that it was sent and has not taken.
     poured: u64,
     by_lane: bool,
+    is_large: bool,
 }
 
 pub(super) struct Actor {
@@ -88,6 +98,8 @@ pub(super) struct Actor {
     stray: Vec<u8>,
     /// Bytes that may still be passed on.
     hearing: usize,
+    /// When to see whether the guest still answers.
+    probe_at: Option<Instant>,
 }
 
 impl Asker {
@@ -151,6 +163,7 @@ impl Actor {
             is_silent: false,
             stray: Vec::new(),
             hearing: HEARD,
+            probe_at: None,
         }
     }
 
@@ -160,6 +173,7 @@ impl Actor {
         let mut unsent: Vec<u8> = Vec::new();
         let mut buffer = vec![0; READ];
         let problem = loop {
+            self.probe();
             let now = self.began.elapsed();
             if unsent.is_empty() {
                 unsent = self.link.outgoing(now);
@@ -171,6 +185,7 @@ impl Actor {
             }
             // What the link has to say cannot be said before the port has taken what it said before.
             let wake = self.link.wake_at().filter(|_| unsent.is_empty()).map(|at| self.began + at);
+            let wake = wake.into_iter().chain(self.probe_at).min();
             tokio::select! {
                 read = self.reader.read(&mut buffer) => match read {
                     Ok(count @ 1..) => {
@@ -210,6 +225,7 @@ impl Actor {
                 () = sleep_until(wake) => {}
             }
         };
+        self.take_last_words().await;
         let read = std::io::Cursor::new(self.stray);
         let shell: Box<dyn GuestStream> = Box::new(tokio::io::join(read.chain(self.reader), self.writer));
         let streams = Streams { shell, bulk: self.bulk.map(Bulk::into_stream) };
@@ -218,6 +234,33 @@ impl Actor {
         for (_, asked) in self.requests.drain() {
             asked.asker.tell(Answer::Ended(Err(problem.clone())));
         }
+    }
+
+    /// Says something on the link, if it is time: that it must be answered is enough.
+    fn probe(&mut self) {
+        if self.probe_at.is_some_and(|at| at <= Instant::now()) {
+            let is_awaited = self.requests.values().any(|asked| asked.by_lane);
+            self.probe_at = is_awaited.then(|| Instant::now() + PROBE);
+            if is_awaited && self.link.backlog() == 0 {
+                self.link.send(&encode(&ToGuest::Grant { id: 0, bytes: 0 }));
+            }
+        }
+    }
+
+    /// Takes the answers that are there already.
+    async fn take_last_words(&mut self) {
+        let reading = async {
+            while let Some(bulk) =
+                self.bulk.as_mut().filter(|_| self.requests.values().any(|asked| asked.by_lane))
+            {
+                let event = bulk.event().await;
+                if bulk.take(event).and_then(|()| self.take_bulk_messages()).is_err() {
+                    return;
+                }
+            }
+        };
+        // Most often there are none.
+        let _ = tokio::time::timeout(LAST_WORDS, reading).await;
     }
 
     /// The guest has stopped, or hangs: nobody is kept waiting. It may go on one day, and must not go on with
@@ -257,9 +300,14 @@ impl Actor {
     fn take_order(&mut self, order: Order) {
         let by_lane = match (&order.message, order.answers) {
             (ToGuest::Run { id, .. } | ToGuest::Watch { id, .. } | ToGuest::Card { id, .. }, Some(asker)) => {
-                let by_lane = matches!(asker, Asker::Command { bulk: true, .. })
-                    && self.bulk.as_ref().is_some_and(Bulk::is_open);
-                let asked = Asked { asker, granted: INITIAL_GRANT.into(), poured: 0, by_lane };
+                let is_large = matches!(asker, Asker::Command { bulk: true, .. });
+                let by_lane = matches!(asker, Asker::Command { .. })
+                    && self.bulk.as_ref().is_some_and(Bulk::is_open)
+                    && (is_large || !self.requests.values().any(|asked| asked.is_large));
+                if by_lane {
+                    self.probe_at.get_or_insert_with(|| Instant::now() + PROBE);
+                }
+                let asked = Asked { asker, granted: INITIAL_GRANT.into(), poured: 0, by_lane, is_large };
                 self.requests.insert(*id, asked);
                 by_lane
             }
