@@ -26,11 +26,11 @@ pub(crate) struct Args {
 }
 
 /// The backend's own tests that need the program; the others have a stand-in for it.
-const WITH_PROGRAM: [&str; 2] = ["contract::", "endings::"];
+const WITH_PROGRAM: [&str; 3] = ["contract::", "endings::", "firmware::a_machine_boots"];
 
 /// The tests of ours, as manifests: they run with `--backend cloud-hypervisor`, or say which machine does.
 const MANIFESTS: [&str; 3] = [
-    "examples/guestbook/guestbook.toml",
+    "examples/guestbook/guestbook-perl.toml",
     "examples/mixed/mixed.toml",
     "backend-cloud-hypervisor/tests/snapshots.toml",
 ];
