@@ -13,7 +13,7 @@ host.succeed(
     "mkdir -p /run/t/cache /run/t/out",
     "ln -s /tmp/images /run/t/cache/images",
 )
-settings = "TMPDIR=/run/t INNKEEPER_CACHE=/run/t/cache CLOUD_HYPERVISOR=/tmp/given/cloud-hypervisor"
+settings = "PATH=/tmp/given:$PATH TMPDIR=/run/t INNKEEPER_CACHE=/run/t/cache CLOUD_HYPERVISOR=/tmp/given/cloud-hypervisor"
 
 failed = []
 for name, command in json.loads(os.environ["NESTED_COMMANDS"]):

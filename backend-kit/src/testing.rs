@@ -24,7 +24,7 @@ const TEST_LIMIT: Duration = Duration::from_secs(300);
 const PATIENCE: &str = "TEST_PATIENCE";
 
 /// A time limit, where the tests run now.
-fn patient(limit: Duration) -> Duration {
+pub fn patient(limit: Duration) -> Duration {
     let times = std::env::var(PATIENCE).map_or(1, |times| times.parse().expect("TEST_PATIENCE is a number"));
     limit * times
 }

@@ -26,14 +26,18 @@ pub(crate) struct Args {
 }
 
 /// The backend's own tests that need the program; the others have a stand-in for it.
-const WITH_PROGRAM: [&str; 2] = ["contract::", "endings::"];
+const WITH_PROGRAM: [&str; 3] = ["contract::", "endings::", "firmware::a_machine_boots"];
 
 /// The tests of ours, as manifests: they run with `--backend cloud-hypervisor`, or say which machine does.
 const MANIFESTS: [&str; 3] = [
-    "examples/guestbook/guestbook.toml",
+    "examples/guestbook/guestbook-perl.toml",
     "examples/mixed/mixed.toml",
     "backend-cloud-hypervisor/tests/snapshots.toml",
 ];
+
+/// What serves shared directories, and a test of it, where it is there.
+const SERVER: &str = "virtiofsd";
+const WITH_SERVER: &str = "backend-cloud-hypervisor/tests/shares.toml";
 
 /// How much longer all may take in a machine that is translated, and runs a machine: the tests' own limits are made
 /// that many times as long, and a manifest's limit is replaced.
@@ -107,7 +111,8 @@ fn commands(args: &Args, place: &Place) -> Vec<(String, String)> {
     );
     let mut commands = vec![("the backend's own tests".to_owned(), own)];
     if args.filter.is_none() {
-        commands.extend(MANIFESTS.map(|manifest| {
+        let shares = command::find(SERVER).map(|_| WITH_SERVER);
+        commands.extend(MANIFESTS.into_iter().chain(shares).map(|manifest| {
             let run = format!(
                 "{} run --backend cloud-hypervisor {} -o {} {limit}",
                 innkeeper.display(),
@@ -148,7 +153,9 @@ fn inside(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result
     // One folder to share, with just what is needed: the guest may write to what it is given.
     let given = work.join("given");
     fs::create_dir_all(&given)?;
-    for (from, name) in [(program, "cloud-hypervisor"), (innkeeper, "innkeeper"), (tests, "tests")] {
+    let server = command::find(SERVER);
+    let programs = [(program, "cloud-hypervisor"), (innkeeper, "innkeeper"), (tests, "tests")];
+    for (from, name) in programs.into_iter().chain(server.as_deref().map(|server| (server, SERVER))) {
         fs::copy(from, given.join(name)).with_context(|| format!("failed to copy `{}`", from.display()))?;
     }
     for folder in MANIFESTS.iter().filter_map(|manifest| Path::new(manifest).parent()) {

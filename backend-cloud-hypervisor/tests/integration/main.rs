@@ -3,6 +3,7 @@
 
 mod contract;
 mod endings;
+mod firmware;
 mod shares;
 mod snapshots;
 mod stand_in;
