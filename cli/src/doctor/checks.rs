@@ -7,6 +7,7 @@ use std::process::Command;
 
 use backend_kit::probe_kvm;
 use driver_core::image::{cache_dir, image_dirs, images_in};
+use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
 use super::Finding;
 
@@ -16,9 +17,12 @@ const MACHINE_MIB: u64 = 1024;
 /// The oldest Python that runs the client.
 const OLDEST_PYTHON: (u32, u32) = (3, 9);
 
+/// Whom the lack of something concerns.
+const FOR_CH: &str = "only machines with the backend cloud-hypervisor need it";
+
 /// Looks at everything.
 pub(super) fn all() -> Vec<Finding> {
-    let mut findings = vec![qemu(), qemu_img(), kvm(), cloud_hypervisor(), tap()];
+    let mut findings = vec![qemu(), qemu_img(), kvm(), cloud_hypervisor(), vhost_user(), virtiofsd(), tap()];
     findings.extend(languages());
     findings.extend([memory(), space("temp", &env::temp_dir())]);
     findings.extend(cache_dir().map(|cache| space("cache", &cache)));
@@ -64,21 +68,53 @@ fn kvm() -> Finding {
 /// The other hypervisor, for those who want it.
 fn cloud_hypervisor() -> Finding {
     const NAME: &str = "cloud-hypervisor";
-    let usable = probe_kvm().is_usable();
+    let probe = probe_kvm();
     let program = env::var_os(backend_cloud_hypervisor::PROGRAM_VARIABLE).unwrap_or_else(|| NAME.into());
-    let only = "only machines with that backend need it";
     // Other programs have that name, too.
     let version = version_of(&program.to_string_lossy(), &["--version"])
         .filter(|version| version.starts_with("cloud-hypervisor v"));
     match version {
-        Some(version) if usable => Finding::good(NAME, version),
+        Some(version) if probe.is_usable() => Finding::good(NAME, format!("{version}; KVM is usable")),
         Some(version) => {
-            Finding::limited(NAME, format!("{version}, but it needs KVM; {only}"), "nothing to be done here")
+            let way_out = if probe.way_out().is_empty() { "take the backend qemu" } else { probe.way_out() };
+            Finding::limited(NAME, format!("{version}, but it needs KVM, and {probe}; {FOR_CH}"), way_out)
         }
         None => Finding::limited(
             NAME,
-            format!("not on the PATH, or another program of that name; {only}"),
+            format!("not on the PATH, or another program of that name; {FOR_CH}"),
             "take the program from the project's releases, and say where it is with CLOUD_HYPERVISOR",
+        ),
+    }
+}
+
+/// What Cloud Hypervisor's network cards are served by: a process, which is innkeeper, that shares the guest's memory.
+fn vhost_user() -> Finding {
+    const NAME: &str = "vhost-user";
+    let shared =
+        memfd_create("innkeeper-doctor", MemfdFlags::CLOEXEC).and_then(|file| ftruncate(&file, 1 << 20));
+    match shared {
+        Ok(()) => Finding::good(NAME, "VLANs can share a guest's memory, as Cloud Hypervisor wants it"),
+        Err(error) => Finding::limited(
+            NAME,
+            format!(
+                "no memory can be shared ({error}): no VLANs for machines of Cloud Hypervisor, and none by \
+                     `vlan_port = \"vhost-user\"` for QEMU's"
+            ),
+            "allow `memfd_create`, which a sandbox may forbid",
+        ),
+    }
+}
+
+/// What Cloud Hypervisor's machines share directories through. Some systems keep it where only programs look.
+fn virtiofsd() -> Finding {
+    const NAME: &str = "virtiofsd";
+    let places = [NAME, "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd"];
+    match places.into_iter().find_map(|program| version_of(program, &["--version"])) {
+        Some(version) => Finding::good(NAME, version),
+        None => Finding::limited(
+            NAME,
+            format!("not found: machines of Cloud Hypervisor have no `shares`; {FOR_CH}"),
+            "install the package `virtiofsd`",
         ),
     }
 }

@@ -41,6 +41,33 @@ fn whether_vlans_can_have_devices_on_the_host_is_told() {
 }
 
 #[test]
+fn what_the_other_hypervisor_needs_is_told_and_whom_it_concerns() {
+    let place = Place::with(&[
+        ("cloud-hypervisor", "#!/bin/sh\necho cloud-hypervisor v99.1.2\n"),
+        ("virtiofsd", "#!/bin/sh\necho virtiofsd 1.2.3\n"),
+        ("another", "#!/bin/sh\necho rust-hypervisor 1\n"),
+    ]);
+    for name in ["cloud-hypervisor", "virtiofsd", "another"] {
+        let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        std::fs::set_permissions(place.path().join(name), executable).unwrap();
+    }
+    let doctor = |path: &str, program: &str| {
+        let mut doctor = place.program();
+        doctor.arg("doctor").env("PATH", path).env("CLOUD_HYPERVISOR", place.path().join(program));
+        crate::Said::of(doctor.output().unwrap()).stdout
+    };
+    let said = doctor(&format!("{}:/usr/bin:/bin", place.path().display()), "cloud-hypervisor");
+    for text in ["cloud-hypervisor v99.1.2", "KVM", "virtiofsd 1.2.3", "vhost-user"] {
+        assert!(said.contains(text), "{text:?} is missing in:\n{said}");
+    }
+    let said = doctor("/nowhere", "another");
+    assert!(
+        said.contains("another program of that name; only machines with the backend cloud-hypervisor"),
+        "{said}"
+    );
+}
+
+#[test]
 fn images_are_listed_by_name() {
     let place = Place::with(&[]);
     let image = place.path().join("cache/images/tiny");

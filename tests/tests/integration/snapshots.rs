@@ -141,7 +141,7 @@ with subtest("one goes on from a snapshot, and the other has stayed"):
     talk()
 
 with subtest("a connection of before is alive after"):
-    right.succeed("(exec nc -d -l 7000) >/run/got 2>&1 &")
+    right.succeed("(exec nc -d -k -l 7000) >/run/got 2>&1 &")
     right.wait_for_open_port(7000)
     left.succeed("mkfifo /run/out")
     send = "while read -r word </run/out; do echo $word >&3; done"
