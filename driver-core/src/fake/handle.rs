@@ -20,6 +20,8 @@ pub struct Record {
     pub commands: Vec<String>,
     /// The chords that were pressed.
     pub keys: Vec<Vec<Key>>,
+    /// How many pictures were taken of its screen.
+    pub captures: usize,
     /// What was done with the pointer.
     pub pointer: Vec<PointerAct>,
     /// The lines that its monitor was given.

@@ -246,6 +246,7 @@ impl Machine for FakeMachine {
 impl Screen for FakeMachine {
     async fn capture(&self, file: &Path, _within: Deadline) -> Result<(), DriverError> {
         self.must_run("taking a picture of its screen")?;
+        self.slot.note(|record| record.captures += 1);
         let frame = self.screen.borrow().clone();
         std::fs::write(file, frame).map_err(|source| DriverError::File {
             operation: "write",

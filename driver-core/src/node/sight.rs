@@ -162,9 +162,12 @@ impl Node {
                 }
                 Look::NotYet(_) => {}
             }
-            oldest = shot.next().min(deadline.instant()).max(oldest);
+            tokio::time::sleep_until(shot.next().min(deadline.instant())).await;
+            // One that somebody else has taken meanwhile will do, so that all who wait fall into step; not for the last
+            // look.
+            oldest =
+                if deadline.is_over() { deadline.instant() } else { shot.taken + Duration::from_nanos(1) };
             before = Some(shot.frame);
-            tokio::time::sleep_until(oldest).await;
         }
     }
 

@@ -1,6 +1,7 @@
 //! The text on the screen.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use driver_core::fake::{FakeBackend, Play};
 use driver_core::{
@@ -121,6 +122,25 @@ async fn waits_look_together_and_read_only_what_has_changed() {
     assert_eq!(given[0], whole);
     assert_eq!(given.len(), 2, "each screen is read once: {given:?}");
     assert!(given[1].y > 10 && given[1].height < 10, "the new row and a little around it: {given:?}");
+    stage.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn pictures_are_shared_and_taken_only_while_somebody_waits() {
+    let (stage, backend, _) = shows(screen(&[1])).await;
+    let count = || backend.handle("server").record().captures;
+    let wait = async |late: u64| {
+        tokio::time::sleep(Duration::from_millis(late)).await;
+        stage.call("wait_for_text", json!({"regex": "x", "timeout": 10})).await.unwrap_err();
+    };
+    wait(0).await;
+    let one = count();
+    assert!((60..200).contains(&one), "{one} pictures in ten seconds");
+    tokio::join!(wait(0), wait(7), wait(13));
+    let three = count() - one;
+    assert!(three < one + 10, "{three} pictures for three who wait, and {one} for one");
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(count(), one + three, "nobody looks");
     stage.end().await;
 }
 
