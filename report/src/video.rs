@@ -61,15 +61,20 @@ impl Video {
         if !folder.is_dir() {
             fs::create_dir(&folder)?;
         }
-        write_atomically(&folder, &format!("{machine}.apng"), &animation)?;
+        write_atomically(&self.dir, &path_of(machine), &animation)?;
         let track = self.subtitles.track(shots.first().map_or(0, |first| first.t_us), end_us);
-        write_atomically(&folder, &format!("{machine}.vtt"), track.as_bytes())
+        write_atomically(&self.dir, &subtitles_of(machine), track.as_bytes())
     }
 }
 
-/// The address of a machine's video in the result directory.
+/// The path of a machine's video in the result directory.
 pub(crate) fn path_of(machine: &str) -> String {
     format!("{FOLDER}/{machine}.apng")
+}
+
+/// The path of its subtitles.
+pub(crate) fn subtitles_of(machine: &str) -> String {
+    format!("{FOLDER}/{machine}.vtt")
 }
 
 impl Reporter for Video {
@@ -82,12 +87,10 @@ impl Reporter for Video {
             self.subtitles.add(record.t_us, &entry);
         }
         if let (Event::Frame { path }, Some(machine)) = (&record.event, &record.machine) {
+            let shots = self.frames.entry(machine.clone()).or_default();
             // The name becomes a part of a path, and an event file may come from anywhere.
-            if !machine.contains('/') && self.frames.len() <= FRAMES {
-                let shots = self.frames.entry(machine.clone()).or_default();
-                if shots.len() < FRAMES {
-                    shots.push(Shot { t_us: record.t_us, path: path.clone() });
-                }
+            if !machine.contains('/') && shots.len() < FRAMES {
+                shots.push(Shot { t_us: record.t_us, path: path.clone() });
             }
         }
         Ok(())

@@ -14,8 +14,9 @@ use crate::html::is_inside;
 const ONE: u64 = 16 << 20;
 /// Pixels of a canvas on each side: that of an 8K display.
 const SIDE: u32 = 8192;
-/// Bytes of the animation. What comes after is left out.
-const ALL: usize = 256 << 20;
+/// Bytes of pixels in an animation, if all of each frame were new. Of more frames every second one is left out, or two of
+/// three, and so on: compressing them must not take minutes.
+const ALL: usize = 3 << 30;
 
 /// What is shown at a moment: rows of three bytes a pixel.
 struct Canvas {
@@ -41,7 +42,17 @@ pub(super) fn of(dir: &Path, shots: &[Shot], end_us: u64) -> Option<Vec<u8>> {
         shots.iter().zip(&sizes).filter_map(|(shot, size)| size.is_some().then_some(shot)).collect();
     let width = sizes.iter().flatten().map(|(width, _)| *width).max()?;
     let height = sizes.iter().flatten().map(|(_, height)| *height).max()?;
-    animate(dir, &shown, end_us, Canvas::black(width, height)).ok()
+    let canvas = Canvas::black(width, height);
+    let most = (ALL / canvas.rgb.len()).max(1);
+    animate(dir, &thinned(&shown, most), end_us, canvas).ok()
+}
+
+/// At most so many of the shots, the last one among them: a failure is at the end.
+fn thinned<'a>(shots: &[&'a Shot], most: usize) -> Vec<&'a Shot> {
+    let step = shots.len().div_ceil(most).max(1);
+    let mut kept: Vec<&Shot> = shots.iter().rev().step_by(step).copied().collect();
+    kept.reverse();
+    kept
 }
 
 fn animate(
@@ -56,13 +67,12 @@ fn animate(
     encoder.set_compression(png::Compression::Balanced);
     encoder.set_animated(u32::try_from(shots.len()).unwrap_or(u32::MAX), 1)?;
     let mut writer = encoder.write_header()?;
-    let mut written = 0;
     for (index, shot) in shots.iter().enumerate() {
         let until = shots.get(index + 1).map_or(end_us, |next| next.t_us);
         // A file that cannot be read is the same picture once more.
-        let changed = (written < ALL).then(|| read(dir, shot)).flatten().map(|frame| canvas.show(&frame));
+        let changed = read(dir, shot).and_then(|frame| canvas.show(&frame));
         // The first one is the whole canvas: what follows stands on it.
-        let area = match (index, changed.flatten()) {
+        let area = match (index, changed) {
             (0, _) => canvas.whole(),
             (_, Some(area)) => area,
             (_, None) => Area { x: 0, y: 0, width: 1, height: 1 },
@@ -75,9 +85,7 @@ fn animate(
             writer.set_frame_dimension(area.width, area.height)?;
             writer.set_frame_position(area.x, area.y)?;
         }
-        let pixels = canvas.cut(area);
-        written += pixels.len() / 8;
-        writer.write_image_data(&pixels)?;
+        writer.write_image_data(&canvas.cut(area))?;
     }
     writer.finish()?;
     Ok(bytes)
@@ -220,6 +228,16 @@ mod tests {
         }
         assert_eq!(times, [(1_500, 1_000), (97, 1), (1_000, 1_000)]);
         assert!(of(dir.path(), &[shot(0, "gone.png")], 1).is_none());
+    }
+
+    #[test]
+    fn of_too_many_frames_some_are_left_out_and_never_the_last() {
+        let shots: Vec<Shot> = (0..10).map(|t_us| Shot { t_us, path: String::new() }).collect();
+        let shots: Vec<&Shot> = shots.iter().collect();
+        let times = |most| super::thinned(&shots, most).iter().map(|shot| shot.t_us).collect::<Vec<_>>();
+        assert_eq!(times(4), [0, 3, 6, 9]);
+        assert_eq!(times(1), [9]);
+        assert_eq!(times(10).len(), 10);
     }
 
     #[test]

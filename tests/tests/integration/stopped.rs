@@ -30,6 +30,7 @@ fn ctrl_c_in_the_middle_of_a_command() {
     let run = run.finish_within(SOON);
     run.assert_status(130);
     run.assert_says(&["Ctrl-C"]);
+    assert!(!run.out().join("evidence").exists(), "a person waits");
     assert_eq!(run.ended().outcome, Outcome::Interrupted);
     run.assert_kind(Some("interrupted"));
 }
@@ -47,6 +48,7 @@ fn sigterm_while_a_machine_boots() {
     let run = run.finish_within(SOON);
     run.assert_status(143);
     run.assert_says(&["SIGTERM"]);
+    assert!(run.out().join("evidence/server.screen.png").exists());
     assert_eq!(run.ended().exit_status, 143);
     run.assert_kind(Some("interrupted"));
 }

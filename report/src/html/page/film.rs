@@ -39,15 +39,14 @@ pub(super) fn of(story: &Story, inside: &mut Pictures<'_>) -> Vec<Film> {
             frames.extend(index.map(|index| (moment(shot.t_us), index, *seq, shot.t_us / 1_000)));
         }
         let (Some(last), Some((_, shot))) = (frames.last(), shots.last()) else { continue };
-        let path = video::path_of(machine);
         films.push(Film {
             machine: visible(machine).into_owned(),
             source: sources[last.1].clone(),
             at: moment(shot.t_us),
             changes: frames.len(),
             frames: json!({ "sources": sources, "frames": frames }).to_string(),
-            subtitles: address_inside(&path.replace(".apng", ".vtt")),
-            video: address_inside(&path),
+            subtitles: address_inside(&video::subtitles_of(machine)),
+            video: address_inside(&video::path_of(machine)),
         });
     }
     films
