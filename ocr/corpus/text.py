@@ -51,7 +51,7 @@ BOOT = "".join(
 )
 
 COLOURS = "".join(
-    "".join(f"\033[{bold};3{ink};4{ground}m T{bold}{ink}{ground}x \033[0m" for ink in range(8)) + "\n"
+    "".join(f"\033[{bold};3{ink};4{ground}m T{bold}{ink}{ground}x \033[0m" for ink in range(8) if ink != ground) + "\n"
     for bold in (0, 1)
     for ground in range(8)
 )
@@ -109,7 +109,8 @@ def with_text(name, text):
 def with_command(name, command):
     clear()
     rows, columns = device("vcsa")[:2]
-    server.succeed(f"export ROOM={rows - 8} COLUMNS={columns}; ({command}) >/dev/tty1 2>&1")
+    # `head` ends before what it reads does.
+    server.succeed(f"set +o pipefail; export ROOM={rows - 8} COLUMNS={columns}; ({command}) >/dev/tty1 2>&1")
     write("root@guest:~# ")
     keep(name)
 

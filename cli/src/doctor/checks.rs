@@ -138,7 +138,11 @@ fn ocr() -> Finding {
         Ok(engine) => found.push(format!("console ({} fonts)", engine.fonts().len())),
         Err(error) => {
             let variable = engines::FONTS_VARIABLE;
-            return Finding::limited(NAME, error.to_string(), format!("take it out of {variable}'s directories"));
+            return Finding::limited(
+                NAME,
+                error.to_string(),
+                format!("take it out of {variable}'s directories"),
+            );
         }
     }
     match tesseract {
