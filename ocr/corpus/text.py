@@ -30,7 +30,7 @@ TABLE = """┌──────────┬────────┬──
 │ libc6    │ ii     │  2.9 MB ║
 │ openssh  │ rc     │ 14.1 kB ║
 ╞══════════╪════════╪═════════╡
-│ α + β ≥ Γ│ ∞ ≈ π  │ √2 ≤ 2² ║
+│ α + Ω ≥ Γ│ ∞ ≈ π  │ √2 ≤ 2² ║
 ╘══════════╧════════╧═════════╛ ░▒▓ ° µ ± ÷
 """
 
@@ -164,7 +164,9 @@ for number, font in enumerate(FONTS):
         with_text(name, CODE + POEM + BOOT)
 server.shutdown()
 
-# There is no kernel to ask: what firmware says is known beforehand.
+# There is no kernel to ask: what firmware says, but for its version, is known beforehand.
 firmware.start()
 firmware.wait_for_text("No bootable device")
 firmware.screenshot("firmware-no-disk")
+with open(f"{firmware.out_dir}/firmware-no-disk.txt", "w") as file:
+    file.write("Booting from Hard Disk...\nBoot failed: not a bootable disk\nNo bootable device.\n")
