@@ -12,6 +12,7 @@ mod cloud_hypervisor;
 mod command;
 mod demo;
 mod guests;
+mod ocr_corpus;
 mod sanitize;
 mod setup;
 mod test;
@@ -52,6 +53,8 @@ enum Task {
     TestCloudHypervisor(cloud_hypervisor::Args),
     /// Check format, lints, documentation, licenses, and the syntax of scripts
     Check,
+    /// Make the screenshots again that OCR engines are scored on (ocr/tests/data), with real guests
+    OcrCorpus(ocr_corpus::Args),
     /// Run the tests of plugins under the address sanitiser
     Sanitize,
     /// Measure commands, waits, copies and start-up, alone or against the NixOS test driver
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::TestCloudHypervisor(args) => cloud_hypervisor::run(&args),
         Task::Check => check::run(),
+        Task::OcrCorpus(args) => ocr_corpus::run(&args),
         Task::Sanitize => sanitize::run(),
         Task::Bench(args) => bench::run(&args),
     };

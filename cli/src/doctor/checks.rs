@@ -10,6 +10,7 @@ use driver_core::image::{cache_dir, image_dirs, images_in};
 use rustix::fs::{MemfdFlags, ftruncate, memfd_create};
 
 use super::Finding;
+use crate::engines;
 
 /// What one small machine takes, in MiB.
 const MACHINE_MIB: u64 = 1024;
@@ -24,6 +25,7 @@ const FOR_CH: &str = "only machines with the backend cloud-hypervisor need it";
 pub(super) fn all() -> Vec<Finding> {
     let mut findings = vec![qemu(), qemu_img(), kvm(), cloud_hypervisor(), vhost_user(), virtiofsd(), tap()];
     findings.extend(languages());
+    findings.push(ocr());
     findings.extend([memory(), space("temp", &env::temp_dir())]);
     findings.extend(cache_dir().map(|cache| space("cache", &cache)));
     findings.push(images());
@@ -161,6 +163,29 @@ fn languages() -> [Finding; 2] {
     };
     let perl = perl.map_or_else(|| absent("perl", "Perl", "perl"), |version| Finding::good("perl", version));
     [python, perl]
+}
+
+/// What reads the text on screens.
+fn ocr() -> Finding {
+    const NAME: &str = "ocr";
+    let tesseract = version_of("tesseract", &["--version"]);
+    let (mut found, fonts) = (Vec::new(), engines::settings().fonts);
+    match ocr::ConsoleEngine::with_directories(fonts.iter().map(PathBuf::as_path)) {
+        Ok(engine) => found.push(format!("console ({} fonts)", engine.fonts().len())),
+        Err(error) => {
+            let variable = engines::FONTS_VARIABLE;
+            return Finding::limited(
+                NAME,
+                error.to_string(),
+                format!("take it out of {variable}'s directories"),
+            );
+        }
+    }
+    match tesseract {
+        Some(version) => found.push(version),
+        None => found.push("no tesseract, which only `ocr = \"tesseract\"` needs".to_owned()),
+    }
+    Finding::good(NAME, found.join(", "))
 }
 
 fn is_recent(version: &str) -> bool {

@@ -6,6 +6,7 @@ mod flags;
 mod kinds;
 mod manifest;
 mod needle;
+mod ocr;
 mod report;
 mod results;
 mod survival;
@@ -36,9 +37,14 @@ impl Place {
     fn program(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_innkeeper"));
         command.current_dir(self.path());
-        for name in
-            ["INNKEEPER_IMAGES", "XDG_CACHE_HOME", "INNKEEPER_LOG", "CLICOLOR_FORCE", "GITHUB_STEP_SUMMARY"]
-        {
+        for name in [
+            "INNKEEPER_FONTS",
+            "INNKEEPER_IMAGES",
+            "XDG_CACHE_HOME",
+            "INNKEEPER_LOG",
+            "CLICOLOR_FORCE",
+            "GITHUB_STEP_SUMMARY",
+        ] {
             command.env_remove(name);
         }
         command.env("INNKEEPER_CACHE", "cache").env("COLUMNS", "100").env("XDG_CONFIG_HOME", "config");

@@ -100,7 +100,7 @@ impl Drawn {
         let per_glyph = self.height * self.width.div_ceil(8);
         let mut file = vec![0x72, 0xb5, 0x4a, 0x86];
         for field in [0, 32, 1, count, per_glyph, self.height, self.width] {
-            file.extend(u32::try_from(field).unwrap().to_le_bytes());
+            file.extend(u32::try_from(field).expect("a small number").to_le_bytes());
         }
         file.extend(self.bitmaps(count));
         for character in characters() {
@@ -113,7 +113,7 @@ impl Drawn {
 
     /// As a PSF file of version 1, whose cells have 8 columns.
     pub(crate) fn psf1(&self) -> Vec<u8> {
-        let mut file = vec![0x36, 0x04, 2, u8::try_from(self.height).unwrap()];
+        let mut file = vec![0x36, 0x04, 2, u8::try_from(self.height).expect("a low glyph")];
         file.extend(self.bitmaps(256));
         for character in characters() {
             for unit in [character as u16, 0xffff] {
@@ -125,17 +125,17 @@ impl Drawn {
 
     /// As the engine reads it from a file.
     pub(crate) fn font(&self) -> Font {
-        let place = tempfile::tempdir().unwrap();
+        let place = tempfile::tempdir().expect("a directory");
         let file = place.path().join("test.psf.gz");
-        std::fs::write(&file, gzip(&self.psf2())).unwrap();
-        ocr::read_fonts(&file).unwrap().swap_remove(0)
+        std::fs::write(&file, gzip(&self.psf2())).expect("a file");
+        ocr::read_fonts(&file).expect("a font").swap_remove(0)
     }
 }
 
 pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
+    encoder.write_all(bytes).expect("memory");
+    encoder.finish().expect("memory")
 }
 
 /// A picture that can be drawn on.
@@ -189,7 +189,7 @@ impl Canvas {
     }
 
     pub(crate) fn frame(&self) -> Frame {
-        Frame::new(self.width as u32, self.height as u32, self.rgb.clone()).unwrap()
+        Frame::new(self.width as u32, self.height as u32, self.rgb.clone()).expect("a picture")
     }
 }
 

@@ -12,8 +12,8 @@ use crate::support::{BLACK, Canvas};
 
 fn program(place: &tempfile::TempDir, script: &str) -> PathBuf {
     let file = place.path().join("tesseract");
-    fs::write(&file, format!("#!/bin/sh\n{script}\n")).unwrap();
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&file, format!("#!/bin/sh\n{script}\n")).expect("a script");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a script");
     file
 }
 

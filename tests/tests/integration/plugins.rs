@@ -246,12 +246,12 @@ fn shares_are_refused_by_a_backend_that_does_not_mount_them() {
 #[test]
 fn an_engine_that_is_not_there_is_told_where_it_was_named() {
     let machine = "[machines.server]\nimage = \"base\"\n";
-    let run = Setup::new(&format!("ocr = \"tesseract\"\n{machine}"), "").run();
+    let run = Setup::new(&format!("ocr = \"goggles\"\n{machine}"), "").run();
     run.assert_status(2);
-    run.assert_says(&["this OCR engine is not there", "there is no OCR engine \"tesseract\"", "test.toml:4"]);
-    let run = Setup::new(machine, "").args(&["--ocr", "tesseract"]).run();
+    run.assert_says(&["this OCR engine is not there", "there is no OCR engine \"goggles\"", "test.toml:4"]);
+    let run = Setup::new(machine, "").args(&["--ocr", "goggles"]).run();
     run.assert_status(2);
-    run.assert_says(&["there is no OCR engine \"tesseract\": engines come as plugins"]);
+    run.assert_says(&["there is no OCR engine \"goggles\": there are `auto`, `console`"]);
 }
 
 #[test]

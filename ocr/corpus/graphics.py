@@ -1,0 +1,166 @@
+"""Screenshots of windows, each with the truth beside it: the lines of text that the programs were given."""
+
+import base64
+import random
+import shlex
+
+NOTES = """Dear visitor, please sign the book: 24 Oct 2031, 17:45.
+Invoice #40718-B, due 1,299.50 EUR; VAT 19 % included (net 1,092.02)
+if (x[i] != y->z && ~mask) { return "a|b\\n"; } else l1 = I1 + O0;
+https://test.example:8443/a/b-c_d?q=1&r=%7Efoo#top <root@localhost>
+/var/lib/jobs/7f3c9e_21.log: 3 errors, 12 warnings; elapsed 0:07.31
+Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich
+Voilà l'été à Besançon: «garçon», señor Núñez, smørrebrød, ¿qué?
+WARNING: disk /dev/sdb2 is 97% full [retry in 30s] @ node-17"""
+
+FONTS = [
+    ("fixed", "-fn fixed"),
+    ("6x13", "-fn 6x13"),
+    ("7x14", "-fn 7x14"),
+    ("9x15", "-fn 9x15"),
+    ("10x20", "-fn 10x20"),
+    ("terminus-20", "-fn -xos4-terminus-medium-r-normal--20-200-72-72-c-100-iso10646-1"),
+    ("dejavu-8", "-fa 'DejaVu Sans Mono' -fs 8"),
+    ("dejavu-11", "-fa 'DejaVu Sans Mono' -fs 11"),
+    ("dejavu-16", "-fa 'DejaVu Sans Mono' -fs 16"),
+    ("liberation-10", "-fa 'Liberation Mono' -fs 10"),
+    ("liberation-14", "-fa 'Liberation Mono:bold' -fs 14"),
+    ("hack-12", "-fa Hack -fs 12"),
+]
+COLOURS = [
+    ("light", "-bg white -fg black"),
+    ("dark", "-bg black -fg gray90"),
+    ("green", "-bg '#002200' -fg '#55ff55'"),
+    ("paper", "-bg '#fdf6e3' -fg '#586e75'"),
+]
+
+DIALOGS = {
+    "question": (
+        "yad --title='Unsaved work' --image=dialog-question --text='Save changes to report-2031.odt before closing?'"
+        " --button='Discard:1' --button='Keep editing:2' --button='Save now:0'",
+        ["Unsaved work", "Save changes to report-2031.odt before closing?", "Discard", "Keep editing", "Save now"],
+    ),
+    "form": (
+        "yad --title='New account' --form --field='Login name' alice --field='Full name' 'Alice Müller'"
+        " --field='Home directory' /home/alice --field='Shell:CB' '/bin/bash!/bin/zsh'"
+        " --field='Lock after 90 days:CHK' TRUE --button=Cancel:1 --button=Create:0",
+        ["New account", "Login name", "alice", "Full name", "Alice Müller", "Home directory", "/home/alice", "Shell",
+         "/bin/bash", "Lock after 90 days", "Cancel", "Create"],
+    ),
+    "list": (
+        "yad --title=Packages --width=420 --height=260 --list --column=Package --column=Version --column=Size"
+        " zlib1g 1:1.3.1 '162 kB' nginx-light 1.26.3-3 '598 kB' busybox 1:1.37.0-6 '951 kB' --button=Close:0",
+        ["Packages", "Package", "Version", "Size", "zlib1g", "1:1.3.1", "162 kB", "nginx-light", "1.26.3-3", "598 kB",
+         "busybox", "1:1.37.0-6", "951 kB", "Close"],
+    ),
+    "xmessage": (
+        "xmessage -center -buttons 'Retry,Abort' 'Cannot open display manager socket\n(errno 111: connection refused)'",
+        ["Cannot open display manager socket", "(errno 111: connection refused)", "Retry", "Abort"],
+    ),
+}
+
+PAGE = """<!DOCTYPE html><html><head><meta charset="utf-8"><title>Guestbook of test.example</title></head>
+<body style="font-family: sans-serif"><h1>Guestbook</h1>
+<p>Welcome! 1,024 people have signed since 3 March 2029.</p>
+<table border="1"><tr><th>Name</th><th>City</th><th>Rating</th></tr>
+<tr><td>Jörg Weiß</td><td>Köln</td><td>4.5/5</td></tr><tr><td>Zoë O'Hara</td><td>Dublin</td><td>3/5</td></tr></table>
+<p><a href="x">Sign the guestbook</a> or <b>read the rules</b> first; <i>be kind</i>.</p>
+<pre>GET /api/v2/entries?limit=50 HTTP/1.1</pre><form><input type="submit" value="Send entry"></form></body></html>
+"""
+PAGE_LINES = [
+    "Guestbook", "Welcome! 1,024 people have signed since 3 March 2029.", "Name", "City", "Rating", "Jörg Weiß",
+    "Köln", "4.5/5", "Zoë O'Hara", "Dublin", "3/5", "Sign the guestbook", "read the rules",
+    "GET /api/v2/entries?limit=50 HTTP/1.1", "Send entry",
+]
+
+
+def put(path, text):
+    server.succeed(f"base64 -d >{path} <<'END'\n{base64.b64encode(text.encode()).decode()}\nEND")
+
+
+def spawn(command):
+    server.succeed(f"cd /tmp; DISPLAY=:0 HOME=/root setsid -f sh -c {shlex.quote(command)} >>/tmp/spawned.log 2>&1")
+
+
+def wait_for_window(pattern, count=1):
+    server.wait_until_succeeds(
+        f"test $(DISPLAY=:0 xdotool search --onlyvisible {pattern} | wc -l) -ge {count}", timeout=240
+    )
+
+
+def still(name):
+    """A screenshot of a screen on which nothing moves any more."""
+    last = None
+    for _ in range(60):
+        server.succeed("sleep 2")
+        server.screenshot(name)
+        with open(f"{server.out_dir}/{name}.png", "rb") as file:
+            now = file.read()
+        if now == last:
+            return
+        last = now
+    raise Exception("the screen does not stand still")
+
+
+def keep(name, lines):
+    still(name)
+    with open(f"{server.out_dir}/{name}.txt", "w") as file:
+        file.write("\n".join(lines) + "\n")
+
+
+def close(pattern):
+    server.execute(f"pkill -f {shlex.quote(pattern)}")
+    server.wait_until_fails(f"pgrep -f {shlex.quote(pattern)}")
+
+
+def terminals():
+    put("/tmp/notes.txt", NOTES)
+    lines = NOTES.split("\n")
+    dice = random.Random(1)
+    for font, arguments in FONTS:
+        for colour, colours in dice.sample(COLOURS, 2):
+            spawn(f"xterm -T {font} {arguments} {colours} -u8 +sb -geometry 72x12+30+40 -e 'cat /tmp/notes.txt; sleep 1000'")
+            wait_for_window("--class xterm")
+            keep(f"xterm-{font}-{colour}", lines)
+            close("[x]term -T")
+
+
+def dialogs(prefix):
+    for name, (command, lines) in DIALOGS.items():
+        spawn(command)
+        wait_for_window("--name '.'" if name == "xmessage" else "--class yad")
+        keep(f"{prefix}-{name}", [line for line in lines])
+        close("[y]ad --" if name != "xmessage" else "[x]message -center")
+
+
+server.start()
+server.succeed("modprobe bochs; udevadm settle; echo 1 >/proc/sys/kernel/printk")
+server.succeed("fc-cache -s", timeout=600)
+spawn("Xorg :0 vt7 -s 0 -dpms -nolisten tcp -nocursor")
+server.wait_until_succeeds("DISPLAY=:0 xdpyinfo", timeout=120)
+server.succeed("DISPLAY=:0 xsetroot -solid '#3a6ea5'")
+terminals()
+spawn("openbox")
+server.wait_until_succeeds("DISPLAY=:0 xprop -root _NET_SUPPORTING_WM_CHECK | grep window")
+dialogs("gtk")
+
+put("/root/notes.txt", NOTES)
+spawn("featherpad /root/notes.txt")
+wait_for_window("--class featherpad")
+keep("qt-editor", ["File", "Edit", "Options", "Search", "Help", *NOTES.split("\n")])
+close("[f]eatherpad")
+
+put("/root/page.html", PAGE)
+spawn("netsurf-gtk3 file:///root/page.html || netsurf-gtk file:///root/page.html || netsurf file:///root/page.html")
+wait_for_window("--class netsurf")
+keep("web-page", PAGE_LINES)
+close("[n]etsurf")
+
+close("[o]penbox")
+spawn("icewm")
+server.wait_until_succeeds("DISPLAY=:0 xprop -root _NET_SUPPORTING_WM_CHECK | grep window")
+spawn("xterm -T 'Build log' -fa 'DejaVu Sans Mono' -fs 10 -geometry 72x12+400+60 -e 'cat /tmp/notes.txt; sleep 1000'")
+wait_for_window("--class xterm")
+keep("icewm-window", ["Build log", *NOTES.split("\n")])
+server.succeed("DISPLAY=:0 xdotool key ctrl+Escape")
+keep("icewm-menu", ["Build log"])
