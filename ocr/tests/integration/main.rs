@@ -1,0 +1,3 @@
+//! The engines over pictures.
+
+mod screen;
