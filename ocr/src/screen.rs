@@ -9,8 +9,10 @@ mod ink;
 mod large;
 mod lines;
 mod marks;
+mod original;
 mod photo;
 mod pieces;
+mod pipeline;
 mod plane;
 mod reader;
 mod scale;
@@ -18,26 +20,14 @@ mod words;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::path::Path;
 
 use driver_core::{Deadline, Frame, OcrEngine, OcrError, Reading, Rect};
 
-use self::cache::Cache;
-use self::ink::{Ground, Ink};
-use self::pieces::{Piece, Text};
-use self::plane::Plane;
-use self::reader::{ReadError, Reader, Sign};
-use self::scale::Strip;
-
-/// The word for this engine in manifests.
-/// The model and its alphabet; `training/` says how they are made.
-static MODEL: &[u8] = include_bytes!("../models/screen.onnx");
-const ALPHABET: &str = include_str!("../models/screen.alphabet");
+use self::pipeline::Pipeline;
 
 /// Pixels of an 8K display, and some: more would take more memory than a test driver should.
 const MOST_PIXELS: u64 = 7680 * 4320 * 5 / 4;
-/// Lines that are read of one frame: more are noise.
-const MOST_LINES: usize = 8000;
 /// Pixels around a part of a frame that are looked at as well: text is found by what it stands on.
 const MARGIN: u32 = 24;
 
@@ -52,9 +42,15 @@ const MARGIN: u32 = 24;
 /// # Ok::<(), driver_core::OcrError>(())
 /// ```
 pub struct ScreenEngine {
-    /// Loaded when it is needed first.
-    reader: OnceLock<Result<Reader, String>>,
-    cache: Mutex<Cache>,
+    models: Models,
+}
+
+/// Who reads.
+enum Models {
+    /// Our finder and our model.
+    Own(Box<Pipeline>),
+    /// ocrs with the models that a user gave.
+    Given(Box<ocrs::OcrEngine>),
 }
 
 impl ScreenEngine {
@@ -64,7 +60,17 @@ impl ScreenEngine {
     /// The engine with the model that is part of the program.
     #[must_use]
     pub fn builtin() -> Self {
-        Self { reader: OnceLock::new(), cache: Mutex::default() }
+        Self { models: Models::Own(Box::default()) }
+    }
+
+    /// The engine with models that were made for ocrs, in its `.rten` or in ONNX: one that finds words, and one that
+    /// reads them. They are larger and slower than ours, and know photographs of text as well.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or is no such model.
+    pub fn with_models(detection: &Path, recognition: &Path) -> Result<Self, OcrError> {
+        let engine = original::load(detection, recognition)?;
+        Ok(Self { models: Models::Given(Box::new(engine)) })
     }
 
     /// Reads a part of a frame; boxes are in pixels of the whole frame.
@@ -95,122 +101,6 @@ impl ScreenEngine {
         reading.lines.retain(|line| !line.words.is_empty());
         Ok(reading)
     }
-
-    fn reader(&self) -> Result<&Reader, OcrError> {
-        let reader = self.reader.get_or_init(|| Reader::new(MODEL, ALPHABET));
-        reader.as_ref().map_err(|problem| error(&format!("its model cannot be loaded: {problem}"), ""))
-    }
-
-    fn read_screen(&self, frame: &Frame, within: Deadline) -> Result<Reading, OcrError> {
-        let mut found = self.read_ink(frame, within)?;
-        for factor in large::FACTORS {
-            if let Some(smaller) = large::smaller(frame, factor) {
-                found = pieces::better(found, self.read_large(frame, &smaller, factor, within)?);
-            }
-        }
-        Ok(Reading { lines: pieces::rows(found), ..empty() })
-    }
-
-    /// Reads what is written on plain backgrounds, and then what is written on pictures.
-    fn read_ink(&self, frame: &Frame, within: Deadline) -> Result<Vec<Text>, OcrError> {
-        let ground = ink::ground(frame);
-        let Ink { mut strength, texture } = ink::ink(frame, &ground);
-        let mut found = self.read_lines(&mut strength, 0, strips, within)?;
-        self.read_outlined(frame, &ground, &mut found, within)?;
-        drop((ground, strength));
-        for mut strokes in photo::strokes(frame, &texture) {
-            found = pieces::better(found, self.read_lines(&mut strokes, 0, strips, within)?);
-        }
-        Ok(found)
-    }
-
-    /// Reads what is larger than ordinary text.
-    fn read_large(
-        &self,
-        frame: &Frame,
-        smaller: &Frame,
-        factor: usize,
-        within: Deadline,
-    ) -> Result<Vec<Text>, OcrError> {
-        let ground = ink::ground(smaller);
-        let Ink { mut strength, texture } = ink::ink(smaller, &ground);
-        let sharp = |pieces: &[Piece], _: &Plane| {
-            let planes = pieces.iter().map(|piece| large::sharp(frame, &ground, factor, piece.area));
-            planes.map(|plane| scale::strip(&plane, plane.area())).collect()
-        };
-        let mut found = self.read_lines(&mut strength, large::LEAST, sharp, within)?;
-        for mut strokes in photo::strokes(smaller, &texture) {
-            found = pieces::better(found, self.read_lines(&mut strokes, large::LEAST, strips, within)?);
-        }
-        found.iter_mut().for_each(|text| text.enlarge(factor));
-        Ok(found)
-    }
-
-    /// Reads the lines of which the model was not sure again, without their outlines and shadows.
-    fn read_outlined(
-        &self,
-        frame: &Frame,
-        ground: &[Ground],
-        found: &mut [Text],
-        within: Deadline,
-    ) -> Result<(), OcrError> {
-        for text in found.iter_mut().filter(|text| !text.is_sure()) {
-            let area = text.piece.area;
-            let Some(sides) = ink::sides(frame, ground, area) else { continue };
-            let strips: Vec<Strip> = sides.iter().map(|side| scale::strip(side, side.area())).collect();
-            for (signs, side) in self.read_strips(&strips, within)?.iter().zip(&sides) {
-                let mut words = words::words(signs, side.area(), side);
-                pieces::shift(&mut words, area);
-                let other = Text { piece: text.piece, words };
-                if other.sureness() > text.sureness() {
-                    *text = other;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Finds and reads the lines of at least `least` rows.
-    fn read_lines(
-        &self,
-        ink: &mut Plane,
-        least: usize,
-        strips: impl Fn(&[Piece], &Plane) -> Vec<Strip>,
-        within: Deadline,
-    ) -> Result<Vec<Text>, OcrError> {
-        check(within)?;
-        let Some(marks) = marks::marks(ink) else { return Ok(Vec::new()) };
-        let lines = lines::lines(ink, &marks).into_iter().filter(|line| line.height() >= least);
-        let pieces: Vec<Piece> = lines.flat_map(|line| pieces::pieces(ink, line)).take(MOST_LINES).collect();
-        check(within)?;
-        let signs = self.read_strips(&strips(&pieces, ink), within)?;
-        let text =
-            |(piece, signs): (Piece, Vec<Sign>)| Text { piece, words: words::words(&signs, piece.area, ink) };
-        Ok(pieces.into_iter().zip(signs).map(text).filter(|text| !text.words.is_empty()).collect())
-    }
-
-    fn read_strips(&self, strips: &[Strip], within: Deadline) -> Result<Vec<Vec<Sign>>, OcrError> {
-        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let hashes: Vec<u64> = strips.iter().map(|strip| cache.hash(strip)).collect();
-        let mut read: Vec<Option<Vec<Sign>>> = hashes.iter().map(|hash| cache.get(*hash)).collect();
-        drop(cache);
-        let new: Vec<&Strip> =
-            strips.iter().zip(&read).filter(|(_, read)| read.is_none()).map(|(strip, _)| strip).collect();
-        if !new.is_empty() {
-            let answers = self.reader()?.read(&new, within).map_err(|problem| match problem {
-                ReadError::Late => late(within),
-                ReadError::Model(problem) => error(&format!("its model cannot be run: {problem}"), ""),
-            })?;
-            cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-            let missing = hashes.iter().zip(&mut read).filter(|(_, read)| read.is_none());
-            for ((hash, read), mut signs) in missing.zip(answers) {
-                words::without_echoes(&mut signs);
-                cache.put(*hash, signs.clone());
-                *read = Some(signs);
-            }
-        }
-        Ok(read.into_iter().flatten().collect())
-    }
 }
 
 impl OcrEngine for ScreenEngine {
@@ -224,7 +114,11 @@ impl OcrEngine for ScreenEngine {
             return Err(error(&problem, "it reads up to 8K; cut out a part"));
         }
         // What a network library does with a strange picture must not end the test.
-        catch_unwind(AssertUnwindSafe(|| self.read_screen(frame, within))).unwrap_or_else(|_| {
+        let read = || match &self.models {
+            Models::Own(pipeline) => Ok(Reading { lines: pipeline.read(frame, within)?, ..empty() }),
+            Models::Given(engine) => original::read(engine, frame),
+        };
+        catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
             Err(error("it broke down over this frame: a bug", "another engine may read it"))
         })
     }
@@ -234,10 +128,6 @@ impl fmt::Debug for ScreenEngine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ScreenEngine").finish_non_exhaustive()
     }
-}
-
-fn strips(pieces: &[Piece], ink: &Plane) -> Vec<Strip> {
-    pieces.iter().map(|piece| scale::strip(ink, piece.area)).collect()
 }
 
 fn empty() -> Reading {

@@ -79,7 +79,7 @@ def main():
             screen.write(4, row * pitch, line(rng.randrange(4, columns), rng.choice([words.shell, words.log, words.data, None])), face, size, ink)
         screen.save(f"{folder}/{name}")
 
-    terminal("terminal-dark", "mono", 13, "#d3d7cf", "#000000")
+    terminal("terminal", "mono", 13, "#d3d7cf", "#000000")
     terminal("terminal-light", "hack", 15, "#2e3436", "#eeeeec")
     terminal("terminal-small", "mono", 9, "#ffffff", "#300a24")
 
@@ -98,7 +98,7 @@ def main():
         screen.write(20, y, line(int(1400 / size), lambda: words.label()), rng.choice(["sans", "bold", "lato"]), size, "#ffffff")
         y += int(size * 1.35)
     screen.write(700, 20, "23:59", "bold", 96, "#f9f06b")
-    screen.save(f"{folder}/large")
+    screen.save(f"{folder}/headings")
 
     for name, sharp in (("wallpaper-soft", False), ("wallpaper-sharp", True)):
         screen = Screen(fonts, photo(rng, 1024, 768, sharp))
@@ -109,6 +109,11 @@ def main():
             screen.write(x, y, line(660 // size), rng.choice(["sans", "dejavu", "bold"]), size, **style)
         screen.write(300, 620, "14:35", "sans", 96, "#ffffff", shadow="#404040")
         screen.save(f"{folder}/{name}", photo=True)
+
+    screen = Screen(fonts, Image.new("RGB", (400, 140), "#000000"))
+    for row, (face, size) in enumerate((("sans", 15), ("lato", 14), ("dejavu", 13), ("hack", 14), ("liberation", 16))):
+        screen.write(10, 6 + row * 26, line(30, lambda: words.sentence(4)), face, size, "#ffffff")
+    screen.save(f"{folder}/labels")
 
     screen = Screen(fonts, Image.linear_gradient("L").resize((800, 400)).convert("RGB"))
     for row in range(8):

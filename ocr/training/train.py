@@ -102,11 +102,11 @@ def main():
         if step % 100 == 0:
             elapsed = time.monotonic() - began
             print(f"step {step} {elapsed:.0f} s {lines / elapsed:.0f} lines/s loss {loss_seen:.4f} queue {queue.qsize()}", flush=True)
-        if step % 500 == 0 or step == options.steps:
+        if step % 100 == 0 or step == options.steps:
             saved = {"reader": reader.state_dict(), "optimiser": optimiser.state_dict(), "step": step, "mean": mean}
             torch.save(saved, f"{checkpoint}.new")
             os.replace(f"{checkpoint}.new", checkpoint)
-        if step % 1000 == 0 or step == options.steps:
+        if step % 500 == 0 or step == options.steps:
             judge = Reader()
             judge.load_state_dict(mean)
             print(f"step {step} " + evaluate.report(judge, sheets), flush=True)

@@ -8,7 +8,7 @@ use driver_core::Frame;
 use super::plane::{Area, Plane};
 
 /// The window's side: the strokes of ordinary text are thinner.
-const WINDOW: usize = 5;
+const WINDOW: u8 = 5;
 /// By how much neighbours in a gradient differ.
 const GRADIENT: u8 = 3;
 /// By how much pixels of the same stroke differ.
@@ -37,9 +37,9 @@ fn sum(colour: [u8; 3]) -> u16 {
     colour.iter().map(|part| u16::from(*part)).sum()
 }
 
-/// A pixel's colour as it stands in a frame.
-fn colour(rgb: &[u8], index: usize) -> [u8; 3] {
-    [rgb[index * 3], rgb[index * 3 + 1], rgb[index * 3 + 2]]
+/// The pixels' colours.
+fn colours(frame: &Frame) -> &[[u8; 3]] {
+    frame.rgb().as_chunks().0
 }
 
 /// The background under a pixel: its colour and how many edges away it is.
@@ -52,12 +52,12 @@ pub(super) struct Ground {
 impl Ground {
     /// How far the colour of a pixel on it is from its own; nothing where there is no background.
     pub(super) fn ink(&self, frame: &Frame, index: usize) -> u8 {
-        if self.is_texture() { 0 } else { distance(colour(frame.rgb(), index), self.colour) }
+        if self.is_texture() { 0 } else { distance(colours(frame)[index], self.colour) }
     }
 
     /// Whether a pixel on it is brighter than it.
     pub(super) fn is_darker(&self, frame: &Frame, index: usize) -> bool {
-        sum(colour(frame.rgb(), index)) > sum(self.colour)
+        sum(colours(frame)[index]) > sum(self.colour)
     }
 
     fn is_texture(&self) -> bool {
@@ -67,17 +67,16 @@ impl Ground {
 
 /// Finds the background under each pixel of a frame.
 pub(super) fn ground(frame: &Frame) -> Vec<Ground> {
-    let (width, height, rgb) = (frame.width() as usize, frame.height() as usize, frame.rgb());
-    let flat = flat(rgb, width, height);
-    let mut ground: Vec<Ground> = (0..width * height)
-        .map(|index| Ground {
-            colour: colour(rgb, index),
-            edges: if flat.pixels[index] == 0 { UNREACHED } else { 0 },
-        })
-        .collect();
+    let (width, height, colours) = (frame.width() as usize, frame.height() as usize, colours(frame));
+    let flat = flat(colours, width, height);
+    let begin = |(colour, flat): (&[u8; 3], &u8)| Ground {
+        colour: *colour,
+        edges: if *flat == 0 { UNREACHED } else { 0 },
+    };
+    let mut ground: Vec<Ground> = colours.iter().zip(&flat.pixels).map(begin).collect();
     // Each pair of sweeps takes the nearest background around one more corner; letters have few.
     for _ in 0..2 {
-        sweep(rgb, &mut ground, width, height);
+        sweep(colours, &mut ground, width);
     }
     ground
 }
@@ -111,73 +110,82 @@ pub(super) fn sides(frame: &Frame, ground: &[Ground], area: Area) -> Option<[Pla
 }
 
 /// 1 for each pixel that lies in some window without an edge.
-fn flat(rgb: &[u8], width: usize, height: usize) -> Plane {
+fn flat(colours: &[[u8; 3]], width: usize, height: usize) -> Plane {
     let mut flat = Plane::black(width, height);
     // For each column, how many rows up to this one have an edgeless stretch of a window's width that begins there.
     let mut rows = vec![0_u8; width];
     for y in 0..height {
+        let line = &colours[y * width..(y + 1) * width];
+        let above = &colours[y.saturating_sub(1) * width..];
         let (mut across, mut down) = (0_u8, 0_u8);
         for x in (0..width).rev() {
-            let index = y * width + x;
-            let here = colour(rgb, index);
-            let same = |other: usize| distance(here, colour(rgb, other)) <= GRADIENT;
-            across = if across > 0 && same(index + 1) { across.saturating_add(1) } else { 1 };
-            down = if y > 0 && same(index - width) { down.saturating_add(1) } else { 0 };
-            rows[x] = if usize::from(across) < WINDOW {
+            across = if across > 0 && distance(line[x], line[x + 1]) <= GRADIENT {
+                across.saturating_add(1)
+            } else {
+                1
+            };
+            down = if y > 0 && distance(line[x], above[x]) <= GRADIENT { down.saturating_add(1) } else { 0 };
+            rows[x] = if across < WINDOW {
                 0
-            } else if rows[x] > 0 && usize::from(down) >= WINDOW {
+            } else if rows[x] > 0 && down >= WINDOW {
                 rows[x].saturating_add(1)
             } else {
                 1
             };
-            // The window's lower left corner; the next two loops fill the window.
-            flat.pixels[index] = u8::from(usize::from(rows[x]) >= WINDOW);
+            // The window's lower left corner; the next loop fills the window.
+            flat.pixels[y * width + x] = u8::from(rows[x] >= WINDOW);
         }
     }
-    let mut left = vec![0_usize; width];
-    for y in (0..height).rev() {
-        let mut across = 0;
-        for x in 0..width {
-            let index = y * width + x;
-            across = if flat.pixels[index] == 1 { WINDOW } else { across.saturating_sub(1) };
-            left[x] = if across > 0 { WINDOW } else { left[x].saturating_sub(1) };
-            flat.pixels[index] = u8::from(left[x] > 0);
+    let mut left = vec![0; width];
+    for line in flat.pixels.chunks_exact_mut(width.max(1)).rev() {
+        let mut across = 0_u8;
+        for (pixel, left) in line.iter_mut().zip(&mut left) {
+            across = if *pixel == 1 { WINDOW } else { across.saturating_sub(1) };
+            *left = if across > 0 { WINDOW } else { left.saturating_sub(1) };
+            *pixel = u8::from(*left > 0);
         }
     }
     flat
 }
 
 /// Spreads the backgrounds over what is none: right and down, then left and up.
-fn sweep(rgb: &[u8], ground: &mut [Ground], width: usize, height: usize) {
-    let from = |ground: &mut [Ground], index: usize, other: usize| {
-        let neighbour = ground[other];
-        if neighbour.edges >= ground[index].edges {
-            return;
-        }
-        let edge = distance(colour(rgb, index), colour(rgb, other)) > STROKE;
-        let edges = neighbour.edges.saturating_add(u8::from(edge)).min(UNREACHED - 1);
-        if edges < ground[index].edges {
-            ground[index] = Ground { colour: neighbour.colour, edges };
-        }
-    };
-    for index in 0..width * height {
-        if ground[index].edges > 0 {
-            if index % width > 0 {
-                from(ground, index, index - 1);
+fn sweep(colours: &[[u8; 3]], ground: &mut [Ground], width: usize) {
+    if width == 0 {
+        return;
+    }
+    for (y, line) in colours.chunks_exact(width).enumerate() {
+        for x in 0..width {
+            let index = y * width + x;
+            if x > 0 {
+                spread(ground, index, index - 1, line[x], line[x - 1]);
             }
-            if index >= width {
-                from(ground, index, index - width);
+            if y > 0 {
+                spread(ground, index, index - width, line[x], colours[index - width]);
             }
         }
     }
-    for index in (0..width * height).rev() {
-        if ground[index].edges > 0 {
-            if index % width + 1 < width {
-                from(ground, index, index + 1);
+    for (y, line) in colours.chunks_exact(width).enumerate().rev() {
+        for x in (0..width).rev() {
+            let index = y * width + x;
+            if x + 1 < width {
+                spread(ground, index, index + 1, line[x], line[x + 1]);
             }
-            if index + width < width * height {
-                from(ground, index, index + width);
+            if let Some(below) = colours.get(index + width) {
+                spread(ground, index, index + width, line[x], *below);
             }
         }
+    }
+}
+
+/// Gives a pixel its neighbour's background, if that is nearer than its own.
+#[inline]
+fn spread(ground: &mut [Ground], index: usize, neighbour: usize, here: [u8; 3], there: [u8; 3]) {
+    let next = ground[neighbour];
+    if next.edges >= ground[index].edges {
+        return;
+    }
+    let edges = (next.edges + u8::from(distance(here, there) > STROKE)).min(UNREACHED - 1);
+    if edges < ground[index].edges {
+        ground[index] = Ground { colour: next.colour, edges };
     }
 }

@@ -4,6 +4,7 @@ mod auto;
 mod consoles;
 mod corpus;
 mod fonts;
+mod screen;
 mod sizes;
 mod support;
 mod tesseract;
