@@ -163,7 +163,7 @@ fn set_up(
         seed,
         ocr: cast.ocr,
         state: None,
-        start_scripts: Some(Arc::<backend_qemu::Qemu>::default()),
+        start_scripts: Some((Arc::<backend_qemu::Qemu>::default(), serde_json::Value::Null)),
     })
 }
 

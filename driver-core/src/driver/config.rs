@@ -48,8 +48,8 @@ pub struct DriverConfig {
     pub ocr: Option<Arc<dyn OcrEngine>>,
     /// Where machines keep their disks; without it, in a directory that goes with the run.
     pub state: Option<StatePlace>,
-    /// Who runs the start scripts of machines that the script makes; without it, it cannot make any.
-    pub start_scripts: Option<Arc<dyn Backend>>,
+    /// Who runs the start scripts of machines that the script makes, with its settings; without it, it cannot make any.
+    pub start_scripts: Option<(Arc<dyn Backend>, serde_json::Value)>,
 }
 
 /// Where machines keep what outlives a launch: the directories `vm-state-NAME` and `shared-xchg`, as the NixOS
