@@ -83,20 +83,20 @@ impl TestPlan {
             })
         })
     }
+}
 
-    /// The machines with their images found.
-    ///
-    /// # Errors
-    /// [`DriverError::Launch`] for an image that is not there or cannot be understood.
-    pub(crate) fn machines(self, backends: &Opened) -> Result<Vec<MachineConfig>, DriverError> {
-        let config = |machine: Machine| {
-            let backend = backends
-                .get(&machine.backend)
-                .ok_or_else(|| DriverError::usage(format!("there is no backend `{}`", machine.backend)))?;
-            machine_config(machine, Arc::clone(backend))
-        };
-        self.wanted.into_iter().map(config).collect()
-    }
+/// Machines with their images found.
+///
+/// # Errors
+/// [`DriverError::Launch`] for an image that is not there or cannot be understood.
+pub(crate) fn machines(wanted: Vec<Machine>, backends: &Opened) -> Result<Vec<MachineConfig>, DriverError> {
+    let config = |machine: Machine| {
+        let backend = backends
+            .get(&machine.backend)
+            .ok_or_else(|| DriverError::usage(format!("there is no backend `{}`", machine.backend)))?;
+        machine_config(machine, Arc::clone(backend))
+    };
+    wanted.into_iter().map(config).collect()
 }
 
 /// Has everything recorded that passes on any VLAN.

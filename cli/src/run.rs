@@ -8,7 +8,6 @@ use std::{env, io};
 
 use anyhow::Context as _;
 use driver_core::event::{Event, FORMAT, Level, Outcome, RunEnded, RunStarted};
-use driver_core::vlan::SwitchMaker;
 use driver_core::{Capabilities, Deadline, Driver, DriverConfig, DriverError, Journal, OcrEngine, Reporter};
 use report::{Examination, JobSummary, Terminal, Verbosity};
 use script::Script;
@@ -18,7 +17,7 @@ use vlan::Switches;
 use crate::args::{RunArgs, When};
 use crate::backends::{Backends, Opened};
 use crate::manifest::Manifest;
-use crate::plan::TestPlan;
+use crate::plan::{self, TestPlan};
 use crate::plugins::Plugins;
 use crate::rescue::Rescue;
 use crate::result_dir::ResultDir;
@@ -172,28 +171,22 @@ fn set_up(
     journal: Journal,
     deadline: Deadline,
 ) -> Result<Arc<Driver>, DriverError> {
-    let (agent, grace, seed, vlans) = (plan.agent, plan.grace, plan.seed, plan.vlans.clone());
-    let needles = plan.needles.clone();
-    let (evidence, video) = (plan.evidence, plan.video);
-    let machines = plan.machines(&cast.backends)?;
-    let switches: Option<Arc<dyn SwitchMaker>> = Some(Arc::new(Switches));
+    let machines = plan::machines(plan.wanted, &cast.backends)?;
     Driver::new(DriverConfig {
-        journal,
-        out_dir,
         deadline,
         machines,
-        agent,
-        grace,
-        switches,
-        vlans,
-        seed,
+        agent: plan.agent,
+        grace: plan.grace,
+        switches: Some(Arc::new(Switches)),
+        vlans: plan.vlans,
+        seed: plan.seed,
         ocr: Some(cast.ocr),
-        needles,
-        state: None,
-        start_scripts: Some(Arc::<backend_qemu::Qemu>::default()),
+        needles: plan.needles,
+        start_scripts: Some((Arc::<backend_qemu::Qemu>::default(), serde_json::Value::Null)),
         choice: cast.choice,
-        evidence,
-        video,
+        evidence: plan.evidence,
+        video: plan.video,
+        ..DriverConfig::new(out_dir, journal)
     })
 }
 

@@ -38,13 +38,16 @@ impl Image {
         let text = format!(
             r#"#!/bin/bash
 set -e
+NIX_DISK_IMAGE=$(readlink -f "${{NIX_DISK_IMAGE:-./{name}.qcow2}}")
+test -e "$NIX_DISK_IMAGE" || qemu-img create -q -f qcow2 -F raw -b '{disk}' "$NIX_DISK_IMAGE"
+if [ -z "$TMPDIR" ] || [ -z "$USE_TMPDIR" ]; then TMPDIR=$(mktemp -d nix-vm.XXXXXXXXXX --tmpdir); fi
+mkdir -p "$TMPDIR/xchg"
 cd "$TMPDIR"
-test -e {name}.qcow2 || qemu-img create -q -f qcow2 -F raw -b '{disk}' {name}.qcow2
 hosts=$(printf 'f+ /etc/hosts 0644 root root - {hosts}' | base64 -w0)
 exec qemu-system-x86_64 -name {name} -m {memory_mib} -smp 1 -machine type=q35,accel=tcg -cpu max \
   -device virtio-rng-pci -net nic,netdev=user.0,model=virtio -netdev user,id=user.0,"$QEMU_NET_OPTS" \
-  -virtfs local,path="$SHARED_DIR",security_model=none,mount_tag=shared \
-  -drive cache=unsafe,file={name}.qcow2,if=none,id=root -device virtio-blk-pci,drive=root{cards} \
+  -virtfs local,path="${{SHARED_DIR:-$TMPDIR/xchg}}",security_model=none,mount_tag=shared \
+  -drive cache=unsafe,file="$NIX_DISK_IMAGE",if=none,id=root -device virtio-blk-pci,drive=root{cards} \
   -smbios "type=11,value=io.systemd.credential.binary:tmpfiles.extra=$hosts" \
   -kernel '{kernel}' -initrd '{initrd}' \
   -append "{cmdline} systemd.hostname={name}{addresses} $QEMU_KERNEL_PARAMS" $QEMU_OPTS "$@"

@@ -108,6 +108,10 @@ pub(super) struct Common {
     #[arg(long)]
     pub(super) with_log_html: bool,
 
+    /// have QEMU use this accelerator, whatever the start scripts say
+    #[arg(long, value_name = "ACCEL", value_parser = ["kvm", "tcg"])]
+    pub(super) with_accel: Option<String>,
+
     /// run commands through the guests' plain shell, without innkeeper's agent
     #[arg(long)]
     pub(super) without_agent: bool,

@@ -38,6 +38,8 @@ pub(super) struct Plan {
     pub(super) html: bool,
     pub(super) report: Option<PathBuf>,
     pub(super) agent: bool,
+    /// Settings of QEMU.
+    pub(super) options: Value,
     pub(super) manner: Manner,
     /// What the client is told of all this.
     pub(super) setup: Value,
@@ -216,6 +218,7 @@ impl Basis {
             html: common.with_log_html,
             report: common.with_report,
             agent: !common.without_agent,
+            options: common.with_accel.map_or(Value::Null, |accel| json!({ "accel": accel })),
             manner,
             setup,
             told: Vec::new(),

@@ -127,6 +127,7 @@ fn set_up(plan: &Plan, journal: Journal, deadline: Deadline) -> Result<Arc<Drive
         MachineConfig {
             // The script knows which of them it plugs its cards into.
             vlans: plan.vlans.clone(),
+            options: plan.options.clone(),
             ..MachineConfig::new(vm.name.clone(), Arc::clone(&qemu), Image { boot, memory_mib: None })
         }
     };
@@ -139,7 +140,7 @@ fn set_up(plan: &Plan, journal: Journal, deadline: Deadline) -> Result<Arc<Drive
         switches: Some(Arc::new(Switches)),
         vlans: plan.vlans.iter().copied().map(VlanConfig::new).collect(),
         state: Some(plan.state.clone()),
-        start_scripts: Some(qemu),
+        start_scripts: Some((qemu, plan.options.clone())),
         // Fonts that cannot be read are no reason to refuse a test that looks at no screen.
         ocr: ocr::open(ocr::DEFAULT, &engines::settings()).and_then(Result::ok),
         ..DriverConfig::new(&plan.out_dir, journal)

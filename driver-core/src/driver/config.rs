@@ -53,8 +53,8 @@ pub struct DriverConfig {
     pub needles: Option<PathBuf>,
     /// Where machines keep their disks; without it, in a directory that goes with the run.
     pub state: Option<StatePlace>,
-    /// Who runs the start scripts of machines that the script makes; without it, it cannot make any.
-    pub start_scripts: Option<Arc<dyn Backend>>,
+    /// Who runs the start scripts of machines that the script makes, with its settings; without it, it cannot make any.
+    pub start_scripts: Option<(Arc<dyn Backend>, serde_json::Value)>,
     /// What is gathered after a failure.
     pub evidence: EvidencePolicy,
     /// Whether what screens show is kept, for a video.

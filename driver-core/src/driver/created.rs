@@ -13,12 +13,12 @@ use crate::vlan::{MacAddress, Nic, Plug};
 /// What the script has made so far.
 #[derive(Debug)]
 pub(super) struct Created {
-    backend: Option<Arc<dyn Backend>>,
+    backend: Option<(Arc<dyn Backend>, serde_json::Value)>,
     nodes: Mutex<Vec<(String, Arc<Node>)>>,
 }
 
 impl Created {
-    pub(super) fn new(backend: Option<Arc<dyn Backend>>) -> Self {
+    pub(super) fn new(backend: Option<(Arc<dyn Backend>, serde_json::Value)>) -> Self {
         Self { backend, nodes: Mutex::default() }
     }
 
@@ -43,7 +43,7 @@ impl Driver {
     /// [`DriverError::File`] when its directory cannot be made.
     pub fn create_machine(&self, name: &str, command: &str, keep: bool) -> Result<String, DriverError> {
         let nobody = || DriverError::usage("no machines can be made here (nobody runs start scripts)");
-        let backend = Arc::clone(self.created.backend.as_ref().ok_or_else(nobody)?);
+        let (backend, options) = self.created.backend.clone().ok_or_else(nobody)?;
         if name.is_empty() || name == ".." || name.contains(['/', '\0']) {
             return Err(DriverError::usage(format!("a machine cannot be called `{name}`")));
         }
@@ -59,7 +59,8 @@ impl Driver {
         let folder = if namesakes.iter().any(|node| node.is_on()) { &key } else { name };
         let state_dir = self.states.make_or_keep(folder, keep, self.journal())?;
         let boot = Boot::StartScript { command: command.to_owned() };
-        let config = MachineConfig::new(name, backend, Image { boot, memory_mib: None });
+        let image = Image { boot, memory_mib: None };
+        let config = MachineConfig { options, ..MachineConfig::new(name, backend, image) };
         let shared_dir = self.states.shared_dir().to_owned();
         let node = Node::new(config, state_dir, shared_dir, self.outlets(), Arc::clone(&self.context));
         nodes.push((key.clone(), node));

@@ -51,7 +51,7 @@ fn setup(
 }
 
 /// QEMU can be built without VDE.
-fn need_vde() -> Option<()> {
+pub(crate) fn need_vde() -> Option<()> {
     let said = Command::new("qemu-system-x86_64").args(["-machine", "none", "-netdev", "help"]).output();
     let text = String::from_utf8(said.ok()?.stdout).ok()?;
     if text.lines().any(|line| line.trim() == "vde") {

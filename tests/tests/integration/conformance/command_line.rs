@@ -52,7 +52,7 @@ pub(super) fn rows() -> Vec<Row> {
                 .run(&["-onothing"])
                 .ended(2)
                 .says("argument -o/--output_directory: nothing is not a directory");
-            let stage = Stage::new("server.screenshot('x')\nassert str(driver.out_dir) == os.getcwd()\n");
+            let stage = Stage::new("server.start()\nserver.screenshot('x')\nassert str(driver.out_dir) == os.getcwd()\n");
             let mut command = stage.command();
             command.args(["-c", "conformance-config.json", "--without-agent"]);
             stage.finish(command).ended(0);

@@ -34,7 +34,7 @@ pub(super) fn rows() -> Vec<Row> {
             for part in [
                 "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<logfile>",
                 "<nest><head>start all VLans</head>",
-                "<nest><head machine=\"server\">must succeed: echo &lt;&amp;&gt; &gt;&amp;2; true</head>",
+                "<nest><head machine=\"server\">must succeed: echo \"&lt;&amp;&gt;\" &gt;&amp;2; true</head>",
                 "<line machine=\"server\" type=\"serial\">&lt;&amp;&gt;</line>",
                 "<nest><head>subtest: good</head>",
                 "<head machine=\"server\" image=\"shot.png\">making screenshot ",

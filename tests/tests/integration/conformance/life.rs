@@ -98,7 +98,7 @@ pub(super) fn rows() -> Vec<Row> {
         check("4.2 the global timeout: machines are ended, files are written", || {
             let stage = Stage::new("start_all()\nserver.succeed('sleep 100')");
             let mut config = stage.config();
-            config["global_timeout"] = 1.into();
+            config["global_timeout"] = 4.into();
             stage.configure(&config);
             stage.run(&["--junit=j.xml"]).ended(143).says("timeout reached; test terminating...").says("kill machine");
             assert!(stage.log_xml().ends_with("</logfile>\n") && stage.out().join("j.xml").exists());

@@ -160,14 +160,16 @@ impl Stage {
     /// Runs the present command line with `more`.
     pub(super) fn run(&self, more: &[&str]) -> Finished {
         let mut command = self.command();
-        command.args(["--config", "conformance-config.json", "-o", "out", "--without-agent"]).args(more);
+        command
+            .args(["--config", "conformance-config.json", "-o", "out", "--without-agent", "--with-accel=tcg"])
+            .args(more);
         self.finish(command)
     }
 
     /// Runs with the old flags.
     pub(super) fn run_old(&self, more: &[&str]) -> Finished {
         let mut command = self.command();
-        command.args(["--without-agent", "-oout"]).args(more);
+        command.args(["--without-agent", "--with-accel=tcg", "-oout"]).args(more);
         self.finish(command)
     }
 
