@@ -146,9 +146,11 @@ async fn a_command_that_no_shell_can_run_is_refused_as_the_plain_shell_does_it()
     assert!(matches!(error, DriverError::Usage { .. }), "{error}");
 }
 
-/// An agent that answers as long as it is not stopped: it says hello, and ends each command.
-async fn polite(mut port: DuplexStream, mut stopped: watch::Receiver<bool>) {
+/// An agent that answers as long as it is not stopped: it says hello, and ends each command. With a lane, it is killed as
+/// soon as it has ended the command `last`, and that is told elsewhere.
+async fn polite(mut port: DuplexStream, mut lane: Option<DuplexStream>, mut stopped: watch::Receiver<bool>) {
     let (mut link, began, mut buffer) = (Link::new(Role::Guest, 0), Instant::now(), vec![0; 64 << 10]);
+    let (mut by_lane, mut token) = (Vec::new(), None::<agent_protocol::Lane>);
     loop {
         drop(stopped.wait_for(|stopped| !stopped).await);
         port.write_all(&link.outgoing(began.elapsed())).await.unwrap();
@@ -157,30 +159,54 @@ async fn polite(mut port: DuplexStream, mut stopped: watch::Receiver<bool>) {
             link.receive(&buffer[..count], began.elapsed());
         }
         while let Some(bytes) = link.message() {
-            let answer = match from_bytes::<ToGuest>(&bytes).unwrap() {
-                ToGuest::Hello { version } => ToHost::Hello { version },
-                ToGuest::Run { id, .. } => {
-                    ToHost::Ended { id, end: End::Exited { status: 0, held_by: Vec::new() } }
+            match from_bytes::<ToGuest>(&bytes).unwrap() {
+                ToGuest::Hello { version } => link.send(&to_bytes(&ToHost::Hello { version }).unwrap()),
+                ToGuest::Lane { token: number } => {
+                    let opened = token.insert(agent_protocol::Lane::new(number));
+                    lane.as_mut().unwrap().write_all(opened.opening()).await.unwrap();
+                    link.send(&to_bytes(&ToHost::Lane { problem: None }).unwrap());
                 }
-                _ => continue,
-            };
-            link.send(&to_bytes(&answer).unwrap());
+                ToGuest::Run { id, .. } => link.send(&to_bytes(&ended(id)).unwrap()),
+                _ => {}
+            }
         }
+        let (Some(lane), Some(opened)) = (&mut lane, &mut token) else { continue };
+        if let Ok(Ok(count)) = tokio::time::timeout(pause, lane.read(&mut buffer)).await {
+            opened.receive(&buffer[..count]);
+        }
+        while let Some(bytes) = opened.message().unwrap() {
+            if let ToGuest::Run { id, command } = from_bytes(bytes).unwrap() {
+                agent_protocol::Lane::wrap(&to_bytes(&ended(id)).unwrap(), &mut by_lane);
+                if command.script == b"last" {
+                    port.write_all(format!("\n{}\n", agent_protocol::message::KILLED).as_bytes())
+                        .await
+                        .unwrap();
+                }
+            }
+        }
+        lane.write_all(&std::mem::take(&mut by_lane)).await.unwrap();
     }
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_guest_that_was_stopped_for_long_ends_calls_and_serves_again_when_it_goes_on() {
+fn ended(id: RequestId) -> ToHost {
+    ToHost::Ended { id, end: End::Exited { status: 0, held_by: Vec::new() } }
+}
+
+async fn is_stopped_and_goes_on(with_lane: bool) {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
+    let (our_lane, their_lane) = tokio::io::duplex(64 << 10);
     let (stop, stopped) = watch::channel(false);
-    let guest = tokio::spawn(polite(theirs, stopped));
-    let agent = Agent::open("server", Streams { shell: Box::new(ours), bulk: None }, |_| {});
+    let guest = tokio::spawn(polite(theirs, with_lane.then_some(their_lane), stopped));
+    let bulk: Option<Box<dyn GuestStream>> = if with_lane { Some(Box::new(our_lane)) } else { None };
+    let agent = Agent::open("server", Streams { shell: Box::new(ours), bulk }, |_| {});
     let far = || Deadline::after(Duration::from_secs(3600));
     let how = || How { timeout: None, grace: None, within: far(), bulk: false };
     agent.ready(far()).await.unwrap();
     agent.run("true", how(), &mut Vec::new(), 0, &mut Nobody).await.unwrap();
 
     stop.send_replace(true);
+    // What it is at, it ends.
+    tokio::time::sleep(Duration::from_secs(1)).await;
     let began = Instant::now();
     let error = agent.run("true", how(), &mut Vec::new(), 0, &mut Nobody).await.unwrap_err();
     assert!(error.to_string().contains("not answered"), "{error}");
@@ -191,6 +217,34 @@ async fn a_guest_that_was_stopped_for_long_ends_calls_and_serves_again_when_it_g
     agent.ready(far()).await.unwrap();
     agent.run("true", how(), &mut Vec::new(), 0, &mut Nobody).await.unwrap();
     guest.abort();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_guest_that_was_stopped_for_long_ends_calls_and_serves_again_when_it_goes_on() {
+    is_stopped_and_goes_on(false).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn so_it_does_when_commands_go_by_the_lane() {
+    is_stopped_and_goes_on(true).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_has_ended_before_the_agent_was_killed_has_ended() {
+    for _ in 0..20 {
+        let (ours, theirs) = tokio::io::duplex(64 << 10);
+        let (our_lane, their_lane) = tokio::io::duplex(64 << 10);
+        let (_stop, stopped) = watch::channel(false);
+        let guest = tokio::spawn(polite(theirs, Some(their_lane), stopped));
+        let streams = Streams { shell: Box::new(ours), bulk: Some(Box::new(our_lane)) };
+        let agent = Agent::open("server", streams, |_| {});
+        let within = Deadline::after(LIMIT);
+        let how = How { timeout: None, grace: None, within, bulk: false };
+        agent.ready(within).await.unwrap();
+        agent.run("last", how, &mut Vec::new(), 0, &mut Nobody).await.unwrap();
+        agent.gone().await;
+        guest.abort();
+    }
 }
 
 #[tokio::test(start_paused = true)]
