@@ -30,8 +30,8 @@ const WITH_PROGRAM: [&str; 3] = ["contract::", "endings::", "firmware::a_machine
 
 /// The tests of ours, as manifests: they run with `--backend cloud-hypervisor`, or say which machine does.
 const MANIFESTS: [&str; 3] = [
-    "examples/guestbook/guestbook-perl.toml",
     "examples/mixed/mixed.toml",
+    "examples/guestbook/guestbook-perl.toml",
     "backend-cloud-hypervisor/tests/snapshots.toml",
 ];
 
