@@ -182,8 +182,9 @@ fn inside(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result
         "timeout": "2h",
         "machines": { "host": {
             "image": "nested",
-            "memory": "4G",
-            "cores": 2,
+            // For a few machines at once; what they do not use is not taken.
+            "memory": "6G",
+            "cores": 4,
             "qemu": { "accel": "tcg", "extra_args": ["-virtfs", images] },
             "shares": { "given": given },
         }},
