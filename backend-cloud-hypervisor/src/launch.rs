@@ -143,7 +143,7 @@ impl Backend for CloudHypervisor {
             let qemu_img = programs::find_img(options.img_binary.as_deref())?;
             for (index, disk) in spec.boot.disks().iter().enumerate() {
                 overlays.push(match &spec.snapshot {
-                    Some(snapshot) => snapshots::begin_from(snapshot, index, &spec.state_dir).await?,
+                    Some(snapshot) => snapshots::begin_from(snapshot, index, spec, within).await?,
                     None => disk::overlay(disk, index, &spec.state_dir, &qemu_img, &spec.name).await?,
                 });
             }

@@ -11,10 +11,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use backend_kit::disk;
 use backend_kit::stopped::Stopped;
-use driver_core::{Deadline, DriverError, Snapshots};
+use driver_core::{Deadline, DriverError, Machine as _, MachineSpec, Snapshots};
 use serde_json::{Value, json};
 use tokio::fs;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout_at};
 
 use crate::NAME;
 use crate::control::{Control, ControlError};
@@ -37,10 +37,11 @@ const STILL_READING: &str = "still in progress";
 pub(crate) async fn begin_from(
     snapshot: &Path,
     index: usize,
-    state_dir: &Path,
+    spec: &MachineSpec,
+    within: Deadline,
 ) -> Result<PathBuf, DriverError> {
-    let (live, _) = disk::overlay_paths(index, state_dir);
-    copy(&frozen(snapshot, index), &live).await?;
+    let (live, _) = disk::overlay_paths(index, &spec.state_dir);
+    copy(&frozen(snapshot, index), &live, &spec.name, within).await?;
     Ok(live)
 }
 
@@ -49,13 +50,19 @@ fn frozen(snapshot: &Path, index: usize) -> PathBuf {
 }
 
 /// Copies a file. What bears the final name is complete.
-async fn copy(from: &Path, to: &Path) -> Result<(), DriverError> {
+async fn copy(from: &Path, to: &Path, machine: &str, within: Deadline) -> Result<(), DriverError> {
     let unfinished = to.with_extension("unfinished");
     let copied = async {
         fs::copy(from, &unfinished).await?;
         fs::rename(&unfinished, to).await
     };
-    copied.await.map_err(|source| file_error("copy", from, source))
+    let copied = timeout_at(within.instant(), copied).await.map_err(|_| DriverError::Timeout {
+        machine: machine.to_owned(),
+        awaited: format!("the copy of the disk `{}`", from.display()),
+        limit: within.limit(),
+        seen: None,
+    })?;
+    copied.map_err(|source| file_error("copy", from, source))
 }
 
 fn file_error(operation: &'static str, path: &Path, source: std::io::Error) -> DriverError {
@@ -152,7 +159,7 @@ impl CloudHypervisorMachine {
         self.order("vm.pause", None, "stop the guest", within).await?;
         for index in 0..self.disks() {
             let (live, _) = disk::overlay_paths(index, self.state_dir());
-            copy(&live, &frozen(dir, index)).await?;
+            copy(&live, &frozen(dir, index), self.name(), within).await?;
         }
         let order = json!({ "destination_url": url(dir) });
         loop {

@@ -2,9 +2,11 @@
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 # A translated machine inside a translated machine takes its time.
 LIMIT = 3600
+WORKERS = 4
 
 host.wait_for_unit("multi-user.target")
 host.succeed(
@@ -15,10 +17,19 @@ host.succeed(
 )
 settings = "PATH=/tmp/given:$PATH TMPDIR=/run/t INNKEEPER_CACHE=/run/t/cache CLOUD_HYPERVISOR=/tmp/given/cloud-hypervisor"
 
+
+def run(command):
+    return host.execute(f"cd /run/t && export {settings} && {command}", timeout=LIMIT)
+
+
+# Each keeps about one processor busy.
 failed = []
-for name, command in json.loads(os.environ["NESTED_COMMANDS"]):
-    with subtest(name):
-        status, output = host.execute(f"cd /run/t && export {settings} && {command}", timeout=LIMIT)
-        if status != 0:
-            failed.append(name)
+commands = json.loads(os.environ["NESTED_COMMANDS"])
+with ThreadPoolExecutor(max_workers=WORKERS) as pool:
+    running = [(name, pool.submit(run, command)) for name, command in commands]
+    for name, ends in running:
+        with subtest(name):
+            status, _ = ends.result()
+            if status != 0:
+                failed.append(name)
 assert not failed, failed

@@ -30,8 +30,8 @@ const WITH_PROGRAM: [&str; 3] = ["contract::", "endings::", "firmware::a_machine
 
 /// The tests of ours, as manifests: they run with `--backend cloud-hypervisor`, or say which machine does.
 const MANIFESTS: [&str; 3] = [
-    "examples/guestbook/guestbook-perl.toml",
     "examples/mixed/mixed.toml",
+    "examples/guestbook/guestbook-perl.toml",
     "backend-cloud-hypervisor/tests/snapshots.toml",
 ];
 
@@ -182,8 +182,9 @@ fn inside(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result
         "timeout": "2h",
         "machines": { "host": {
             "image": "nested",
-            "memory": "4G",
-            "cores": 2,
+            // For a few machines at once; what they do not use is not taken.
+            "memory": "6G",
+            "cores": 4,
             "qemu": { "accel": "tcg", "extra_args": ["-virtfs", images] },
             "shares": { "given": given },
         }},
