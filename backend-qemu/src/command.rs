@@ -190,24 +190,13 @@ mod tests {
 
     fn spec() -> MachineSpec {
         let disk = Disk { path: "/images/base.ext4".into(), format: DiskFormat::Raw };
-        MachineSpec {
-            name: "web".to_owned(),
-            boot: Boot::Kernel {
-                kernel: "/images/vmlinuz".into(),
-                initrd: None,
-                cmdline: "root=/dev/vda quiet".to_owned(),
-                disks: vec![disk],
-            },
-            memory_mib: 1024,
-            cores: 2,
-            state_dir: "/run/a,b".into(),
-            shared_dir: "/run/shared".into(),
-            shares: Vec::new(),
-            nics: Vec::new(),
-            snapshot: None,
-            allow_reboot: false,
-            options: Value::Null,
-        }
+        let boot = Boot::Kernel {
+            kernel: "/images/vmlinuz".into(),
+            initrd: None,
+            cmdline: "root=/dev/vda quiet".to_owned(),
+            disks: vec![disk],
+        };
+        MachineSpec { cores: 2, ..MachineSpec::new("web", boot, 1024, "/run/a,b", "/run/shared") }
     }
 
     fn sockets() -> Sockets<'static> {

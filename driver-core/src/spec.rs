@@ -41,6 +41,32 @@ pub struct MachineSpec {
     pub options: serde_json::Value,
 }
 
+impl MachineSpec {
+    /// A machine with one processor and nothing but what it boots: no cards, no further directories, no reboots.
+    #[must_use]
+    pub fn new(
+        name: impl Into<String>,
+        boot: Boot,
+        memory_mib: u64,
+        state_dir: impl Into<PathBuf>,
+        shared_dir: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            boot,
+            memory_mib,
+            cores: 1,
+            state_dir: state_dir.into(),
+            shared_dir: shared_dir.into(),
+            shares: Vec::new(),
+            nics: Vec::new(),
+            snapshot: None,
+            allow_reboot: false,
+            options: serde_json::Value::Null,
+        }
+    }
+}
+
 /// How a machine boots.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "way")]

@@ -1,6 +1,7 @@
 //! How many machines run at once: without KVM each keeps a core busy, and too many of them miss deadlines
 //! that none of them would miss alone.
 
+use std::num::NonZero;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -12,10 +13,10 @@ static FREED: Condvar = Condvar::new();
 pub(crate) struct Slot(usize);
 
 impl Slot {
-    /// Waits for one that is wide enough for so many machines: there is room for one on every two cores. Who
-    /// wants more than that runs alone.
+    /// Waits for one that is wide enough for so many machines: there is room for one on every core. Who wants
+    /// more than that runs alone.
     pub(crate) fn take(machines: usize) -> Self {
-        let all = thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        let all = thread::available_parallelism().map_or(1, NonZero::get);
         let width = machines.clamp(1, all);
         let mut running = FREED
             .wait_while(lock(), |running| *running + width > all)

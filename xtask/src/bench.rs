@@ -24,6 +24,7 @@ mod page;
 mod process;
 mod report;
 mod script;
+mod snapshots;
 mod statistics;
 mod upstream;
 mod versions;
@@ -64,12 +65,16 @@ pub(crate) struct Args {
 enum Part {
     /// Measure the network between two guests, beside vde_switch and a bare pair of sockets
     Network(network::Args),
+    /// Measure a machine that goes on from a snapshot, beside one that boots
+    Snapshots(snapshots::Args),
 }
 
 /// Measures, prints a table, and keeps it in bench/results and docs/performance.md.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    if let Some(Part::Network(args)) = &args.part {
-        return network::run(args);
+    match &args.part {
+        Some(Part::Network(args)) => return network::run(args),
+        Some(Part::Snapshots(args)) => return snapshots::run(args),
+        None => {}
     }
     let upstream = args.against.as_deref().map(|folder| Upstream::find(folder, &args.python)).transpose()?;
     setup::run(setup::Purpose::Runs)?;

@@ -6,22 +6,24 @@ use std::time::{Duration, Instant};
 
 use agent_protocol::message::{Command, Watch};
 use agent_protocol::{Link, Role, ToGuest, VERSION, from_bytes, to_bytes};
+use rand_xoshiro::SplitMix64;
+use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::host::{Host, command};
 
 /// What it may run; nothing else is sent in a sound frame.
 const HARMLESS: [&str; 5] = ["true", "echo x", "cat", "head -c 300000 /dev/zero", "sleep 3"];
 
-/// Random numbers that a test can repeat (SplitMix64).
-struct Random(u64);
+/// Random numbers that a test can repeat.
+struct Random(SplitMix64);
 
 impl Random {
+    fn of(seed: u64) -> Self {
+        Self(SplitMix64::from_seed(seed.to_le_bytes()))
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -112,7 +114,7 @@ fn foreign(random: &mut Random) -> Vec<u8> {
 }
 
 fn torment(host: &mut Host, seed: u64) {
-    let mut random = Random(seed);
+    let mut random = Random::of(seed);
     for _ in 0..20 {
         match random.below(8) {
             0 => drop((&host.line).write(&random.bytes(5000))),

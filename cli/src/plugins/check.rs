@@ -56,19 +56,8 @@ fn check_backend(backend: Arc<dyn Backend>, args: &CheckArgs, place: &Path) -> a
     for directory in [&state_dir, &shared_dir] {
         std::fs::create_dir(directory)?;
     }
-    let spec = MachineSpec {
-        name: "check".to_owned(),
-        boot: image.boot,
-        memory_mib: image.memory_mib.unwrap_or(MEMORY_MIB),
-        cores: 1,
-        state_dir,
-        shared_dir,
-        shares: Vec::new(),
-        nics: Vec::new(),
-        snapshot: None,
-        allow_reboot: false,
-        options: Value::Null,
-    };
+    let memory_mib = image.memory_mib.unwrap_or(MEMORY_MIB);
+    let spec = MachineSpec::new("check", image.boot, memory_mib, state_dir, shared_dir);
     // Whatever ends this program, nothing of the machines is left.
     let guard = Arc::new(Guard::start(place)?);
     let guarded = Guarded { backend, guard: Arc::clone(&guard) };

@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use agent_protocol::message::{Holder, Notice, Stream};
 use agent_protocol::{Link, Role, ToHost, VERSION, from_bytes, to_bytes};
+use rand_xoshiro::SplitMix64;
+use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 use tokio::io::DuplexStream;
 use tokio::time::Instant;
 
@@ -15,16 +17,16 @@ use super::*;
 /// What the host gives a call here.
 const LIMIT: Duration = Duration::from_secs(100);
 
-/// Random numbers that a test can repeat (SplitMix64).
-struct Random(u64);
+/// Random numbers that a test can repeat.
+struct Random(SplitMix64);
 
 impl Random {
+    fn of(seed: u64) -> Self {
+        Self(SplitMix64::from_seed(seed.to_le_bytes()))
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -97,7 +99,7 @@ async fn hostile(mut port: DuplexStream, mut random: Random) {
 
 async fn torment(seed: u64) {
     let (ours, theirs) = tokio::io::duplex(64 << 10);
-    let guest = tokio::spawn(hostile(theirs, Random(seed)));
+    let guest = tokio::spawn(hostile(theirs, Random::of(seed)));
     let heard = Arc::new(AtomicUsize::new(0));
     let count = Arc::clone(&heard);
     let streams = Streams { shell: Box::new(ours), bulk: None };

@@ -12,19 +12,8 @@ const BOOT: Duration = Duration::from_secs(60);
 fn spec(state_dir: &Path) -> MachineSpec {
     let disk = state_dir.join("disk.raw");
     std::fs::write(&disk, "").expect("a file");
-    MachineSpec {
-        name: "server".to_owned(),
-        boot: Boot::Firmware { disks: vec![Disk { path: disk, format: DiskFormat::Raw }] },
-        memory_mib: 512,
-        cores: 1,
-        state_dir: state_dir.to_owned(),
-        shared_dir: state_dir.to_owned(),
-        shares: Vec::new(),
-        nics: Vec::new(),
-        snapshot: None,
-        allow_reboot: false,
-        options: serde_json::Value::Null,
-    }
+    let boot = Boot::Firmware { disks: vec![Disk { path: disk, format: DiskFormat::Raw }] };
+    MachineSpec::new("server", boot, 512, state_dir, state_dir)
 }
 
 async fn findings(backend: &FakeBackend, boot: Duration) -> Findings {

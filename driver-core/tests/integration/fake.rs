@@ -32,19 +32,8 @@ async fn try_launch(
     state_dir: &Path,
     allow_reboot: bool,
 ) -> Result<Arc<dyn Machine>, DriverError> {
-    let spec = MachineSpec {
-        name: "server".to_owned(),
-        boot: Boot::StartScript { command: "run-server-vm".to_owned() },
-        memory_mib: 512,
-        cores: 1,
-        state_dir: state_dir.to_owned(),
-        shared_dir: state_dir.to_owned(),
-        shares: Vec::new(),
-        nics: Vec::new(),
-        snapshot: None,
-        allow_reboot,
-        options: serde_json::Value::Null,
-    };
+    let boot = Boot::StartScript { command: "run-server-vm".to_owned() };
+    let spec = MachineSpec { allow_reboot, ..MachineSpec::new("server", boot, 512, state_dir, state_dir) };
     backend.launch(&spec, Arc::new(NoLog), soon()).await
 }
 

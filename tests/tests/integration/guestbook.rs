@@ -82,17 +82,13 @@ fn passes_and_leaves_a_complete_result(arguments: &[&str]) {
     assert_eq!(listing(run.out()), listing_of_readme(), "README.md shows another result directory");
 }
 
-crate::both!(
-    the_perl_test_of_2019_passes_as_it_stands,
-    the_perl_test_of_2019_passes_as_it_stands_without_the_agent,
-    passes_in_perl
-);
-
-fn passes_in_perl(arguments: &[&str]) {
+/// With the agent; Perl goes without it in [`crate::cluster`].
+#[test]
+fn the_perl_test_of_2019_passes_as_it_stands() {
     if need_vm("guestbook").is_none() {
         return;
     }
-    let run = Setup::with_manifest(&example("guestbook-perl.toml")).args(arguments).run();
+    let run = Setup::with_manifest(&example("guestbook-perl.toml")).run();
     run.assert_status(0);
     assert_eq!(test_cases(&run), [("main".to_owned(), true)]);
     assert_whole_console(&run);

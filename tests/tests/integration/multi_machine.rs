@@ -152,10 +152,9 @@ fn three_machines_of_start_scripts() {
     router(Manner::StartScripts, ROUTER);
 }
 
-/// Each of eight machines reaches the next one by its name.
-fn ring(manner: Manner) {
-    let machines: Vec<Member<'_>> =
-        ["a", "b", "c", "d", "e", "f", "g", "h"].into_iter().map(|name| (name, &[1][..])).collect();
+/// Each machine reaches the next one by its name.
+fn ring(manner: Manner, names: &[&str]) {
+    let machines: Vec<Member<'_>> = names.iter().map(|name| (*name, &[1][..])).collect();
     let script = "
 for machine, following in zip(machines, machines[1:] + machines[:1]):
     at_once(machine, f\"ping -c 1 -W 20 {following.name}\")
@@ -166,12 +165,13 @@ for machine, following in zip(machines, machines[1:] + machines[:1]):
 
 #[test]
 fn eight_machines_of_a_manifest() {
-    ring(Manner::Manifest);
+    ring(Manner::Manifest, &["a", "b", "c", "d", "e", "f", "g", "h"]);
 }
 
+/// Fewer than above: what many machines mean for a switch has been seen there, and boots are what takes time.
 #[test]
-fn eight_machines_of_start_scripts() {
-    ring(Manner::StartScripts);
+fn four_machines_of_start_scripts() {
+    ring(Manner::StartScripts, &["a", "b", "c", "d"]);
 }
 
 #[test]

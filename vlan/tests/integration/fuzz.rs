@@ -6,19 +6,21 @@ use std::os::unix::net::{UnixDatagram, UnixStream};
 use std::time::{Duration, Instant};
 
 use driver_core::vlan::Plug;
+use rand_xoshiro::SplitMix64;
+use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 
 use crate::support::{ALL, Bed, LONG, Machine, Stream, frame, mac, vde_request};
 
-/// Random numbers that a test can repeat (SplitMix64).
-struct Random(u64);
+/// Random numbers that a test can repeat.
+struct Random(SplitMix64);
 
 impl Random {
+    fn of(seed: u64) -> Self {
+        Self(SplitMix64::from_seed(seed.to_le_bytes()))
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
     fn below(&mut self, limit: usize) -> usize {
@@ -195,7 +197,7 @@ type Torment = fn(&mut Victims, &mut Random);
 fn short(torment: Torment) {
     let mut victims = Victims::new();
     for seed in 0..20 {
-        torment(&mut victims, &mut Random(seed));
+        torment(&mut victims, &mut Random::of(seed));
         victims.are_well(seed);
     }
 }
@@ -224,7 +226,7 @@ fn long(name: &str, torment: Torment) {
     let first = setting("PORT_FUZZ_SEED").unwrap_or(1000);
     let (mut victims, start, mut seed) = (Victims::new(), Instant::now(), first);
     while start.elapsed() < Duration::from_secs(seconds) {
-        torment(&mut victims, &mut Random(seed));
+        torment(&mut victims, &mut Random::of(seed));
         victims.are_well(seed);
         seed += 1;
     }

@@ -8,6 +8,8 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
+use rand_xoshiro::SplitMix64;
+use rand_xoshiro::rand_core::{Rng as _, SeedableRng as _};
 use rustix::event::{EventfdFlags, eventfd};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use vhost::VhostBackend as _;
@@ -18,16 +20,16 @@ use super::guest::{ENTRIES, EVENT_INDEX, Guest, MEMORY, MERGEABLE, RX, TX, UPPER
 use super::{MODERN, Stage, until};
 use crate::vhost_user::guard::Guard;
 
-/// Random numbers that a test can repeat (SplitMix64).
-struct Random(u64);
+/// Random numbers that a test can repeat.
+struct Random(SplitMix64);
 
 impl Random {
+    fn of(seed: u64) -> Self {
+        Self(SplitMix64::from_seed(seed.to_le_bytes()))
+    }
+
     fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
+        self.0.next_u64()
     }
 
     fn below(&mut self, limit: u64) -> u64 {
@@ -187,7 +189,7 @@ fn rings(stage: &Stage, others: &mut [Guest; 2], random: &mut Random) {
 }
 
 fn torment(stage: &Stage, others: &mut [Guest; 2], seed: u64) {
-    let mut random = Random(seed);
+    let mut random = Random::of(seed);
     if random.one_in(2) {
         messages(stage, &mut random);
     } else {
