@@ -27,7 +27,8 @@ const KEPT: usize = 20;
 /// What is known of a machine's screen.
 #[derive(Debug, Default)]
 pub(super) struct Sight {
-    shots: tokio::sync::Mutex<Shots>,
+    /// The last picture. Who takes one holds it.
+    last: tokio::sync::Mutex<Option<Shot>>,
     /// What has been read. A thread that reads holds it.
     pub(super) memory: Arc<Mutex<Memory>>,
     kept: Mutex<Kept>,
@@ -40,11 +41,6 @@ pub(super) struct Sight {
 struct Kept {
     count: usize,
     last: Option<Arc<Frame>>,
-}
-
-#[derive(Debug, Default)]
-struct Shots {
-    last: Option<Shot>,
 }
 
 /// A picture of the screen.
@@ -88,19 +84,19 @@ impl Node {
 
     /// A picture that is not older than `oldest`.
     pub(super) async fn shot(&self, oldest: Instant) -> Result<Shot, DriverError> {
-        let mut shots = self.sight.shots.lock().await;
-        if let Some(shot) = shots.last.as_ref().filter(|shot| shot.taken >= oldest) {
+        let mut last = self.sight.last.lock().await;
+        if let Some(shot) = last.as_ref().filter(|shot| shot.taken >= oldest) {
             return Ok(shot.clone());
         }
         let taken = Instant::now();
         let frame = Arc::new(self.capture().await?);
         let cost = taken.elapsed();
-        let (frame, since) = match shots.last.take() {
-            Some(last) if last.frame == frame => (last.frame, last.since),
+        let (frame, since) = match last.take() {
+            Some(before) if before.frame == frame => (before.frame, before.since),
             _ => (frame, taken),
         };
         let shot = Shot { frame, taken, cost, since };
-        shots.last = Some(shot.clone());
+        *last = Some(shot.clone());
         Ok(shot)
     }
 
