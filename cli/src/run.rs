@@ -118,14 +118,15 @@ async fn conduct(
                 let verdict = supervise(&driver, script, deadline, &mut signals).await;
                 journal.settle(SETTLE);
                 let is_failure = bug::seen() || !verdict.clone().examined(examination).passed();
-                let ending = async {
-                    if is_failure && let Some(limit) = verdict.patience() {
-                        driver.gather_evidence(limit).await;
+                if is_failure && let Some(limit) = verdict.patience() {
+                    tokio::select! {
+                        () = driver.gather_evidence(limit) => {}
+                        // Who does not want to wait for it still wants all to be ended.
+                        _ = signals.next() => {}
                     }
-                    driver.shut_down().await;
-                };
+                }
                 tokio::select! {
-                    () = ending => {}
+                    () = driver.shut_down() => {}
                     // A second signal: the guard ends what is left.
                     _ = signals.next() => {}
                 }
