@@ -3,6 +3,7 @@
 import base64
 import random
 import shlex
+import tempfile
 
 NOTES = """Dear visitor, please sign the book: 24 Oct 2031, 17:45.
 Invoice #40718-B, due 1,299.50 EUR; VAT 19 % included (net 1,092.02)
@@ -75,6 +76,7 @@ PAGE_LINES = [
 
 
 def put(path, text):
+    server.succeed(f"mkdir -p $(dirname {path})")
     server.succeed(f"base64 -d >{path} <<'END'\n{base64.b64encode(text.encode()).decode()}\nEND")
 
 
@@ -125,6 +127,56 @@ def terminals():
             close("[x]term -T")
 
 
+def wallpaper(kind):
+    """A picture of 640x400 pixels: an even gradient, or patches of all sizes as in a photograph."""
+    dice = random.Random(kind)
+    layers = [(step, {}) for step in (160, 80, 40, 20, 10, 4)]
+
+    def height(x, y, step, corners):
+        def corner(column, row):
+            return corners.setdefault((column, row), dice.random())
+
+        column, row, right, down = x // step, y // step, x % step / step, y % step / step
+        upper = corner(column, row) * (1 - right) + corner(column + 1, row) * right
+        lower = corner(column, row + 1) * (1 - right) + corner(column + 1, row + 1) * right
+        return upper * (1 - down) + lower * down
+
+    data = bytearray()
+    for y in range(400):
+        for x in range(640):
+            if kind == "gradient":
+                value = (x + y) / 1040
+            else:
+                value = sum(height(x, y, step, corners) * step for step, corners in layers) / 314
+            data += bytes((int(40 + 120 * value), int(60 + 150 * value * value), int(200 - 150 * value)))
+    return b"P6\n640 400\n255\n" + bytes(data)
+
+
+def wallpapers():
+    put("/tmp/notes.txt", NOTES)
+    for kind in ("gradient", "photo"):
+        with tempfile.NamedTemporaryFile(suffix=".ppm") as file:
+            file.write(wallpaper(kind))
+            file.flush()
+            server.copy_from_host(file.name, f"/tmp/{kind}.ppm")
+        for size in (14, 28):
+            # Light text with a dark shadow.
+            spawn(
+                "feh --fullscreen --hide-pointer --fontpath /usr/share/fonts/truetype/dejavu"
+                f" --font DejaVuSans/{size} --info 'cat /tmp/notes.txt' /tmp/{kind}.ppm"
+            )
+            wait_for_window("--class feh")
+            keep(f"wall-{kind}-{size}", NOTES.split("\n"))
+            close("[f]eh --full")
+        # Windows before it.
+        spawn(f"feh --bg-fill /tmp/{kind}.ppm")
+        command, lines = DIALOGS["form"]
+        spawn(command)
+        wait_for_window("--class yad")
+        keep(f"wall-{kind}-form", lines)
+        close("[y]ad --")
+
+
 def dialogs(prefix):
     for name, (command, lines) in DIALOGS.items():
         spawn(command)
@@ -136,7 +188,7 @@ def dialogs(prefix):
 server.start()
 server.succeed("modprobe bochs; udevadm settle; echo 1 >/proc/sys/kernel/printk")
 server.succeed("fc-cache -s", timeout=600)
-spawn("Xorg :0 vt7 -s 0 -dpms -nolisten tcp -nocursor")
+spawn("Xorg :0 vt7 -s 0 -dpms -nolisten tcp -nocursor -noreset")
 server.wait_until_succeeds("DISPLAY=:0 xdpyinfo", timeout=120)
 server.succeed("DISPLAY=:0 xsetroot -solid '#3a6ea5'")
 terminals()
@@ -156,7 +208,10 @@ wait_for_window("--class netsurf")
 keep("web-page", PAGE_LINES)
 close("[n]etsurf")
 
+wallpapers()
 close("[o]penbox")
+# What moves by itself would never be still.
+put("/root/.icewm/preferences", "".join(f"TaskBarShow{part}=0\n" for part in ["Clock", "CPUStatus", "NetStatus", "MEMStatus"]))
 spawn("icewm")
 server.wait_until_succeeds("DISPLAY=:0 xprop -root _NET_SUPPORTING_WM_CHECK | grep window")
 spawn("xterm -T 'Build log' -fa 'DejaVu Sans Mono' -fs 10 -geometry 72x12+400+60 -e 'cat /tmp/notes.txt; sleep 1000'")

@@ -1,6 +1,7 @@
 """Screenshots of consoles, each with the truth beside it: what the kernel says is on the screen."""
 
 import base64
+import os
 
 POEM = """Größe, Übermut, Äpfel für Jürgen; Straße Nr. 7 (2. Stock) à 12,50 £
 El niño comió 3 piñas; ¿dónde está el baño? ¡Ahí! ½ + ¼ = 0.75, 5² = 25
@@ -75,13 +76,17 @@ def device(name):
     return base64.b64decode(server.succeed(f"base64 -w0 /dev/{name}1"))
 
 
+def put(file, text):
+    data = base64.b64encode(text.encode()).decode()
+    server.succeed(f"base64 -d >{file} <<'END'\n{data}\nEND")
+
+
 def clear():
     server.succeed("printf '\\033%%G\\033[0m\\033[2J\\033[H' >/dev/tty1")
 
 
 def write(text):
-    data = base64.b64encode(text.replace("\n", "\r\n").encode()).decode()
-    server.succeed(f"base64 -d >/dev/tty1 <<'END'\n{data}\nEND")
+    put("/dev/tty1", text.replace("\n", "\r\n"))
 
 
 def keep(name):
@@ -127,6 +132,29 @@ def with_dialog(name, arguments):
     server.succeed("kill $(pidof dialog) || true; sleep 1")
 
 
+GRUB = [
+    "Debian GNU/Linux, with Linux 6.12.0-amd64",
+    "Memory test (memtest86+x64.efi, serial 115200)",
+    "Windows 11 (on /dev/nvme0n1p3)",
+    "UEFI Firmware Settings",
+]
+
+
+def make_grub():
+    """GRUB with its menu in one file, which boots as a kernel does."""
+    menu = "set timeout=-1\n" + "".join(f"menuentry '{title}' {{ true; }}\n" for title in GRUB)
+    server.succeed("mkdir -p /tmp/grub/boot/grub")
+    put("/tmp/grub/boot/grub/grub.cfg", menu)
+    server.succeed(
+        "tar -cf /tmp/menu.tar -C /tmp/grub boot",
+        "grub-mkimage -O i386-pc -m /tmp/menu.tar -p '(memdisk)/boot/grub' -o /tmp/core.img memdisk tar normal test",
+        "cat /usr/lib/grub/i386-pc/lnxboot.img /tmp/core.img >/tmp/grub.img",
+    )
+    image = base64.b64decode(server.succeed("base64 -w0 /tmp/grub.img"))
+    with open(f"{os.path.dirname(os.path.abspath(__file__))}/grub.img", "wb") as file:
+        file.write(image)
+
+
 def all_contents(kind):
     with_text(f"{kind}-poem", POEM)
     with_text(f"{kind}-code", CODE)
@@ -162,7 +190,14 @@ for number, font in enumerate(FONTS):
     else:
         # Fonts for the Latin alphabet have no Greek.
         with_text(name, CODE + POEM + BOOT)
+make_grub()
 server.shutdown()
+
+grub.start()
+grub.wait_for_text(GRUB[-1])
+grub.screenshot("firmware-grub")
+with open(f"{grub.out_dir}/firmware-grub.txt", "w") as file:
+    file.write("\n".join(GRUB) + "\n")
 
 # There is no kernel to ask: what firmware says, but for its version, is known beforehand.
 firmware.start()

@@ -43,6 +43,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         fs::copy(corpus.join(format!("{part}.py")), place.path().join(format!("{part}.py")))?;
         // What firmware finds nothing on.
         File::create(place.path().join("empty.raw"))?.set_len(1 << 20)?;
+        // The script puts GRUB there before it boots it.
+        fs::write(place.path().join("grub.img"), "nothing yet")?;
         let results = place.path().join("results");
         let (manifest, out) = (manifest.display().to_string(), results.display().to_string());
         command::run(&mut command::cargo(&["run", "--quiet", "--", "run", &manifest, "-o", &out]))?;
