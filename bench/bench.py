@@ -26,6 +26,8 @@ def section(name):
     """Keeps what one section has found, or why it failed; the others go on."""
 
     def take(measure):
+        if name in plan["skip"]:
+            return
         print(f"bench: {name}", flush=True)
         try:
             result[name] = measure()
@@ -47,6 +49,8 @@ result["first_command"] = now()
 result["guest_kernel"] = server.succeed("uname -r").strip()
 # What still starts takes the guest's time from whoever asks first.
 server.execute("systemctl is-system-running --wait")
+# Which does not count what udev has still to do.
+server.execute("udevadm settle")
 
 
 @section("round_trips")
@@ -54,11 +58,31 @@ def _():
     return [seconds(lambda: server.succeed("true")) for _ in range(plan["round_trips"])]
 
 
+@section("program_round_trips")
+def _():
+    return [seconds(lambda: server.succeed("uname -s")) for _ in range(plan["paused_round_trips"])]
+
+
+@section("shell_round_trips")
+def _():
+    # What no driver can do without a shell.
+    return [seconds(lambda: server.succeed("true && true")) for _ in range(plan["paused_round_trips"])]
+
+
 @section("paused_round_trips")
 def _():
     def once():
         time.sleep(0.05)
         return seconds(lambda: server.succeed("true"))
+
+    return [once() for _ in range(plan["paused_round_trips"])]
+
+
+@section("paused_shell_round_trips")
+def _():
+    def once():
+        time.sleep(0.05)
+        return seconds(lambda: server.succeed("true && true"))
 
     return [once() for _ in range(plan["paused_round_trips"])]
 
@@ -118,6 +142,7 @@ def _():
         "tty": lambda name, port: server.wait_until_tty_matches("2", f"bench tty {name} over"),
         "until_succeeds": lambda name, port: server.wait_until_succeeds(f"test -e /tmp/bench-{name}"),
     }
+    waits = {kind: wait for kind, wait in waits.items() if kind in (plan["kinds"] or waits)}
     returned = []
     for number in range(plan["waits"]):
         for index, (kind, wait) in enumerate(waits.items()):

@@ -52,6 +52,9 @@ pub(crate) struct Args {
     /// A few minutes instead of an hour: one run, with few samples; writes no results and no page
     #[arg(long)]
     quick: bool,
+    /// Only commands and waits for units: one run, which writes no results and no page
+    #[arg(long, conflicts_with = "quick")]
+    commands: bool,
     /// Measure this program instead of a release build of the working tree
     #[arg(long, value_name = "PROGRAM")]
     innkeeper: Option<PathBuf>,
@@ -85,8 +88,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let versions = versions::Sources::find(args.innkeeper.is_none(), upstream.as_ref())?;
     let mut drivers = vec![Contestant::Agent, Contestant::Shell];
     drivers.extend(upstream.is_some().then_some(Contestant::Upstream));
-    let runs = args.runs.unwrap_or(if args.quick { 1 } else { 5 });
-    let plan = if args.quick {
+    let is_short = args.quick || args.commands;
+    let runs = args.runs.unwrap_or(if is_short { 1 } else { 5 });
+    let plan = if args.commands {
+        Plan::commands(args.samples.unwrap_or(10))
+    } else if args.quick {
         Plan::quick(args.samples.unwrap_or(4))
     } else {
         Plan::full(args.samples.unwrap_or(10))
@@ -104,7 +110,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     println!("trial: everything once, in small, before it counts");
     for &driver in &drivers {
-        bench.round(driver, &Plan::trial(), "trial")?;
+        bench.round(driver, &plan.in_small(), args.commands, "trial")?;
     }
     // What failed in small fails at large too, and says so again there.
     bench.notes.clear();
@@ -115,7 +121,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         // Nobody is always the first, with the host's caches as another driver has left them.
         drivers.rotate_left(usize::from(run > 0));
         for &driver in &drivers {
-            match bench.round(driver, &plan.with_seed(run), &format!("run {}", run + 1)) {
+            match bench.round(driver, &plan.with_seed(run), args.commands, &format!("run {}", run + 1)) {
                 Ok(round) => samples.add(driver, &round),
                 // An hour of figures is not given up for one; the trial has shown that everything can work.
                 Err(error) => {
@@ -134,8 +140,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     bench.notes.dedup();
     let report = report::Report::new(&host, &versions, runs, &drivers, &samples, bench.notes);
     println!("\n{}", page::table(&report));
-    if args.quick {
-        println!("a quick run: not written down");
+    if is_short {
+        println!("a short run: not written down");
     } else {
         let file = report.write()?;
         page::update(&report)?;
@@ -193,12 +199,13 @@ struct Bench<'a> {
 struct Round {
     findings: Findings,
     script: process::Usage,
-    guestbook: process::Usage,
+    /// Not always run.
+    guestbook: Option<process::Usage>,
 }
 
 impl Bench<'_> {
-    /// Runs both tests under one driver.
-    fn round(&mut self, driver: Contestant, plan: &Plan, name: &str) -> Result<Round> {
+    /// Runs both tests under one driver, or the script alone.
+    fn round(&mut self, driver: Contestant, plan: &Plan, alone: bool, name: &str) -> Result<Round> {
         let (script, findings) = self.job(driver, Test::Bench, plan, name)?;
         let findings = findings.context("the script has left no findings")?;
         for (section, error) in &findings.errors {
@@ -206,7 +213,7 @@ impl Bench<'_> {
             self.notes.push(format!("{driver}, {section}: {error}"));
         }
         self.guest_kernel.clone_from(&findings.guest_kernel);
-        let (guestbook, _) = self.job(driver, Test::Guestbook, plan, name)?;
+        let guestbook = if alone { None } else { Some(self.job(driver, Test::Guestbook, plan, name)?.0) };
         Ok(Round { findings, script, guestbook })
     }
 

@@ -17,12 +17,17 @@ fn setup() -> Setup {
     )
 }
 
-#[test]
-fn ctrl_c_in_the_middle_of_a_command() {
+crate::both!(
+    ctrl_c_in_the_middle_of_a_command,
+    ctrl_c_in_the_middle_of_a_command_without_the_agent,
+    interrupt_a_command
+);
+
+fn interrupt_a_command(arguments: &[&str]) {
     if need_vm("base").is_none() {
         return;
     }
-    let run = setup().start();
+    let run = setup().args(arguments).start();
     run.wait_for("the command's step", |record: &Record| {
         matches!(&record.event, Event::ScopeStarted { text, .. } if text.contains("sleep 600"))
     });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::Round;
 use super::contestant::Contestant;
+use super::process::Usage;
 
 /// One thing that is measured.
 pub(super) struct Measure {
@@ -64,6 +65,15 @@ pub(super) const ALL: &[Measure] = &[
     p99(ROUND_TRIP, "the same, 99th percentile"),
     PAUSED,
     p99(PAUSED, "the same, 99th percentile"),
+    time("program_round_trip", "`succeed(\"uname -s\")`, back to back", MS, |round| {
+        round.findings.program_round_trips.clone()
+    }),
+    time("shell_round_trip", "`succeed(\"true && true\")`, back to back", MS, |round| {
+        round.findings.shell_round_trips.clone()
+    }),
+    time("paused_shell_round_trip", "`succeed(\"true && true\")`, 50 ms apart", MS, |round| {
+        round.findings.paused_shell_round_trips.clone()
+    }),
     time("at_once", "8 × `true` at once", MS, |round| round.findings.at_once.clone()),
     time("at_once_sleeping", "8 × `sleep 0.25` at once", MS, |round| {
         round.findings.at_once_sleeping.clone()
@@ -96,8 +106,8 @@ pub(super) const ALL: &[Measure] = &[
         snapshot(round, "restore")
     }),
     time("save", "taking that snapshot", S, |round| snapshot(round, "save")),
-    time("guestbook", "the guestbook test as a whole", S, |round| vec![round.guestbook.seconds]),
-    time("guestbook_cpu", "processor time in it", S, |round| vec![round.guestbook.cpu_seconds]),
+    time("guestbook", "the guestbook test as a whole", S, |round| guestbook(round, |usage| usage.seconds)),
+    time("guestbook_cpu", "processor time in it", S, |round| guestbook(round, |usage| usage.cpu_seconds)),
     time("script_cpu", "processor time in the benchmark script", S, |round| vec![round.script.cpu_seconds]),
     Measure {
         key: "memory",
@@ -115,9 +125,13 @@ pub(super) const ALL: &[Measure] = &[
         unit: ("MiB", 1.0 / 1024.0),
         better: Better::Less,
         instead: None,
-        of: |round| vec![round.guestbook.memory_kib],
+        of: |round| guestbook(round, |usage| usage.memory_kib),
     },
 ];
+
+fn guestbook(round: &Round, figure: fn(&Usage) -> f64) -> Vec<f64> {
+    round.guestbook.iter().map(figure).collect()
+}
 
 fn late(round: &Round, kind: &str) -> Vec<f64> {
     round.findings.late.get(kind).cloned().unwrap_or_default()

@@ -22,6 +22,10 @@ pub(super) struct Plan {
     /// What a copy may take, in seconds, by the rate of the small ones; one that would take longer is left out.
     copy_limit: u32,
     snapshots: u32,
+    /// Sections that are left out.
+    skip: &'static [&'static str],
+    /// Kinds of waits; none are all.
+    kinds: &'static [&'static str],
     seed: u32,
 }
 
@@ -37,8 +41,21 @@ impl Plan {
             copy_mib: 100,
             copy_limit: 300,
             snapshots: 5,
+            skip: &[],
+            kinds: &[],
             seed: 0,
         }
+    }
+
+    /// Commands, and waits for units.
+    pub(super) fn commands(samples: u32) -> Self {
+        let skip = &["copy_small_via_shell", "copy_via_shell", "copy", "snapshots"];
+        Self { skip, kinds: &["unit"], ..Self::full(samples) }
+    }
+
+    /// As little of it as shows that everything works.
+    pub(super) fn in_small(&self) -> Self {
+        Self { skip: self.skip, kinds: self.kinds, ..Self::trial() }
     }
 
     /// The same, with less of what has no number of samples.
@@ -46,8 +63,7 @@ impl Plan {
         Self { at_once: 3, small_copies: 5, snapshots: 3, ..Self::full(samples) }
     }
 
-    /// As little as shows that everything works.
-    pub(super) fn trial() -> Self {
+    fn trial() -> Self {
         Self {
             round_trips: 1,
             paused_round_trips: 1,
@@ -78,7 +94,12 @@ pub(super) struct Findings {
     /// From the driver's start to the end of the first command.
     pub(super) first_command: f64,
     pub(super) round_trips: Vec<f64>,
+    /// Of a command that is a program, not one of the shell's own.
+    pub(super) program_round_trips: Vec<f64>,
+    /// Of one that needs a shell.
+    pub(super) shell_round_trips: Vec<f64>,
     pub(super) paused_round_trips: Vec<f64>,
+    pub(super) paused_shell_round_trips: Vec<f64>,
     pub(super) at_once: Vec<f64>,
     pub(super) at_once_sleeping: Vec<f64>,
     /// By kind, how long after its event each wait was over.
@@ -99,7 +120,13 @@ struct File {
     #[serde(default)]
     round_trips: Vec<f64>,
     #[serde(default)]
+    program_round_trips: Vec<f64>,
+    #[serde(default)]
+    shell_round_trips: Vec<f64>,
+    #[serde(default)]
     paused_round_trips: Vec<f64>,
+    #[serde(default)]
+    paused_shell_round_trips: Vec<f64>,
     #[serde(default)]
     at_once: Vec<f64>,
     #[serde(default)]
@@ -145,7 +172,10 @@ impl Findings {
             first_line: file.began - began,
             first_command: file.first_command - began,
             round_trips: file.round_trips,
+            program_round_trips: file.program_round_trips,
+            shell_round_trips: file.shell_round_trips,
             paused_round_trips: file.paused_round_trips,
+            paused_shell_round_trips: file.paused_shell_round_trips,
             at_once: file.at_once,
             at_once_sleeping: file.at_once_sleeping,
             late,
