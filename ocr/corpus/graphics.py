@@ -159,10 +159,10 @@ def wallpapers():
             file.write(wallpaper(kind))
             file.flush()
             server.copy_from_host(file.name, f"/tmp/{kind}.ppm")
-        for size in (14, 28):
+        for size in (14, 22):
             # Light text with a dark shadow.
             spawn(
-                "feh --fullscreen --hide-pointer --fontpath /usr/share/fonts/truetype/dejavu"
+                "feh --fullscreen --zoom fill --hide-pointer --fontpath /usr/share/fonts/truetype/dejavu"
                 f" --font DejaVuSans/{size} --info 'cat /tmp/notes.txt' /tmp/{kind}.ppm"
             )
             wait_for_window("--class feh")
@@ -218,4 +218,5 @@ spawn("xterm -T 'Build log' -fa 'DejaVu Sans Mono' -fs 10 -geometry 72x12+400+60
 wait_for_window("--class xterm")
 keep("icewm-window", ["Build log", *NOTES.split("\n")])
 server.succeed("DISPLAY=:0 xdotool key ctrl+Escape")
-keep("icewm-menu", ["Build log"])
+MENU = "Terminal Development Network System Utility Monitors Toolbar Programs Windows Settings Logout..."
+keep("icewm-menu", ["Build log", *MENU.split()])

@@ -101,20 +101,17 @@ pub(crate) enum Content {
     Colourful,
 }
 
-/// A frame with one number a pixel.
+/// The pixels of a frame.
 #[derive(Debug)]
-pub(crate) struct Pixels {
+pub(crate) struct Pixels<'a> {
     width: usize,
     height: usize,
-    colours: Vec<Colour>,
+    rgb: &'a [u8],
 }
 
-impl Pixels {
-    pub(crate) fn new(frame: &Frame) -> Self {
-        let colour =
-            |rgb: &[u8]| Colour::from(rgb[0]) << 16 | Colour::from(rgb[1]) << 8 | Colour::from(rgb[2]);
-        let colours = frame.rgb().chunks_exact(3).map(colour).collect();
-        Self { width: frame.width() as usize, height: frame.height() as usize, colours }
+impl<'a> Pixels<'a> {
+    pub(crate) fn new(frame: &'a Frame) -> Self {
+        Self { width: frame.width() as usize, height: frame.height() as usize, rgb: frame.rgb() }
     }
 
     /// Whole cells of that size across and down, from the upper left corner.
@@ -122,27 +119,32 @@ impl Pixels {
         (self.width / size.width as usize, self.height / size.height as usize)
     }
 
+    /// Some pixels of a row, three bytes each.
+    fn run(&self, x: usize, y: usize, length: usize) -> &'a [u8] {
+        &self.rgb[(y * self.width + x) * 3..][..length * 3]
+    }
+
     /// The cell in that column and row of the grid.
     pub(crate) fn content(&self, size: CellSize, column: usize, row: usize) -> Content {
         let (width, height) = (size.width as usize, size.height as usize);
-        let start = row * height * self.width + column * width;
-        let lines = || (0..height).map(move |line| &self.colours[start + line * self.width..][..width]);
-        let first = self.colours[start];
-        let Some(second) = lines().flatten().copied().find(|colour| *colour != first) else {
-            return Content::Plain(first);
+        let line = |number: usize| self.run(column * width, row * height + number, width);
+        let first = line(0).get(..3).unwrap_or_default();
+        let other = |number: usize| line(number).chunks_exact(3).find(|pixel| *pixel != first);
+        let Some(second) = (0..height).find_map(other) else {
+            return Content::Plain(colour(first));
         };
         let mut rows = Vec::with_capacity(height);
-        for line in lines() {
+        for number in 0..height {
             let mut bits = 0;
-            for &colour in line {
-                if colour != first && colour != second {
+            for pixel in line(number).chunks_exact(3) {
+                if pixel != first && pixel != second {
                     return Content::Colourful;
                 }
-                bits = bits << 1 | u32::from(colour != first);
+                bits = bits << 1 | u32::from(pixel != first);
             }
             rows.push(bits);
         }
-        Content::Drawn(first, second, Pattern(rows.into()))
+        Content::Drawn(colour(first), colour(second), Pattern(rows.into()))
     }
 
     /// Pixels that differ from others in their neighbourhood, in places that are spread over the frame: `count` at
@@ -154,10 +156,17 @@ impl Pixels {
             let rows = SIDE.min(self.height - y);
             for x in (0..self.width).step_by(SIDE) {
                 let columns = SIDE.min(self.width - x);
-                let first = self.colours[y * self.width + x];
+                let first = self.run(x, y, 1);
+                // Whole runs are compared at once: there are many of them, and most have one colour.
+                let mut plain = [0; SIDE * 3];
+                plain.chunks_exact_mut(3).for_each(|pixel| pixel.copy_from_slice(first));
                 let differs = |row: usize| {
-                    let line = &self.colours[(y + row) * self.width + x..][..columns];
-                    line.iter().position(|colour| *colour != first).map(|column| (x + column, y + row))
+                    let run = self.run(x, y + row, columns);
+                    if run == &plain[..columns * 3] {
+                        return None;
+                    }
+                    let column = run.chunks_exact(3).position(|pixel| pixel != first)?;
+                    Some((x + column, y + row))
                 };
                 places.extend((0..rows).find_map(differs));
             }
@@ -165,6 +174,10 @@ impl Pixels {
         let step = places.len().div_ceil(count.max(1)).max(1);
         places.into_iter().step_by(step).collect()
     }
+}
+
+fn colour(rgb: &[u8]) -> Colour {
+    rgb.iter().fold(0, |colour, part| colour << 8 | Colour::from(*part))
 }
 
 /// Where a run of cells lies in the frame.

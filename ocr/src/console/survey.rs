@@ -48,7 +48,7 @@ impl Shape {
 }
 
 impl Survey {
-    pub(crate) fn new(pixels: &Pixels, size: CellSize) -> Self {
+    pub(crate) fn new(pixels: &Pixels<'_>, size: CellSize) -> Self {
         let (columns, rows) = pixels.cells(size);
         let mut numbers = HashMap::new();
         let mut shapes = Vec::new();
@@ -80,7 +80,7 @@ impl Survey {
 }
 
 /// Which share of the cells at those places show a glyph of any of these fonts, which have that size of cell.
-pub(crate) fn share(pixels: &Pixels, size: CellSize, places: &[(usize, usize)], fonts: &[&Font]) -> f32 {
+pub(crate) fn share(pixels: &Pixels<'_>, size: CellSize, places: &[(usize, usize)], fonts: &[&Font]) -> f32 {
     let (columns, rows) = pixels.cells(size);
     let (mut looked_at, mut known) = (0_u16, 0_u16);
     for &(x, y) in places {

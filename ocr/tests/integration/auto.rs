@@ -17,7 +17,7 @@ impl OcrEngine for Parrot {
     }
 
     fn read(&self, frame: &Frame, _within: Deadline) -> Result<Reading, OcrError> {
-        self.0.lock().unwrap().push((frame.width(), frame.height()));
+        self.0.lock().expect("nobody has panicked").push((frame.width(), frame.height()));
         let word = |text: &str, x| Word {
             text: text.to_owned(),
             rect: Some(Rect { x, y: 2, width: 20, height: 10 }),
