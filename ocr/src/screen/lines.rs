@@ -7,6 +7,8 @@ use super::plane::{Area, Plane};
 #[derive(Debug, Clone)]
 struct Line {
     area: Area,
+    /// Where its letters stand: a line that grew by the marks of the next would soon take all of it.
+    core: Area,
     /// Letters in it.
     letters: usize,
 }
@@ -29,20 +31,25 @@ pub(super) fn lines(ink: &Plane, marks: &[Mark]) -> Vec<Area> {
 
 /// Letters, small marks (dots, dashes, accents), and bars that are as tall as several lines.
 fn sort(marks: &[Mark]) -> (Vec<Area>, Vec<Area>, Vec<Area>) {
+    let usual =
+        median(marks.iter().map(|mark| mark.area.height()).filter(|height| *height >= 6)).unwrap_or(12);
+    // In the smallest fonts a letter is as low as a dash in others.
+    let least = if usual <= 9 { 4 } else { 6 };
     let (mut letters, mut small) = (Vec::new(), Vec::new());
     for mark in marks {
         let (width, height) = (mark.area.width(), mark.area.height());
-        if (height >= 6 && height * 5 >= width * 2) || (8..=60).contains(&height) {
+        // Letters of a word may touch, but then they are still many.
+        if height >= least && (width <= height * 12 || (8..=60).contains(&height)) {
             letters.push(mark.area);
         } else if mark.ink >= 2 {
             small.push(mark.area);
         }
     }
-    let median = median(letters.iter().map(Area::height)).unwrap_or(12);
     // Bars one above the other touch, as in a tree of processes or the frame of a table.
-    let is_bar =
-        |area: &Area| marks.len() > 30 && area.height() > median * 2 + 4 && area.width() < area.height() / 2;
-    let tall = letters.extract_if(.., |area| is_bar(area)).collect();
+    let is_bar = |area: &mut Area| {
+        marks.len() > 30 && area.height() > usual * 2 + 4 && area.width() < area.height() / 2
+    };
+    let tall = letters.extract_if(.., is_bar).collect();
     (letters, small, tall)
 }
 
@@ -113,10 +120,11 @@ fn join(letters: &mut [Area]) -> Vec<Line> {
             .max_by_key(|(score, index)| (*score, usize::MAX - index));
         let index = if let Some((_, index)) = best {
             lines[index].area = lines[index].area.with(letter);
+            lines[index].core = lines[index].area;
             lines[index].letters += 1;
             index
         } else {
-            lines.push(Line { area: *letter, letters: 1 });
+            lines.push(Line { area: *letter, core: *letter, letters: 1 });
             lines.len() - 1
         };
         shelves.put(index, lines[index].area);
@@ -131,14 +139,15 @@ fn attach(lines: &mut [Line], small: &mut Vec<Area>) -> Vec<Area> {
         shelves.put(index, line.area);
     }
     small.sort_unstable_by_key(|area| (area.left, area.top));
-    // What is given in the first round brings the line nearer to more in the second.
-    for _ in 0..2 {
+    // What is given in one round brings the line nearer to more in the next.
+    for _ in 0..8 {
+        let before = small.len();
         small.retain(|mark| {
             let (reach, middle) = (60, mark.middle() / 2);
             let near = shelves.near(mark.top.saturating_sub(reach), mark.bottom + reach);
             let near = near.into_iter().filter_map(|index| {
-                let area = lines[index].area;
-                let (height, gap) = (area.height().max(8), area.gap(mark));
+                let area = lines[index].core;
+                let (height, gap) = (area.height().max(8), lines[index].area.gap(mark));
                 let over = area.top.saturating_sub(middle);
                 let under = middle.saturating_sub(area.bottom);
                 let fits = over * 100 <= height * 35
@@ -148,19 +157,21 @@ fn attach(lines: &mut [Line], small: &mut Vec<Area>) -> Vec<Area> {
                 fits.then_some((gap + 4 * (over + under), index))
             });
             let Some((_, index)) = near.min() else { return true };
-            let area = &mut lines[index].area;
-            let height = area.height();
+            let Line { area, core, .. } = &mut lines[index];
             area.left = area.left.min(mark.left);
             area.right = area.right.max(mark.right);
-            if mark.bottom * 100 <= area.bottom * 100 + height * 45 {
+            if mark.bottom * 100 <= core.bottom * 100 + core.height() * 45 {
                 area.bottom = area.bottom.max(mark.bottom);
             }
-            if mark.top * 10 + height * 3 >= area.top * 10 {
+            if mark.top * 10 + core.height() * 3 >= core.top * 10 {
                 area.top = area.top.min(mark.top);
             }
             lines[index].letters += 1;
             false
         });
+        if small.len() == before {
+            break;
+        }
     }
     std::mem::take(small)
 }
@@ -176,44 +187,45 @@ fn clip(lines: &mut [Line], bar: &Area) {
     }
 }
 
-/// Puts lines together that are parts of one.
+/// Puts lines together that are parts of one: each, from the lowest on, goes to the line that it fits best.
 fn merge(lines: &mut Vec<Line>) {
-    let part_of = |whole: &Area, part: &Area| {
-        let (high, low) = (whole.height(), part.height());
-        let beside = whole.shared_rows(part) * 20 >= low * 11
-            && whole.with(part).height() * 2 <= high * 3
-            && high <= low * 3;
-        let inside = low * 2 < high
-            && part.top * 10 + high * 3 >= whole.top * 10
-            && part.bottom * 10 <= whole.bottom * 10 + high * 3;
-        low <= high && whole.gap(part) * 10 <= high * 17 && (beside || inside)
-    };
-    let mut merged = true;
-    while merged {
-        merged = false;
-        let mut shelves = Shelves::default();
-        for (index, line) in lines.iter().enumerate() {
-            shelves.put(index, line.area);
-        }
-        let mut gone = vec![false; lines.len()];
-        for index in 0..lines.len() {
-            if gone[index] {
-                continue;
-            }
-            let area = lines[index].area;
-            let reach = area.height();
-            for other in shelves.near(area.top.saturating_sub(reach), area.bottom + reach) {
-                if other != index && !gone[other] && part_of(&lines[index].area, &lines[other].area) {
-                    lines[index].area = lines[index].area.with(&lines[other].area);
-                    lines[index].letters += lines[other].letters;
-                    gone[other] = true;
-                    merged = true;
-                }
-            }
-        }
-        let mut gone = gone.into_iter();
-        lines.retain(|_| !gone.next().unwrap_or(false));
+    lines.sort_by_key(|line| line.core.height());
+    let mut shelves = Shelves::default();
+    for (index, line) in lines.iter().enumerate() {
+        shelves.put(index, line.area);
     }
+    let mut gone = vec![false; lines.len()];
+    for index in 0..lines.len() {
+        let part = lines[index].clone();
+        let reach = part.core.height() * 3;
+        let near = shelves.near(part.core.top.saturating_sub(reach), part.core.bottom + reach);
+        let fits = |other: usize| {
+            let whole = &lines[other];
+            let (high, low) = (whole.core.height(), part.core.height());
+            let gap = whole.area.gap(&part.area);
+            let near = other > index && !gone[other] && gap * 10 <= high * 17;
+            let shared = whole.core.shared_rows(&part.core);
+            let beside = shared * 20 >= low * 11
+                && whole.core.with(&part.core).height() * 2 <= high * 3
+                && high <= low * 3;
+            let out = whole.core.top.saturating_sub(part.core.top)
+                + part.core.bottom.saturating_sub(whole.core.bottom);
+            let inside = low * 2 < high && out * 10 <= high * 3;
+            (near && (beside || inside)).then_some((gap + 4 * (low - shared.min(low)), other, beside))
+        };
+        if let Some((_, whole, beside)) = near.into_iter().filter_map(fits).min() {
+            gone[index] = true;
+            let whole_line = &mut lines[whole];
+            whole_line.area = whole_line.area.with(&part.area);
+            whole_line.letters += part.letters;
+            if beside {
+                whole_line.core = whole_line.core.with(&part.core);
+            }
+            shelves.put(whole, lines[whole].area);
+        }
+    }
+    let mut gone = gone.into_iter();
+    lines.retain(|_| !gone.next().unwrap_or(false));
 }
 
 /// Lines that have no letter, such as `-----` and `...`.
@@ -232,7 +244,7 @@ fn rows_of_marks(rest: Vec<Area>) -> Vec<Line> {
         let index = near.into_iter().find(|index| fits(&rows[*index]));
         let index = index.unwrap_or(rows.len());
         if index == rows.len() {
-            rows.push(Line { area: mark, letters: 1 });
+            rows.push(Line { area: mark, core: mark, letters: 1 });
         } else {
             rows[index].area = rows[index].area.with(&mark);
             rows[index].letters += 1;

@@ -169,15 +169,25 @@ fn where_nothing_is_written_nothing_is_read() {
 
 #[test]
 fn noise_of_any_size_ends_in_text_or_in_an_error() {
-    let engine = ScreenEngine::builtin();
     for (width, height) in [(1, 1), (7, 5), (33, 200), (640, 480), (7680, 4320)] {
         let mut noise = noise();
         let pixels = (0..width * height * 3).map(|_| noise()).collect();
-        let frame = Frame::new(width, height, pixels).unwrap();
-        if let Err(error) = engine.read(&frame, Deadline::after(Duration::from_secs(20))) {
-            assert_eq!(error.engine, "screen");
-            assert!(error.problem.starts_with("the frame was not read within 20s"), "{error}");
-        }
+        assert_ends(&Frame::new(width, height, pixels).unwrap());
+        // Marks of the size of letters, which are none.
+        let side = if width > 1000 { 9 } else { 5 };
+        let cells: Vec<u8> =
+            (0..=(width / side) * (height / side) + width + height).map(|_| noise()).collect();
+        let cell = |x: u32, y: u32| cells[(y / side * (width / side) + x / side) as usize];
+        let marks = (0..width * height)
+            .flat_map(|index| [if cell(index % width, index / width) < 60 { 255 } else { 0 }; 3]);
+        assert_ends(&Frame::new(width, height, marks.collect()).unwrap());
+    }
+}
+
+fn assert_ends(frame: &Frame) {
+    if let Err(error) = ScreenEngine::builtin().read(frame, Deadline::after(Duration::from_secs(20))) {
+        assert_eq!(error.engine, "screen");
+        assert!(error.problem.starts_with("the frame was not read within 20s"), "{error}");
     }
 }
 
