@@ -52,17 +52,12 @@ impl Stage {
             allow_reboot: false,
             options: Value::Null,
         };
+        let journal = Journal::in_memory(vec![Box::new(Recorder(Arc::clone(&records)))]);
         let driver = Driver::new(DriverConfig {
-            journal: Journal::in_memory(vec![Box::new(Recorder(Arc::clone(&records)))]),
-            out_dir: out_dir.path().to_owned(),
-            deadline: Deadline::after(Duration::from_secs(3600)),
             machines: vec![server],
-            agent: None,
             grace: None,
-            switches: None,
-            vlans: Vec::new(),
-            seed: None,
             ocr,
+            ..DriverConfig::new(out_dir.path(), journal)
         })
         .expect("a run");
         let server = driver.node("server").expect("the machine");
