@@ -44,8 +44,10 @@ pub async fn run(driver: &Arc<Driver>, script: &Script) -> Result<ScriptOutcome,
     let error = match &outcome {
         Ok(ScriptOutcome::Passed) => None,
         Ok(ScriptOutcome::Failed(failure)) => {
-            let event = Event::Log { level: Level::Error, text: failure.traceback.join("\n") };
-            journal.emit_in(scope.id(), None, event);
+            if !failure.traceback.is_empty() {
+                let event = Event::Log { level: Level::Error, text: failure.traceback.join("\n") };
+                journal.emit_in(scope.id(), None, event);
+            }
             Some(failure.message.clone())
         }
         Err(error) => Some(error.to_string()),

@@ -74,6 +74,10 @@ async fn conduct(plan: &Plan, script: &Script, journal: Journal, mut signals: Si
         let flag = if plan.manner == Manner::Old { "--keep-vm-state" } else { "--keep-machine-state" };
         say(format!("Machine state will be reset. To keep it, pass {flag}"));
     }
+    if plan.vlans.is_empty() {
+        let scope = journal.open_scope(0, None, ScopeKind::Step, "start all VLans", None);
+        journal.close_scope(&scope, None);
+    }
     let mut ended = match set_up(plan, journal.clone(), deadline) {
         Ok(driver) => {
             plan.told.iter().cloned().for_each(say);

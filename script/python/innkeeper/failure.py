@@ -27,8 +27,15 @@ def describe(error, script, source):
         "line": line,
         "source": text,
         "status": _status(error),
-        "traceback": format_error(error, script),
+        "traceback": _told(error, script),
     }
+
+
+def _told(error, script):
+    """The traceback; of an exit what Python tells: the text that was given for a status, if one was."""
+    if isinstance(error, SystemExit) and script == "<string>":
+        return [] if isinstance(error.code, int) else _split([str(error.code)])
+    return format_error(error, script)
 
 
 def complete(error, script, source):
