@@ -137,11 +137,15 @@ impl Direct {
         }
     }
 
-    /// Starts a command's program, if the command may be run so.
-    pub(crate) fn start(&mut self, script: &[u8], stdin: bool, bash: &Bash) -> Option<Running> {
+    /// Starts a command's program, if the command may be run so. What is bash's own as well is left to a bash that
+    /// waits: it is done with it before a program has started.
+    pub(crate) fn start(&mut self, command: &Command, a_bash_waits: bool, bash: &Bash) -> Option<Running> {
         let Self::Ready(surroundings) = self else { return None };
-        let words = plain::words(script)?;
-        surroundings.start(&words, stdin, bash)
+        let words = plain::words(&command.script)?;
+        if a_bash_waits && plain::BOTH.iter().any(|name| words[0].to_bytes() == name.as_bytes()) {
+            return None;
+        }
+        surroundings.start(&words, command.stdin, bash)
     }
 }
 

@@ -3,14 +3,16 @@
 
 use std::ffi::CString;
 
-/// First words that are not the names of programs: bash's builtin commands and reserved words. `true` and
-/// `false` are among the former, but do what the programs do when they have no arguments.
+/// First words that are not the names of programs: bash's builtin commands, but for [`BOTH`], and reserved words.
 const OWN: &str = "\
     . : alias bg bind break builtin caller case cd command compgen complete compopt continue coproc \
     declare dirs disown do done echo elif else enable esac eval exec exit export fc fg fi for function \
     getopts hash help history if in jobs kill let local logout mapfile popd printf pushd pwd read \
     readarray readonly return select set shift shopt source suspend test then time times trap type \
     typeset ulimit umask unalias unset until wait while";
+
+/// Names of builtin commands that do, without arguments, what the programs of these names do.
+pub(crate) const BOTH: [&str; 2] = ["true", "false"];
 
 /// Bytes that mean nothing to bash wherever they stand, besides letters and digits. A `=` does in the first
 /// word only.
@@ -32,7 +34,7 @@ pub(crate) fn words(text: &[u8]) -> Option<Vec<CString>> {
     let is_name = text.starts_with(first.as_bytes())
         && first.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+./-_".contains(&byte));
     let is_own = OWN.split_ascii_whitespace().any(|own| own == first);
-    let is_program = is_name && !is_own && (words.len() == 1 || !matches!(first, "true" | "false"));
+    let is_program = is_name && !is_own && (words.len() == 1 || !BOTH.contains(&first));
     is_program.then_some(words)
 }
 

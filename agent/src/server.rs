@@ -18,7 +18,7 @@ use crate::kept::Kept;
 use crate::lane::Lane;
 use crate::port::Port;
 use crate::request::{Request, Way};
-use crate::warm::Warm;
+use crate::warm::{REST, Warm};
 use crate::watch::Watches;
 
 /// Bytes that wait for the port, at most, before outputs are read on.
@@ -42,6 +42,8 @@ pub(crate) struct Server {
     requests: Vec<Request>,
     /// Those whose end is told.
     over: Vec<Request>,
+    /// When the last one ended.
+    busy_at: Instant,
     watches: Watches,
     kept: Kept,
     console: Console,
@@ -76,6 +78,7 @@ impl Server {
             direct: Direct::new(),
             requests: Vec::new(),
             over: Vec::new(),
+            busy_at: Instant::now(),
             watches: Watches::default(),
             kept: Kept::default(),
             console: Console::open(),
@@ -105,6 +108,7 @@ impl Server {
         self.write_lane();
         // The driver need not wait for this.
         for request in self.over.drain(..) {
+            self.busy_at = Instant::now();
             request.close(&mut self.kept);
         }
         if self.leaves {
@@ -355,11 +359,12 @@ impl Server {
 
     fn run(&mut self, id: RequestId, way: Way, command: &Command) {
         let script = &command.script;
+        let bash_waits = !command.stdin && self.has_rested();
         let started = if self.place(id).is_some() {
             Err(io::Error::other("there is such a request already"))
         } else if script.contains(&0) {
             Err(io::Error::other("the command holds a NUL byte"))
-        } else if let Some(running) = self.direct.start(script, command.stdin, &self.bash) {
+        } else if let Some(running) = self.direct.start(command, bash_waits, &self.bash) {
             Ok(running)
         } else {
             let waiting = if command.stdin { None } else { self.warm.run(script) };
@@ -372,6 +377,11 @@ impl Server {
                 self.send_by(way, &ToHost::Ended { id, end: End::Failed { reason: error.to_string() } });
             }
         }
+    }
+
+    /// Whether there is a bash that waits, and most likely time enough to start the next one before it is needed.
+    fn has_rested(&self) -> bool {
+        self.requests.is_empty() && self.warm.is_waiting() && self.busy_at.elapsed() >= REST
     }
 
     fn watch(&mut self, id: RequestId, watch: &Watch) {

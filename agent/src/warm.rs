@@ -47,7 +47,7 @@ const BEFORE: &[u8] = b"bash\0-c\0";
 const TRIED: i32 = 42;
 
 /// How long after the last event another one is started: not while its command runs.
-const REST: Duration = Duration::from_millis(20);
+pub(crate) const REST: Duration = Duration::from_millis(20);
 
 /// The bash that waits, or why there is none.
 #[derive(Debug)]
@@ -117,6 +117,10 @@ impl Warm {
             Err(_) if tried => Self::Due { since: Instant::now() + Duration::from_secs(1), tried },
             Err(_) => Self::Off,
         };
+    }
+
+    pub(crate) fn is_waiting(&self) -> bool {
+        matches!(self, Self::Waiting(_))
     }
 
     /// Whether it waits, or never will.
