@@ -6,11 +6,11 @@ use driver_core::{Boot, MachineSpec};
 use serde_json::{Map, Value, json};
 
 use crate::config::Options;
-use crate::launch::Files;
+use crate::files::Paths;
 use crate::shares::{self, Share};
 
 /// The `VmConfig` of a machine; `overlays` stand in for its disks.
-pub(crate) fn describe(spec: &MachineSpec, options: &Options, overlays: &[PathBuf], files: &Files) -> Value {
+pub(crate) fn describe(spec: &MachineSpec, options: &Options, overlays: &[PathBuf], paths: &Paths) -> Value {
     let shares = shares::of(spec, options);
     let mut config = json!({
         "cpus": { "boot_vcpus": spec.cores, "max_vcpus": spec.cores },
@@ -18,7 +18,7 @@ pub(crate) fn describe(spec: &MachineSpec, options: &Options, overlays: &[PathBu
         "memory": { "size": spec.memory_mib << 20, "shared": true },
         "payload": payload(spec, options, &shares),
         "rng": { "src": "/dev/urandom" },
-        "serial": { "mode": "Socket", "socket": files.serial() },
+        "serial": { "mode": "Socket", "socket": paths.serial() },
         // The program's own standard input and output, which are ours.
         "console": { "mode": "Tty" },
         // A panic is told at once, not after the guest's own timeout, and not as a reboot.
@@ -44,7 +44,7 @@ pub(crate) fn describe(spec: &MachineSpec, options: &Options, overlays: &[PathBu
     let folders: Vec<Value> = shares
         .iter()
         .enumerate()
-        .map(|(index, share)| json!({ "tag": share.tag, "socket": files.share(index) }))
+        .map(|(index, share)| json!({ "tag": share.tag, "socket": paths.share(index) }))
         .collect();
     for (key, devices) in [("disks", disks), ("net", cards), ("fs", folders)] {
         if !devices.is_empty() {
@@ -86,7 +86,7 @@ fn replace(config: &mut Map<String, Value>, other: &Map<String, Value>) {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
+    use std::path::{Path, PathBuf};
 
     use driver_core::vlan::{MacAddress, Nic, Plug};
     use driver_core::{Boot, MachineSpec, Share};
@@ -94,7 +94,7 @@ mod tests {
 
     use super::describe;
     use crate::config::Options;
-    use crate::launch::Files;
+    use crate::files::Paths;
 
     fn spec() -> MachineSpec {
         MachineSpec {
@@ -119,7 +119,7 @@ mod tests {
 
     fn described(spec: &MachineSpec, table: &Value) -> Value {
         let options = Options::parse(table, "web").unwrap();
-        describe(spec, &options, &[PathBuf::from("/run/web/disk0.qcow2")], &Files::of("/run/web".into()))
+        describe(spec, &options, &[PathBuf::from("/run/web/disk0.qcow2")], &Paths::new(Path::new("/run/web")))
     }
 
     #[test]

@@ -24,6 +24,7 @@ use tokio::time::timeout;
 use crate::config::Options;
 use crate::control::{Control, ControlError};
 use crate::exit::{self, Farewell};
+use crate::files::{Files, Paths};
 use crate::machine::{CloudHypervisorMachine, Parts};
 use crate::shares::Servers;
 use crate::terminal::Terminal;
@@ -178,11 +179,11 @@ struct Start {
 impl Start {
     /// Starts the program in `state_dir`.
     fn new(state_dir: &Path, program: &Path, stays: bool, log: &Arc<dyn MachineLog>) -> io::Result<Self> {
-        let files = Files::of(state_dir.to_owned());
+        let paths = Paths::new(state_dir);
         // The program would not tell, and we would knock until the deadline.
-        check_path(&files.api())?;
-        check_path(&files.serial())?;
-        files.remove()?;
+        check_path(&paths.api())?;
+        check_path(&paths.serial())?;
+        let files = Files::new(paths)?;
         mknodat(CWD, files.events(), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
         // Open before the program opens it to write, which would wait for us.
         let events = pipe::OpenOptions::new().open_receiver(files.events())?;
@@ -236,61 +237,6 @@ impl Start {
             })?;
         }
         Ok(())
-    }
-}
-
-/// What a launch puts into the machine's directory. It goes when this does, and before another launch.
-#[derive(Debug)]
-pub(crate) struct Files(PathBuf);
-
-impl Files {
-    /// Those of the machine whose directory this is.
-    pub(crate) fn of(directory: PathBuf) -> Self {
-        Self(directory)
-    }
-
-    fn api(&self) -> PathBuf {
-        self.0.join("api.sock")
-    }
-
-    pub(crate) fn serial(&self) -> PathBuf {
-        self.0.join("serial.sock")
-    }
-
-    /// The socket of the share at `index`.
-    pub(crate) fn share(&self, index: usize) -> PathBuf {
-        self.0.join(format!("share{index}.sock"))
-    }
-
-    fn events(&self) -> PathBuf {
-        self.0.join("events")
-    }
-
-    fn snapshot(&self) -> PathBuf {
-        self.0.join("begins-from")
-    }
-
-    fn remove(&self) -> io::Result<()> {
-        match std::fs::remove_dir_all(self.snapshot()) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
-        let shares = (0..).map(|index| self.share(index)).take_while(|socket| socket.exists());
-        let others = [self.api(), self.0.join("api.sock.lock"), self.serial(), self.events()];
-        for file in shares.chain(others) {
-            match std::fs::remove_file(file) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Files {
-    fn drop(&mut self) {
-        // In a directory that is removed as a whole; this only keeps it tidy until then.
-        let _ = self.remove();
     }
 }
 

@@ -10,6 +10,7 @@ mod control;
 mod description;
 mod events;
 mod exit;
+mod files;
 mod launch;
 mod machine;
 mod programs;

@@ -19,7 +19,7 @@ use crate::NAME;
 use crate::control::{Control, ControlError, Info, Ping};
 use crate::events::Event;
 use crate::exit::{self, Farewell};
-use crate::launch::Files;
+use crate::files::Files;
 use crate::terminal::Terminal;
 
 /// The program, as messages call it.

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 # A translated machine inside a translated machine takes its time.
 LIMIT = 3600
-WORKERS = 4
+WORKERS = 2
 
 host.wait_for_unit("multi-user.target")
 host.succeed(

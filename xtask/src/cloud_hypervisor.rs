@@ -40,9 +40,10 @@ const SERVER: &str = "virtiofsd";
 const WITH_SERVER: &str = "backend-cloud-hypervisor/tests/shares.toml";
 
 /// How much longer all may take in a machine that is translated, and runs a machine: the tests' own limits are made
-/// that many times as long, and a manifest's limit is replaced.
+/// that many times as long, and a manifest's limits are replaced.
 const PATIENCE: u32 = 6;
 const MANIFEST_LIMIT: &str = "1h";
+const BOOT_LIMIT: &str = "30m";
 
 /// Finds the program, builds, and runs all of it.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -161,6 +162,9 @@ fn inside(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result
     for folder in MANIFESTS.iter().filter_map(|manifest| Path::new(manifest).parent()) {
         copy_folder(&command::root().join(folder), &given.join(folder))?;
     }
+    for manifest in MANIFESTS.iter().chain(&[WITH_SERVER]) {
+        be_patient(&given.join(manifest))?;
+    }
     let root = PathBuf::from("/tmp/given");
     let place = Place {
         tests: root.join("tests"),
@@ -183,8 +187,8 @@ fn inside(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result
         "machines": { "host": {
             "image": "nested",
             // For a few machines at once; what they do not use is not taken.
-            "memory": "6G",
-            "cores": 4,
+            "memory": "4G",
+            "cores": 2,
             "qemu": { "accel": "tcg", "extra_args": ["-virtfs", images] },
             "shares": { "given": given },
         }},
@@ -194,6 +198,17 @@ fn inside(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result
     run.arg(&manifest).arg("-o").arg(work.join("out"));
     run.env("NESTED_COMMANDS", serde_json::to_string(&all)?);
     command::run(&mut run)
+}
+
+/// Gives the machines of a manifest more time to boot.
+fn be_patient(manifest: &Path) -> Result<()> {
+    let mut test: Value = toml::from_str(&fs::read_to_string(manifest)?)?;
+    let machines = test["machines"].as_object_mut().context("a manifest has machines")?;
+    for machine in machines.values_mut() {
+        machine["boot_timeout"] = json!(BOOT_LIMIT);
+    }
+    fs::write(manifest, toml::to_string(&test)?)?;
+    Ok(())
 }
 
 fn copy_folder(from: &Path, to: &Path) -> Result<()> {
