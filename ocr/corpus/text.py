@@ -185,6 +185,8 @@ FONTS = [
 for number, font in enumerate(FONTS):
     server.succeed(f"setfont -C /dev/tty1 /usr/share/consolefonts/{font}.psf.gz; sleep 1")
     name = "font-" + font.lower()
+    # In cells of 8 rows the cursor on a blank is an underscore.
+    write("\033[?25l" if font.endswith("VGA8") else "\033[?25h")
     if number % 2:
         with_command(name, "ls -la --color=always /etc | head -n $((ROOM / 2))")
     else:
