@@ -171,6 +171,10 @@ server.start()
 server.wait_until_tty_matches("1", "login:")
 server.succeed("echo 1 >/proc/sys/kernel/printk")
 device("vcsu")
+# Without what the kernel has said in between.
+clear()
+server.succeed("systemctl restart getty@tty1")
+server.wait_until_tty_matches("1", "login: ")
 keep("vga-login")
 server.succeed("systemctl stop getty@tty1; sleep 1")
 all_contents("vga")
@@ -185,6 +189,8 @@ FONTS = [
 for number, font in enumerate(FONTS):
     server.succeed(f"setfont -C /dev/tty1 /usr/share/consolefonts/{font}.psf.gz; sleep 1")
     name = "font-" + font.lower()
+    # In cells of 8 rows the cursor on a blank is an underscore.
+    write("\033[?25l" if font.endswith("VGA8") else "\033[?25h")
     if number % 2:
         with_command(name, "ls -la --color=always /etc | head -n $((ROOM / 2))")
     else:

@@ -31,6 +31,8 @@ pub(super) fn ask(
     let picture = nameless(input).map_err(broken)?;
     let mut command = Command::new(program);
     command.args(arguments).stdin(picture).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    // Its threads wait for each other at full speed: on a host that is busy a look takes minutes instead of a second.
+    command.env("OMP_THREAD_LIMIT", "1");
     die_with_us(&mut command);
     let child = command.spawn().map_err(broken)?;
     match collect(child, within).map_err(broken)? {

@@ -20,7 +20,7 @@ fn pictures() -> Vec<(String, PathBuf)> {
 fn consoles_are_read_to_the_letter_and_windows_are_none() {
     let engine = ConsoleEngine::builtin();
     let pictures = pictures();
-    assert!(pictures.len() >= 30, "only {} pictures", pictures.len());
+    assert!(pictures.len() >= 60, "only {} pictures", pictures.len());
     let mut wrong = Vec::new();
     for (name, file) in pictures {
         let frame = Frame::from_png(&fs::read(&file).unwrap()).unwrap();
@@ -28,14 +28,11 @@ fn consoles_are_read_to_the_letter_and_windows_are_none() {
         if CONSOLES.iter().any(|start| name.starts_with(start)) {
             let truth = fs::read_to_string(file.with_extension("txt")).unwrap();
             let text = grid.unwrap_or_else(|| panic!("{name} is a console")).text();
-            // Of firmware not all is known.
             let rows: Vec<_> = text.lines().collect();
             let is_read = |(number, line): &(usize, &str)| {
-                if name.starts_with("firmware-") {
-                    rows.contains(line)
-                } else {
-                    rows.get(*number) == Some(line)
-                }
+                // Of firmware not all is known.
+                let is_anywhere = name.starts_with("firmware-") && text.contains(line);
+                is_anywhere || rows.get(*number) == Some(line)
             };
             let missed = truth.lines().enumerate().filter(|line| !is_read(line));
             wrong.extend(
