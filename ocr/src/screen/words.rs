@@ -83,3 +83,26 @@ fn tight(area: Area, ink: &Plane) -> Area {
 pub(super) fn rect(area: Area) -> Rect {
     Rect { x: area.left as u32, y: area.top as u32, width: area.width() as u32, height: area.height() as u32 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::without_echoes;
+    use crate::screen::reader::Sign;
+
+    fn after(signs: &[(char, usize)]) -> String {
+        let mut signs: Vec<Sign> =
+            signs.iter().map(|(char, at)| Sign { char: *char, at: *at, confidence: 1.0 }).collect();
+        without_echoes(&mut signs);
+        signs.iter().map(|sign| sign.char).collect()
+    }
+
+    #[test]
+    fn an_echo_goes_and_double_letters_stay() {
+        assert_eq!(
+            after(&[('t', 0), ('a', 16), ('r', 32), ('g', 48), ('e', 64), ('e', 70), ('t', 80)]),
+            "target"
+        );
+        assert_eq!(after(&[('w', 0), ('o', 16), ('o', 32), ('d', 48)]), "wood");
+        assert_eq!(after(&[('a', 0), ('b', 16), ('l', 30), ('l', 36), ('e', 48)]), "ablle");
+    }
+}
