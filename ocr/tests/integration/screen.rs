@@ -120,6 +120,22 @@ fn white_on_a_picture() {
 }
 
 #[test]
+fn with_an_outline() {
+    let letters = Frame::from_png(LABELS).unwrap();
+    let around = |x: u32, y: u32| {
+        let near = |x: u32, y: u32| letters.rgb()[(y * letters.width() + x) as usize * 3];
+        let columns = x.saturating_sub(1)..(x + 2).min(letters.width());
+        columns
+            .flat_map(|x| (y.saturating_sub(1)..(y + 2).min(letters.height())).map(move |y| (x, y)))
+            .map(|(x, y)| near(x, y))
+            .max()
+            .unwrap()
+    };
+    let paper = |x: u32, y: u32| [150 - around(x, y) / 2, 140 - around(x, y) / 2, 160 - around(x, y) / 2];
+    assert_reads(&written([255; 3], paper), LABELS_TEXT, 20);
+}
+
+#[test]
 fn words_lie_where_they_stand() {
     let frame = written([255; 3], |_, _| [20; 3]);
     let reading = ScreenEngine::builtin().read(&frame, Deadline::far()).unwrap();
