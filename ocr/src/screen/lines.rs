@@ -15,11 +15,11 @@ struct Line {
 
 /// Boxes of lines, from top to bottom, each with room around its ink.
 pub(super) fn lines(ink: &Plane, marks: &[Mark]) -> Vec<Area> {
-    let (mut letters, mut small, mut tall) = sort(marks);
+    let (mut letters, mut small, tall) = sort(marks);
     let mut lines = join(&mut letters);
     let usual = usual(&lines).unwrap_or(12);
     let rest = attach(&mut lines, &mut small);
-    for bar in &mut tall {
+    for bar in &tall {
         clip(&mut lines, bar);
     }
     merge(&mut lines);
