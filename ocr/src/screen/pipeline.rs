@@ -147,6 +147,7 @@ impl Pipeline {
             let missing = hashes.iter().zip(&mut read).filter(|(_, read)| read.is_none());
             for ((hash, read), mut signs) in missing.zip(answers) {
                 words::without_echoes(&mut signs);
+                words::with_spaces_of_cells(&mut signs);
                 cache.put(*hash, signs.clone());
                 *read = Some(signs);
             }
