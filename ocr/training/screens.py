@@ -11,7 +11,7 @@ import sys
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from words import Words
+from words import FOREIGN, Words
 
 SHARE = "usr/share/fonts"
 FACES = {"mono": "truetype/dejavu/DejaVuSansMono.ttf", "sans": "opentype/cantarell/Cantarell-Regular.otf",
@@ -114,6 +114,13 @@ def main():
     for row, (face, size) in enumerate((("sans", 15), ("lato", 14), ("dejavu", 13), ("hack", 14), ("liberation", 16))):
         screen.write(10, 6 + row * 26, line(30, lambda: words.sentence(4)), face, size, "#ffffff")
     screen.save(f"{folder}/labels")
+
+    if not ascii_only:
+        screen = Screen(fonts, Image.new("RGB", (560, 160), "#fafafa"))
+        for row, (face, size) in enumerate((("sans", 15), ("dejavu", 14), ("mono", 13), ("hack", 14), ("liberation", 16))):
+            text = " ".join(rng.choice(FOREIGN) for _ in range(6))
+            screen.write(10, 8 + row * 28, f"{text} {words.number()} {rng.choice('€£§°µ')}", face, size, "#241f31")
+        screen.save(f"{folder}/latin")
 
     screen = Screen(fonts, Image.linear_gradient("L").resize((800, 400)).convert("RGB"))
     for row in range(8):

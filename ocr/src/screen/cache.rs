@@ -43,3 +43,26 @@ impl Cache {
         self.young.insert(hash, signs);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cache, LINES};
+    use crate::screen::reader::Sign;
+    use crate::screen::scale::Strip;
+
+    #[test]
+    fn what_was_read_is_known_again_and_the_oldest_goes() {
+        let mut cache = Cache::default();
+        let strip = |byte| Strip { width: 1, pixels: vec![byte; 32] };
+        let signs = vec![Sign { char: 'x', at: 4, confidence: 0.9 }];
+        let first = cache.hash(&strip(1));
+        assert_eq!((cache.get(first), cache.hash(&strip(1)) == first), (None, true));
+        cache.put(first, signs.clone());
+        assert_eq!((cache.get(first), cache.get(cache.hash(&strip(2)))), (Some(signs), None));
+        for other in 0..3 * LINES as u64 {
+            cache.put(other, Vec::new());
+        }
+        assert_eq!(cache.get(first), None);
+        assert!(cache.young.len() + cache.old.len() <= 2 * LINES);
+    }
+}

@@ -15,11 +15,11 @@ struct Line {
 
 /// Boxes of lines, from top to bottom, each with room around its ink.
 pub(super) fn lines(ink: &Plane, marks: &[Mark]) -> Vec<Area> {
-    let (mut letters, mut small, mut tall) = sort(marks);
+    let (mut letters, mut small, tall) = sort(marks);
     let mut lines = join(&mut letters);
     let usual = usual(&lines).unwrap_or(12);
     let rest = attach(&mut lines, &mut small);
-    for bar in &mut tall {
+    for bar in &tall {
         clip(&mut lines, bar);
     }
     merge(&mut lines);
@@ -265,5 +265,57 @@ fn with_room(area: Area, usual: usize, ink: &Plane) -> Area {
         top: area.top.saturating_sub(room),
         right: (area.right + 2).min(ink.width),
         bottom: (area.bottom + room).min(ink.height),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::lines;
+    use crate::screen::marks::Mark;
+    use crate::screen::plane::{Area, Plane};
+
+    /// The lines of marks at `(left, top, width, height)`, as `(left, top, right, bottom)`.
+    fn found(marks: &[(usize, usize, usize, usize)]) -> Vec<(usize, usize, usize, usize)> {
+        let mark = |(left, top, width, height): &(usize, usize, usize, usize)| Mark {
+            area: Area { left: *left, top: *top, right: left + width, bottom: top + height },
+            ink: width * height,
+        };
+        let marks: Vec<Mark> = marks.iter().map(mark).collect();
+        let lines = lines(&Plane::black(400, 200), &marks);
+        lines.iter().map(|area| (area.left, area.top, area.right, area.bottom)).collect()
+    }
+
+    #[test]
+    fn letters_side_by_side_are_a_line_and_those_far_apart_are_two() {
+        let word = [(20, 50, 7, 10), (29, 50, 7, 10), (38, 53, 7, 7)];
+        assert_eq!(found(&word), [(18, 49, 47, 61)]);
+        let far = [(20, 50, 7, 10), (29, 50, 7, 10), (80, 50, 7, 10), (89, 50, 7, 10)];
+        assert_eq!(found(&far), [(18, 49, 38, 61), (78, 49, 98, 61)]);
+    }
+
+    #[test]
+    fn a_dash_before_letters_that_touch_belongs_to_them() {
+        // As `-rwx` at 13 pixels: the three letters are one mark.
+        let row = [(6, 60, 4, 1), (14, 57, 20, 7), (38, 60, 5, 1), (46, 54, 7, 10), (55, 54, 7, 10)];
+        assert_eq!(found(&row), [(4, 53, 64, 65)]);
+    }
+
+    #[test]
+    fn marks_between_two_rows_do_not_make_them_one() {
+        // Apostrophes of the lower row hang right under the tails of the upper one.
+        let upper = (0..12).map(|letter| (10 + letter * 9, 50, 7, 14));
+        let apostrophes = [(14, 67, 2, 4), (50, 67, 2, 4), (54, 67, 2, 4)];
+        let lower = (0..12).map(|letter| (22 + letter * 9, 67, 7, 11));
+        let marks: Vec<_> = upper.chain(apostrophes).chain(lower).collect();
+        let lines = found(&marks);
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[0].3 <= 72 && lines[1].1 >= 64, "{lines:?}");
+    }
+
+    #[test]
+    fn a_row_of_dashes_is_a_line() {
+        let dashes: Vec<_> = (0..10).map(|dash| (10 + dash * 8, 80, 6, 2)).collect();
+        let lines = found(&dashes);
+        assert_eq!((lines.len(), lines[0].0, lines[0].2), (1, 8, 90), "{lines:?}");
     }
 }

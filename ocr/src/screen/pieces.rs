@@ -139,7 +139,7 @@ fn line(mut row: Vec<Text>) -> TextLine {
             last.rect = last.rect.zip(first.rect).map(|(left, right)| driver_core::Rect {
                 x: left.x,
                 y: left.y.min(right.y),
-                width: right.x + right.width - left.x,
+                width: (right.x + right.width).saturating_sub(left.x),
                 height: (left.y + left.height).max(right.y + right.height) - left.y.min(right.y),
             });
             last.confidence = last.confidence.zip(first.confidence).map(|(one, other)| one.min(other));

@@ -18,6 +18,8 @@ const ALPHABET: &str = include_str!("../../models/screen.alphabet");
 
 /// Lines that are read of one frame: more are noise.
 const MOST_LINES: usize = 8000;
+/// Lines that are tried again without outline.
+const MOST_OUTLINED: usize = 500;
 
 /// Our finder and our model.
 #[derive(Default)]
@@ -85,13 +87,17 @@ impl Pipeline {
         found: &mut [Text],
         within: Deadline,
     ) -> Result<(), OcrError> {
-        for text in found.iter_mut().filter(|text| !text.is_sure()) {
-            let area = text.piece.area;
-            let Some(sides) = ink::sides(frame, ground, area) else { continue };
-            let strips: Vec<Strip> = sides.iter().map(|side| scale::strip(side, side.area())).collect();
-            for (signs, side) in self.read_strips(&strips, within)?.iter().zip(&sides) {
-                let mut words = words::words(signs, side.area(), side);
-                pieces::shift(&mut words, area);
+        let unsure = found.iter_mut().filter(|text| !text.is_sure()).take(MOST_OUTLINED);
+        let outlined: Vec<(&mut Text, [Plane; 2])> = unsure
+            .filter_map(|text| ink::sides(frame, ground, text.piece.area).map(|sides| (text, sides)))
+            .collect();
+        let sides = outlined.iter().flat_map(|(_, sides)| sides);
+        let strips: Vec<Strip> = sides.map(|side| scale::strip(side, side.area())).collect();
+        let mut signs = self.read_strips(&strips, within)?.into_iter();
+        for (text, sides) in outlined {
+            for side in &sides {
+                let mut words = words::words(&signs.next().unwrap_or_default(), side.area(), side);
+                pieces::shift(&mut words, text.piece.area);
                 let other = Text { piece: text.piece, words };
                 if other.sureness() > text.sureness() {
                     *text = other;
@@ -141,6 +147,7 @@ impl Pipeline {
             let missing = hashes.iter().zip(&mut read).filter(|(_, read)| read.is_none());
             for ((hash, read), mut signs) in missing.zip(answers) {
                 words::without_echoes(&mut signs);
+                words::with_spaces_of_cells(&mut signs);
                 cache.put(*hash, signs.clone());
                 *read = Some(signs);
             }
