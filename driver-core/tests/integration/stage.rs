@@ -7,8 +7,7 @@ use driver_core::event::{Event, Level, Record};
 use driver_core::fake::{FakeBackend, Play};
 use driver_core::verbs::Subject;
 use driver_core::{
-    Boot, Deadline, Driver, DriverConfig, DriverError, Journal, MachineConfig, Node, OcrEngine, Reporter,
-    RustPatterns,
+    Boot, Driver, DriverConfig, DriverError, Journal, MachineConfig, Node, OcrEngine, Reporter, RustPatterns,
 };
 use serde_json::Value;
 use tempfile::TempDir;
