@@ -18,6 +18,7 @@ use tokio::time::timeout;
 use crate::control::{Control, ControlError, Event};
 use crate::exit::{self, Farewell};
 use crate::keyboard::Intake;
+use crate::launch::Leftovers;
 use backend_kit::console::Console;
 use backend_kit::process::{Group, Process};
 
@@ -60,6 +61,7 @@ pub(crate) struct Parts {
     pub(crate) control: Control,
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
     pub(crate) log: Arc<dyn MachineLog>,
+    pub(crate) leftovers: Leftovers,
 }
 
 impl QemuMachine {
@@ -78,6 +80,7 @@ impl QemuMachine {
             control,
             events,
             log,
+            leftovers,
         } = parts;
         process.group().words().leave_output_to_the_guest();
         let (publish, exit) = watch::channel(None);
@@ -89,6 +92,7 @@ impl QemuMachine {
             ours: Arc::clone(&ours),
             start_script,
             log: Arc::clone(&log),
+            leftovers,
         };
         tokio::spawn(async move { publish.send(Some(watcher.watch().await)) });
         let (console, shell) = (Mutex::new(Some(console)), Mutex::new(Some(shell)));
@@ -290,6 +294,7 @@ struct Watcher {
     ours: Arc<AtomicBool>,
     start_script: bool,
     log: Arc<dyn MachineLog>,
+    leftovers: Leftovers,
 }
 
 impl Watcher {
@@ -312,6 +317,7 @@ impl Watcher {
         while let Ok(Some(event)) = timeout(GRACE, self.events.recv()).await {
             farewell.note(event);
         }
+        drop(self.leftovers);
         let ours = self.ours.load(Ordering::Relaxed);
         let reason = exit::reason(&farewell, status, ours, self.start_script);
         Exit { reason, last_words: self.group.final_words().await }
