@@ -99,7 +99,7 @@ fn mypy_checks_scripts() {
         command.output().expect("python3 starts")
     };
     if !mypy(&["--version"]).status.success() {
-        println!("skipped: there is no mypy (`pip install mypy`)");
+        eprintln!("skipped: there is no mypy (`pip install mypy`)");
         return;
     }
     let folder = tempfile::tempdir().expect("a directory");

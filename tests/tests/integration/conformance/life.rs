@@ -110,7 +110,7 @@ pub(super) fn rows() -> Vec<Row> {
                             helper()\n!!!   File \"<string>\", line 2, in helper\n!!!     server.succeed('exit 4')\n!!! \n!!! \
                             RequestedAssertionFailed: command `exit 4` failed (exit code 4)\n";
             let log = said.log();
-            assert!(log.replace('~', "").replace('^', "").contains(expected), "{log}");
+            assert!(log.replace(['~', '^'], "").contains(expected), "{log}");
             assert!(!log.contains("(finished: run the VM test script"), "{log}");
             assert!(said.stderr.contains("\u{1b}[31m!!! \u{1b}[0mTraceback"), "{}", said.stderr);
         }),

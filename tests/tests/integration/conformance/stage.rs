@@ -50,7 +50,7 @@ pub(super) fn has_python() -> bool {
     let is_there = found.is_ok_and(|status| status.success());
     if !is_there {
         assert!(std::env::var_os("REQUIRE_VM").is_none_or(|value| value != "1"), "there is no python3");
-        println!("skipped: there is no python3");
+        eprintln!("skipped: there is no python3");
     }
     is_there
 }
