@@ -177,7 +177,8 @@ impl Backend for Qemu {
         let attach = |child: &mut Child, words: &_, readers: &_| attach(child, words, readers, &log);
         let (process, console) = Process::spawn(command, &log, attach)
             .map_err(|error| cannot(format!("`{}` cannot be started: {error}", program.display())))?;
-        let launch = Launch { spec, options: &options, start_script, process, console, log };
+        let leftovers = Leftovers(["qmp", "monitor"].map(|name| spec.state_dir.join(name)));
+        let launch = Launch { spec, options: &options, start_script, process, console, log, leftovers };
         let machine = launch.finish([control, shell, bulk], within).await?;
         if let Some(snapshot) = &spec.snapshot {
             machine.load(snapshot, within).await?;
@@ -201,6 +202,19 @@ fn attach(
     Ok(Console::new(output, input, words, readers))
 }
 
+/// The sockets that QEMU itself makes: one that is killed leaves them behind. Dropping this removes them.
+#[derive(Debug)]
+pub(crate) struct Leftovers([PathBuf; 2]);
+
+impl Drop for Leftovers {
+    fn drop(&mut self) {
+        for path in &self.0 {
+            // QEMU has removed it already, as a rule.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
 /// A machine on its way: the process runs, the control channel does not answer yet.
 struct Launch<'a> {
     spec: &'a MachineSpec,
@@ -209,6 +223,7 @@ struct Launch<'a> {
     process: Process,
     console: Console,
     log: Arc<dyn MachineLog>,
+    leftovers: Leftovers,
 }
 
 impl Launch<'_> {
@@ -248,7 +263,7 @@ impl Launch<'_> {
                 });
             }
         }
-        let Self { spec, options, start_script, process, console, log } = self;
+        let Self { spec, options, start_script, process, console, log, leftovers } = self;
         let (name, state_dir) = (spec.name.clone(), spec.state_dir.clone());
         let cards = if start_script {
             vec![START_SCRIPT_CARD.to_owned()]
@@ -269,6 +284,7 @@ impl Launch<'_> {
             control,
             events,
             log,
+            leftovers,
         }))
     }
 

@@ -16,6 +16,7 @@ use tokio::time::timeout;
 use crate::control::{Control, ControlError, Event};
 use crate::exit::{self, Farewell};
 use crate::keyboard::Intake;
+use crate::launch::Leftovers;
 use backend_kit::console::Console;
 use backend_kit::ending::{Ending, GRACE, Ordered};
 use backend_kit::port::Once;
@@ -56,6 +57,7 @@ pub(crate) struct Parts {
     pub(crate) control: Control,
     pub(crate) events: mpsc::UnboundedReceiver<Event>,
     pub(crate) log: Arc<dyn MachineLog>,
+    pub(crate) leftovers: Leftovers,
 }
 
 impl QemuMachine {
@@ -74,6 +76,7 @@ impl QemuMachine {
             control,
             events,
             log,
+            leftovers,
         } = parts;
         process.group().words().leave_output_to_the_guest();
         let ordered = Ordered::default();
@@ -84,6 +87,7 @@ impl QemuMachine {
             ours: ordered.clone(),
             start_script,
             log: Arc::clone(&log),
+            leftovers,
         };
         let ending = Ending::watch(name.clone(), ordered, watcher.watch());
         let (console, shell, bulk) = (Once::new(console), Once::new(shell), Once::new(bulk));
@@ -253,6 +257,7 @@ struct Watcher {
     ours: Ordered,
     start_script: bool,
     log: Arc<dyn MachineLog>,
+    leftovers: Leftovers,
 }
 
 impl Watcher {
@@ -275,6 +280,7 @@ impl Watcher {
         while let Ok(Some(event)) = timeout(GRACE, self.events.recv()).await {
             farewell.note(event);
         }
+        drop(self.leftovers);
         let ours = self.ours.is_set();
         let reason = exit::reason(&farewell, status, ours, self.start_script);
         Exit { reason, last_words: self.group.final_words().await }

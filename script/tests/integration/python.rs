@@ -34,7 +34,7 @@ for call, message in [
      "expected a string, got list: ['true'] (argument `commands` of succeed())"),
     (lambda: server.wait_for_open_port("http"),
      "expected a whole number, got str: 'http' (argument `port` of wait_for_open_port())"),
-    (lambda: start_all(1), "start_all() too many positional arguments"),
+    (lambda: server.is_up(1), "is_up() too many positional arguments"),
 ]:
     with t.assertRaises(TypeError) as caught:
         call()

@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -100,7 +101,7 @@ fn mypy_checks_scripts() {
         command.output().expect("python3 starts")
     };
     if !mypy(&["--version"]).status.success() {
-        println!("skipped: there is no mypy (`pip install mypy`)");
+        let _ = writeln!(std::io::stderr(), "skipped: there is no mypy (`pip install mypy`)");
         return;
     }
     let folder = tempfile::tempdir().expect("a directory");

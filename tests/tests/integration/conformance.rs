@@ -11,9 +11,12 @@ mod table;
 
 use stage::Row;
 
+/// Checks a section.
+type Rows = fn() -> Vec<Row>;
+
 /// All sections of the table, in order.
 fn sections() -> Vec<(&'static str, Vec<Row>)> {
-    let rest: [(&str, fn() -> Vec<Row>); 3] = [
+    let rest: [(&str, Rows); 3] = [
         ("2. Command line, configuration, environment, files, exit statuses", command_line::rows),
         ("3 and 4. Start scripts, life of a test, failures, signals", life::rows),
         ("5 to 7. Log, XML, JUnit, page; what Nix asks for", formats::rows),

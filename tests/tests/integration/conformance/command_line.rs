@@ -25,7 +25,7 @@ pub(super) fn rows() -> Vec<Row> {
         }),
         check("2.1 `--test-script PATH` instead of the configuration's", || {
             let stage = Stage::new("raise SystemExit(9)");
-            fs::write(stage.path().join("other"), SIMPLE).unwrap();
+            fs::write(stage.path().join("other"), SIMPLE).expect("what the stage has made");
             stage.run(&["--test-script", "other"]).ended(0);
         }),
         check("2.1 `-K/--keep-machine-state`, `--keep-vm-state`; what is said of the state", || {
@@ -35,11 +35,11 @@ pub(super) fn rows() -> Vec<Row> {
             assert!(!said.contains("will be reset") && !said.contains("deleting"), "{said}");
             stage.run(&["--keep-vm-state"]).ended(0);
             let kept = stage.path().join("tmp/vm-state-server/kept");
-            assert_eq!(fs::read_to_string(&kept).unwrap(), "xxx");
-            let dir = kept.parent().unwrap().display().to_string();
+            assert_eq!(fs::read_to_string(&kept).expect("what the stage has made"), "xxx");
+            let dir = kept.parent().expect("what the stage has made").display().to_string();
             let again = stage.run(&[]).ended(0).says(&format!("deleting machine state directory {dir}"));
             again.says("if you want to keep the machine state, pass --keep-machine-state");
-            assert_eq!(fs::read_to_string(kept).unwrap(), "x");
+            assert_eq!(fs::read_to_string(kept).expect("what the stage has made"), "x");
         }),
         check("2.1 `-I/--interactive`", || {
             Stage::new(SIMPLE).run(&["-I"]).ended(1).says("interactive mode is not there yet");
@@ -96,9 +96,9 @@ pub(super) fn rows() -> Vec<Row> {
             let mut command = Command::new(stage.path().join("generate-driver-symbols"));
             command.current_dir(stage.path());
             stage.finish(command).ended(0);
-            let written = fs::read_to_string(stage.path().join("driver-symbols")).unwrap();
+            let written = fs::read_to_string(stage.path().join("driver-symbols")).expect("what the stage has made");
             let printed = stage.run(&[]).ended(0).stdout;
-            let printed = printed.lines().find(|line| line.contains("start_all")).unwrap().trim().to_owned();
+            let printed = printed.lines().find(|line| line.contains("start_all")).expect("what the stage has made").trim().to_owned();
             assert_eq!(printed.replace(", VLan", ""), written.replace(',', ", "));
         }),
         check("2.2 `--start-scripts S...`, `--vlans N...`, `--global-timeout SECS`, `testscript`, `-K/--keep-vm-state`", || {
@@ -133,7 +133,7 @@ pub(super) fn rows() -> Vec<Row> {
         }),
         check("2.2 names of machines come from `run-(.+)-vm$`", || {
             let stage = Stage::new("assert [m.name for m in machines] == ['machine']");
-            fs::copy(STAND_IN, stage.path().join("start")).unwrap();
+            fs::copy(STAND_IN, stage.path().join("start")).expect("what the stage has made");
             stage.run_old(&["--start-scripts", "./start", "--", "script"]).ended(0);
         }),
         check("2.2 no `--global-timeout`: no limit", || {
@@ -151,7 +151,7 @@ pub(super) fn rows() -> Vec<Row> {
         check("2.3 a key that is missing: status 1", || {
             let stage = Stage::new("pass");
             let mut config = stage.config();
-            config.as_object_mut().unwrap().remove("vlans");
+            config.as_object_mut().expect("what the stage has made").remove("vlans");
             stage.configure(&config);
             stage.run(&[]).ended(1).says("missing field `vlans`");
         })
@@ -188,10 +188,10 @@ pub(super) fn rows() -> Vec<Row> {
             let stage = Stage::with("x.start()\nprint('env', open(x.state_dir / 'env').read())", &["x"]);
             let script = format!("#!/bin/sh\nenv >\"$TMPDIR/env\"\nexec '{STAND_IN}' \"$@\"\n");
             let file = stage.path().join("run-x-vm");
-            fs::remove_file(&file).unwrap();
-            fs::write(&file, script).unwrap();
+            fs::remove_file(&file).expect("what the stage has made");
+            fs::write(&file, script).expect("what the stage has made");
             let mode = <fs::Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o755);
-            fs::set_permissions(&file, mode).unwrap();
+            fs::set_permissions(&file, mode).expect("what the stage has made");
             let mut command = stage.command();
             command.args(["-c", "conformance-config.json", "--without-agent"]).env("QEMU_OPTS", "-m 1");
             let said = stage.finish(command).ended(0).stdout;
@@ -219,8 +219,8 @@ pub(super) fn rows() -> Vec<Row> {
             stage.run(&[]).ended(0);
             let names = |dir: &str| {
                 let mut names: Vec<String> = fs::read_dir(stage.path().join(dir))
-                    .unwrap()
-                    .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                    .expect("what the stage has made")
+                    .map(|entry| entry.expect("what the stage has made").file_name().into_string().expect("what the stage has made"))
                     .collect();
                 names.sort();
                 names

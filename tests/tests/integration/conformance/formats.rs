@@ -68,7 +68,7 @@ pub(super) fn rows() -> Vec<Row> {
         check("5.3, 5.4 JUnit: suite `NixOS integration test`, `main` and the subtests, times, failures", || {
             let stage = Stage::new(SCRIPT);
             stage.run(&["--junit-xml", "junit.xml"]).ended(0);
-            let xml = fs::read_to_string(stage.out().join("junit.xml")).unwrap();
+            let xml = fs::read_to_string(stage.out().join("junit.xml")).expect("what the stage has made");
             for part in [
                 "<testsuite name=\"NixOS integration test\" tests=\"3\"",
                 "<testcase name=\"main\"",
@@ -86,7 +86,7 @@ pub(super) fn rows() -> Vec<Row> {
         check("7.5 `log.html`, `logfile.css`, `treebits.js`, `nix-support/hydra-build-products`: with `--with-log-html`", || {
             let stage = Stage::new(SCRIPT);
             stage.run(&["--with-log-html"]).ended(0);
-            let page = fs::read_to_string(stage.out().join("log.html")).unwrap();
+            let page = fs::read_to_string(stage.out().join("log.html")).expect("what the stage has made");
             for part in [
                 "<h1>VM build log</h1>",
                 "class=\"logTreeExpandAll\"",
@@ -97,8 +97,8 @@ pub(super) fn rows() -> Vec<Row> {
             ] {
                 assert!(page.contains(part), "no `{part}` in {page}");
             }
-            let products = fs::read_to_string(stage.out().join("nix-support/hydra-build-products")).unwrap();
-            let out = fs::canonicalize(stage.out()).unwrap();
+            let products = fs::read_to_string(stage.out().join("nix-support/hydra-build-products")).expect("what the stage has made");
+            let out = fs::canonicalize(stage.out()).expect("what the stage has made");
             assert_eq!(products, format!("report testlog {} log.html\n", out.display()));
             assert!(stage.out().join("logfile.css").exists() && stage.out().join("treebits.js").exists());
         })
@@ -118,7 +118,7 @@ pub(super) fn rows() -> Vec<Row> {
         check("6.1 types for `mypy`: the package has `py.typed` and stubs", || {
             let package = concat!(env!("CARGO_MANIFEST_DIR"), "/../script/python/");
             for file in ["test_driver/py.typed", "innkeeper/py.typed", "innkeeper/machine.pyi"] {
-                assert!(fs::exists(format!("{package}{file}")).unwrap(), "{file}");
+                assert!(fs::exists(format!("{package}{file}")).expect("what the stage has made"), "{file}");
             }
         }),
         check("7. Perl's invocation", || {}).missing("scripts in Perl run under `innkeeper run`"),

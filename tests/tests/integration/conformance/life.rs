@@ -10,9 +10,9 @@ pub(super) fn rows() -> Vec<Row> {
         check("3.1 start scripts are shell commands, started in the machine's directory; arguments come as `\"$@\"`", || {
             let stage = Stage::with("x.start()\nprint('line', open(x.state_dir / 'line').read())", &["x"]);
             let file = stage.path().join("run-x-vm");
-            fs::remove_file(&file).unwrap();
-            fs::write(&file, format!("#!/bin/sh\necho $PWD \"$@\" >line\nexec '{STAND_IN}' \"$@\"\n")).unwrap();
-            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+            fs::remove_file(&file).expect("what the stage has made");
+            fs::write(&file, format!("#!/bin/sh\necho $PWD \"$@\" >line\nexec '{STAND_IN}' \"$@\"\n")).expect("what the stage has made");
+            fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("what the stage has made");
             let said = stage.run(&[]).ended(0).stdout;
             for part in [
                 "tmp/vm-state-x ",
@@ -110,7 +110,7 @@ pub(super) fn rows() -> Vec<Row> {
                             helper()\n!!!   File \"<string>\", line 2, in helper\n!!!     server.succeed('exit 4')\n!!! \n!!! \
                             RequestedAssertionFailed: command `exit 4` failed (exit code 4)\n";
             let log = said.log();
-            assert!(log.replace('~', "").replace('^', "").contains(expected), "{log}");
+            assert!(log.replace(['~', '^'], "").contains(expected), "{log}");
             assert!(!log.contains("(finished: run the VM test script"), "{log}");
             assert!(said.stderr.contains("\u{1b}[31m!!! \u{1b}[0mTraceback"), "{}", said.stderr);
         }),
@@ -122,7 +122,7 @@ pub(super) fn rows() -> Vec<Row> {
         check("4.3 in a subtest, its name is told first", || {
             let said = Stage::new("with subtest('part'):\n    1/0\n").run(&[]).ended(1).log();
             let at = said.find("!!! Test \"part\" failed with error: \"division by zero\"").expect("the subtest's error");
-            assert!(said.find("Traceback").unwrap() > at, "{said}");
+            assert!(said.find("Traceback").expect("what the stage has made") > at, "{said}");
         }),
         check("4.4 Ctrl-C and SIGTERM end machines; so does `kill -9` of the driver", || {})
             .differs("with SIGTERM and `kill -9` the NixOS driver leaves machines behind"),

@@ -1,6 +1,7 @@
 //! A directory with start scripts, a configuration and the program under its NixOS name.
 
 use std::fs;
+use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ pub(super) fn has_python() -> bool {
     let is_there = found.is_ok_and(|status| status.success());
     if !is_there {
         assert!(std::env::var_os("REQUIRE_VM").is_none_or(|value| value != "1"), "there is no python3");
-        println!("skipped: there is no python3");
+        let _ = writeln!(std::io::stderr(), "skipped: there is no python3");
     }
     is_there
 }
