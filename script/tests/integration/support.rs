@@ -128,6 +128,8 @@ impl Bench {
             vlans: Vec::new(),
             seed: Some(1),
             ocr: Some(Arc::new(Prompt)),
+            evidence: driver_core::EvidencePolicy::default(),
+            video: false,
         };
         Self { driver: Driver::new(config).expect("a driver"), records, switches, folder }
     }
