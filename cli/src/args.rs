@@ -119,7 +119,7 @@ pub(crate) struct RunArgs {
     pub(crate) backend: Option<String>,
 
     /// Read text on screens with this OCR engine, instead of the one that the manifest names: auto, console,
-    /// tesseract (with languages: tesseract:deu+eng), or a plugin's.
+    /// screen, tesseract (with languages: tesseract:deu+eng), or a plugin's.
     #[arg(long, value_name = "NAME")]
     pub(crate) ocr: Option<String>,
 
@@ -144,7 +144,7 @@ pub(crate) struct OcrArgs {
     #[arg(value_name = "IMAGE.png", required = true)]
     pub(crate) image: Option<PathBuf>,
 
-    /// The engine that reads it: auto, console, tesseract (with languages: tesseract:deu+eng), or a plugin's.
+    /// The engine that reads it: auto, console, screen, tesseract (with languages: tesseract:deu+eng), or a plugin's.
     #[arg(long, value_name = "NAME", default_value = ocr::DEFAULT)]
     pub(crate) engine: String,
 

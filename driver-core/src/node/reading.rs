@@ -170,7 +170,7 @@ impl Node {
         self.context.ocr.as_ref().ok_or_else(|| {
             DriverError::usage(format!(
                 "machine `{}`: the text on its screen cannot be read, because the run has no OCR engine (choose one \
-                 with `ocr` in the manifest or with --ocr; engines come as plugins)",
+                 with `ocr` in the manifest or with --ocr)",
                 self.name()
             ))
         })
