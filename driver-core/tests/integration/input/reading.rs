@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use driver_core::fake::{FakeBackend, Play};
 use driver_core::{
-    Button, Capabilities, Deadline, ErrorKind, Frame, OcrEngine, OcrError, PointerAct, Reading, Rect,
-    TextLine, Word,
+    Button, Capabilities, Deadline, ErrorKind, EvidencePolicy, Frame, OcrEngine, OcrError, PointerAct,
+    Reading, Rect, TextLine, Word,
 };
 use serde_json::json;
 
@@ -66,7 +66,11 @@ impl OcrEngine for Engine {
 async fn shows(png: impl Into<Vec<u8>>) -> (Stage, FakeBackend, Arc<Engine>) {
     let backend = FakeBackend::new().with_play("server", Play::new().show(png).print("shown"));
     let engine = Arc::new(Engine::default());
-    let stage = Stage::with_ocr(&backend, Some(Arc::clone(&engine) as Arc<dyn OcrEngine>));
+    let stage = Stage::configured(&backend, |config| {
+        config.ocr = Some(Arc::clone(&engine) as Arc<dyn OcrEngine>);
+        // Which looks at screens, too.
+        config.evidence = EvidencePolicy::None;
+    });
     stage.server.start(None).await.expect("it starts");
     stage.call("wait_for_console_text", json!({"regex": "shown"})).await.expect("it is shown");
     (stage, backend, engine)

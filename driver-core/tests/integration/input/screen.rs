@@ -128,6 +128,11 @@ async fn the_pointer_goes_to_pixels_of_the_screen() {
     let stage = Stage::new(&FakeBackend::new().with_capabilities(without));
     stage.server.start(None).await.unwrap();
     let error = stage.call("mouse_click", json!({})).await.unwrap_err().to_string();
-    assert!(error.starts_with("backend `fake` cannot move a pointer (use keys"), "{error}");
+    assert!(
+        error.starts_with(
+            "backend `fake` has no pointer, which mouse_click() of machine `server` needs (use keys"
+        ),
+        "{error}"
+    );
     stage.end().await;
 }
