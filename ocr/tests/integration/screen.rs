@@ -23,9 +23,10 @@ macro_rules! reads {
 }
 
 reads!(terminal, 5);
-reads!(dialog, 5);
+reads!(dialog, 15);
 reads!(headings, 10);
-reads!(gradient, 8);
+reads!(gradient, 10);
+reads!(latin, 15);
 
 /// Letters in white on black, which the tests below put on something.
 const LABELS: &[u8] = include_bytes!("../data/screen/labels.png");
