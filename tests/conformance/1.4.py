@@ -186,11 +186,13 @@ def _():
 
 
 @check("`get_screen_text()`, `get_screen_text_variants()`, `wait_for_text(regex, timeout=15min)`",
-       differs="one engine of our own reads the screen, in one variant, instead of three runs of tesseract; the stand-in has "
-       "no screen, and real machines are read in the tests of screens")
+       differs="one engine of our own reads the screen, in one variant, instead of three runs of "
+       "tesseract; real machines are read in the tests of screens")
 def _():
-    assert callable(server.get_screen_text_variants) and callable(server.wait_for_text)
-    raises(Exception, "", server.get_screen_text)
+    text = server.get_screen_text()
+    assert isinstance(text, str) and server.get_screen_text_variants() == [text]
+    server.wait_for_text("", timeout=5)
+    raises(Exception, "timed out after", lambda: server.wait_for_text("no such text", timeout=0.5))
 
 
 @check("`copy_from_host(source, target)`: files and directories", differs="through the agent or the shell, without the "
