@@ -119,8 +119,8 @@ impl Reporter for JunitXml {
     fn finish(&mut self) -> Result<(), DriverError> {
         let xml = self.report().to_string().map_err(std::io::Error::other);
         let xml = xml.map_err(failed("write", self.name.as_str()))?;
-        // Jenkins' schema has no such attribute for suites. In texts the quotes are escaped.
-        let xml = xml.replace(" disabled=\"0\"", "");
+        // Jenkins' schema has another name for it. In texts the quotes are escaped.
+        let xml = xml.replace(" disabled=\"", " skipped=\"");
         write_atomically(&self.dir, &self.name, xml.as_bytes()).map_err(failed("write", self.name.as_str()))
     }
 }
