@@ -25,7 +25,7 @@ pub(crate) struct TestPlan {
     pub(crate) timeout: Duration,
     /// What the consoles may show.
     pub(crate) console: ConsoleRules,
-    /// The machines as the manifest has them; [`TestPlan::machines`] makes them ready to run.
+    /// The machines as the manifest has them; [`machines`] makes them ready to run.
     pub(crate) wanted: Vec<Machine>,
     /// What there is to say of VLANs, besides which machines are on them.
     pub(crate) vlans: Vec<VlanConfig>,
