@@ -191,7 +191,7 @@ def _():
 def _():
     text = server.get_screen_text()
     assert isinstance(text, str) and server.get_screen_text_variants() == [text]
-    server.wait_for_text("", timeout=5)
+    server.wait_for_text("", timeout=60)
     raises(Exception, "timed out after", lambda: server.wait_for_text("no such text", timeout=0.5))
 
 

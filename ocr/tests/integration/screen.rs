@@ -23,7 +23,7 @@ macro_rules! reads {
 }
 
 reads!(terminal, 5);
-reads!(dialog, 15);
+reads!(dialog, 25);
 reads!(headings, 10);
 reads!(gradient, 10);
 reads!(latin, 15);
