@@ -153,6 +153,15 @@ impl Server {
         Ok(self.unsent.is_empty())
     }
 
+    /// Whether more may be said that way.
+    fn has_room(&self, way: Way) -> bool {
+        match way {
+            Way::Link => self.link.backlog() < BACKLOG,
+            Way::Lane => self.lane.as_ref().is_some_and(Lane::has_room),
+            Way::Own => true,
+        }
+    }
+
     /// Waits until something happens or is due.
     fn wait(&self) -> io::Result<Vec<(Event, PollFlags)>> {
         let mut events = Vec::new();
@@ -174,17 +183,11 @@ impl Server {
             let behind = if lane.is_behind() { PollFlags::OUT } else { PollFlags::empty() };
             add(Event::Lane, lane.port(), PollFlags::IN | behind);
         }
-        let link_has_room = self.link.backlog() < BACKLOG;
-        let lane_has_room = self.lane.as_ref().is_some_and(Lane::has_room);
         for request in &self.requests {
             if let Some(process) = request.process() {
                 add(Event::Process, process.as_fd(), PollFlags::IN);
             }
-            let may_print = match request.way {
-                Way::Link => link_has_room,
-                Way::Own => true,
-                Way::Lane => lane_has_room,
-            };
+            let may_print = self.has_room(request.way);
             for (stream, output) in [(Stream::Stdout, &request.stdout), (Stream::Stderr, &request.stderr)] {
                 if may_print && request.may_print() && !output.is_done() {
                     add(Event::Output(request.id, stream), output.pipe().as_fd(), PollFlags::IN);
@@ -194,10 +197,8 @@ impl Server {
                 add(Event::Input(request.id), pipe.as_fd(), PollFlags::OUT);
             }
         }
-        if link_has_room {
-            for (id, file, flags) in self.watches.files() {
-                add(Event::Watch(id), file, flags);
-            }
+        for (id, file, flags) in self.watches.files(|way| self.has_room(way)) {
+            add(Event::Watch(id), file, flags);
         }
         match self.console.full() {
             Some(console) => add(Event::Console, console.as_fd(), PollFlags::OUT),
@@ -222,7 +223,7 @@ impl Server {
         let link = self.link.wake_at().filter(|_| is_said).map(|at| self.began + at);
         let warm = self.warm.wake_at().filter(|_| is_said);
         let requests = self.requests.iter().filter_map(Request::wake_at).min();
-        let watches = self.watches.wake_at().filter(|_| self.link.backlog() < BACKLOG);
+        let watches = self.watches.wake_at(|way| self.has_room(way));
         let due = [link, requests, watches, warm, self.port.wake_at()];
         let due = due.into_iter().flatten().min()?;
         Timespec::try_from(due.saturating_duration_since(Instant::now())).ok()
@@ -309,6 +310,7 @@ impl Server {
         for request in by_lane {
             request.kill();
         }
+        self.watches.remove_by_lane();
         self.send(&ToHost::Lane { problem: Some(problem.to_string()) });
     }
 
@@ -341,7 +343,7 @@ impl Server {
                 self.watches.remove(id);
             }
             ToGuest::Leave => self.leaves = true,
-            ToGuest::Watch { id, watch } => self.watch(id, &watch),
+            ToGuest::Watch { id, watch } => self.watch(id, way, &watch),
             ToGuest::Lane { token } => self.open_lane(token),
             ToGuest::Card { id, card } => {
                 let end = match card::set_up(&card) {
@@ -384,9 +386,9 @@ impl Server {
         self.requests.is_empty() && self.warm.is_waiting() && self.busy_at.elapsed() >= REST
     }
 
-    fn watch(&mut self, id: RequestId, watch: &Watch) {
-        if let Err(reason) = self.watches.add(id, watch) {
-            self.send(&ToHost::Ended { id, end: End::Failed { reason } });
+    fn watch(&mut self, id: RequestId, way: Way, watch: &Watch) {
+        if let Err(reason) = self.watches.add(id, way, watch) {
+            self.send_by(way, &ToHost::Ended { id, end: End::Failed { reason } });
         }
     }
 
@@ -414,13 +416,13 @@ impl Server {
         }
     }
 
-    /// Tells what has changed, as far as there is room: what changes while there is none is told later.
+    /// Tells what has changed.
     fn look_at_watches(&mut self) {
-        if self.link.backlog() < BACKLOG {
-            for message in self.watches.look() {
-                self.send(&message);
-            }
+        let mut watches = std::mem::take(&mut self.watches);
+        for (way, message) in watches.look(|way| self.has_room(way)) {
+            self.send_by(way, &message);
         }
+        self.watches = watches;
     }
 
     fn end_all(&mut self) {

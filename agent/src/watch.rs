@@ -19,6 +19,8 @@ use agent_protocol::ToHost;
 use agent_protocol::message::{End, Notice, RequestId, Watch};
 use rustix::event::PollFlags;
 
+use crate::request::Way;
+
 /// Watches at once, at most.
 const LIMIT: usize = 256;
 
@@ -47,6 +49,7 @@ pub(crate) struct Watches(Vec<Entry>);
 #[derive(Debug)]
 struct Entry {
     id: RequestId,
+    way: Way,
     watcher: Box<dyn Watcher>,
     /// One of its files is ready.
     is_ready: bool,
@@ -55,7 +58,7 @@ struct Entry {
 
 impl Watches {
     /// Starts a watch; the first look is taken at the next [`Watches::look`].
-    pub(crate) fn add(&mut self, id: RequestId, watch: &Watch) -> Result<(), String> {
+    pub(crate) fn add(&mut self, id: RequestId, way: Way, watch: &Watch) -> Result<(), String> {
         if self.0.len() >= LIMIT {
             return Err(format!("the agent has {LIMIT} watches already"));
         }
@@ -67,7 +70,7 @@ impl Watches {
             Watch::Process { pid } => Box::new(process::Process::new(*pid)?),
             Watch::Unit { name, user } => Box::new(unit::Unit::new(name, user.as_deref())?),
         };
-        self.0.push(Entry { id, watcher, is_ready: true, told: None });
+        self.0.push(Entry { id, way, watcher, is_ready: true, told: None });
         Ok(())
     }
 
@@ -76,10 +79,19 @@ impl Watches {
         self.0.retain(|entry| entry.id != id);
     }
 
-    /// The files of all watches.
-    pub(crate) fn files(&self) -> impl Iterator<Item = (RequestId, BorrowedFd<'_>, PollFlags)> {
+    /// Ends those that came by the lane.
+    pub(crate) fn remove_by_lane(&mut self) {
+        self.0.retain(|entry| entry.way != Way::Lane);
+    }
+
+    /// The files of the watches whose way has room.
+    pub(crate) fn files(
+        &self,
+        has_room: impl Fn(Way) -> bool,
+    ) -> impl Iterator<Item = (RequestId, BorrowedFd<'_>, PollFlags)> {
         self.0
             .iter()
+            .filter(move |entry| has_room(entry.way))
             .flat_map(|entry| entry.watcher.files().into_iter().map(|(file, flags)| (entry.id, file, flags)))
     }
 
@@ -92,31 +104,35 @@ impl Watches {
     }
 
     /// When to call [`Watches::look`] even if no file is ready.
-    pub(crate) fn wake_at(&self) -> Option<Instant> {
-        self.0.iter().filter_map(|entry| entry.watcher.wake_at()).min()
+    pub(crate) fn wake_at(&self, has_room: impl Fn(Way) -> bool) -> Option<Instant> {
+        self.0.iter().filter(|entry| has_room(entry.way)).filter_map(|entry| entry.watcher.wake_at()).min()
     }
 
-    /// Looks where something is ready or due, and returns what is to be told.
-    pub(crate) fn look(&mut self) -> Vec<ToHost> {
+    /// Looks where something is ready or due, and returns what is to be told, and which way. What changes while that
+    /// has no room is told later.
+    pub(crate) fn look(&mut self, has_room: impl Fn(Way) -> bool) -> Vec<(Way, ToHost)> {
         let mut messages = Vec::new();
         if self.0.is_empty() {
             return messages;
         }
         let now = Instant::now();
         self.0.retain_mut(|entry| {
+            if !has_room(entry.way) {
+                return true;
+            }
             let is_due = entry.watcher.wake_at().is_some_and(|at| at <= now);
             if !std::mem::take(&mut entry.is_ready) && !is_due {
                 return true;
             }
-            let id = entry.id;
+            let (id, way) = (entry.id, entry.way);
             match entry.watcher.look() {
                 Ok(Some(notice)) if entry.told.as_ref() != Some(&notice) => {
                     entry.told = Some(notice.clone());
-                    messages.push(ToHost::Noticed { id, notice });
+                    messages.push((way, ToHost::Noticed { id, notice }));
                 }
                 Ok(_) => {}
                 Err(reason) => {
-                    messages.push(ToHost::Ended { id, end: End::Failed { reason } });
+                    messages.push((way, ToHost::Ended { id, end: End::Failed { reason } }));
                     return false;
                 }
             }

@@ -50,7 +50,7 @@ pub(super) enum Asker {
     /// Gets all of them.
     Command {
         answers: mpsc::UnboundedSender<Answer>,
-        /// They are large, and go by the lane, if there is one. Small ones do so, too, as long as nothing large is in
+        /// They are large, and go by the lane, if there is one. Small ones and watches do so, too, as long as nothing large is in
         /// their way: that port costs the guest less.
         bulk: bool,
     },
@@ -301,8 +301,7 @@ impl Actor {
         let by_lane = match (&order.message, order.answers) {
             (ToGuest::Run { id, .. } | ToGuest::Watch { id, .. } | ToGuest::Card { id, .. }, Some(asker)) => {
                 let is_large = matches!(asker, Asker::Command { bulk: true, .. });
-                let by_lane = matches!(asker, Asker::Command { .. })
-                    && self.bulk.as_ref().is_some_and(Bulk::is_open)
+                let by_lane = self.bulk.as_ref().is_some_and(Bulk::is_open)
                     && (is_large || !self.requests.values().any(|asked| asked.is_large));
                 if by_lane {
                     self.probe_at.get_or_insert_with(|| Instant::now() + PROBE);

@@ -35,6 +35,7 @@ const UPSTREAM_ADDS: &[(&str, &str)] = &[
     ("-chardev", "socket,id=shell,"),
     ("-mon", ""),
     ("-monitor", ""),
+    ("-qmp", ""),
     ("-device", "virtio-serial"),
     ("-device", "virtconsole,"),
     ("-device", "virtserialport,chardev=innkeeper-bulk,"),
