@@ -50,8 +50,8 @@ pub(super) enum Asker {
     /// Gets all of them.
     Command {
         answers: mpsc::UnboundedSender<Answer>,
-        /// They are large, and go by the lane, if there is one. Small ones and watches do so, too, as long as nothing large is in
-        /// their way: that port costs the guest less.
+        /// They are large, and go by the lane, if there is one. Small ones and watches do so, too, as long as
+        /// nothing large is in their way: that port costs the guest less.
         bulk: bool,
     },
     /// Gets the latest: what a watch says replaces what it said before.
