@@ -1,6 +1,8 @@
 # Outlives the driver for a moment. $1: the driver's directory. Standard input: orders, one a line, until
 # the driver is gone, killed with -9 or not. What it had not released by then is killed and removed.
 trap '' INT TERM HUP QUIT
+# The driver's own PATH may lead nowhere.
+PATH="$PATH:/run/current-system/sw/bin:/usr/bin:/bin"
 groups=
 while read -r order pgid; do
     case $order in

@@ -166,7 +166,12 @@ fn the_kind_of_failure_is_told_and_written() {
 #[test]
 fn a_missing_interpreter_is_the_hosts_failure_and_status_5() {
     let place = Place::with(&[("test.toml", "name = \"test\"\nscript = \"test.py\"\n"), ("test.py", "")]);
-    let said = Said::of(place.program().args(["run", "test.toml"]).env("PATH", "/nowhere").output().unwrap());
+    let temporary = place.path().join("tmp");
+    std::fs::create_dir(&temporary).unwrap();
+    let mut program = place.program();
+    program.args(["run", "test.toml"]).env("PATH", "/nowhere").env("TMPDIR", &temporary);
+    let said = Said::of(program.output().unwrap());
     assert_eq!(said.status, Some(5), "{said:?}");
     assert!(said.stderr.contains("Kind host_unfit: this host cannot run the test"), "{said:?}");
+    assert_eq!(std::fs::read_dir(&temporary).unwrap().count(), 0, "something was left behind");
 }
