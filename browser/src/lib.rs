@@ -111,6 +111,25 @@ impl Browser {
         self.computed().saturating_sub(before)
     }
 
+    /// Runs `script` in the page as [`Browser::effort`] does, and returns the longest time meanwhile in which the page
+    /// could not have answered; zero if none was over 50 ms. Other programs count: a busy host makes it longer.
+    #[must_use]
+    pub fn longest_pause(&self, script: &str) -> Duration {
+        let script = format!(
+            "const frame = () => new Promise((done) => requestAnimationFrame(done));
+            const tasks = [];
+            const watch = new PerformanceObserver((list) => tasks.push(...list.getEntries()));
+            watch.observe({{ type: 'longtask' }});
+            {script};
+            for (let number = 0; number < 4; number += 1) await frame();
+            tasks.push(...watch.takeRecords());
+            watch.disconnect();
+            return Math.max(0, ...tasks.map((task) => task.duration));"
+        );
+        let pause = self.ask_later(&script);
+        Duration::from_secs_f64(pause.as_f64().expect("the browser measures its tasks") / 1e3)
+    }
+
     fn computed(&self) -> Duration {
         let metrics = self.devtools("Performance.getMetrics", json!({}));
         let metrics = metrics["metrics"].as_array().cloned().unwrap_or_default();

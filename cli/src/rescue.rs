@@ -6,9 +6,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
+use report::ATTEMPTS;
 
 use crate::console;
-use crate::result_dir::{ATTEMPTS, ResultDir};
+use crate::result_dir::ResultDir;
 
 /// A place for the copy, which exists before the test begins.
 #[derive(Debug)]

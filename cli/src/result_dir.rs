@@ -6,9 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail};
-
-/// The folder of a result directory with the results that were there before, by number, the oldest first.
-pub(crate) const ATTEMPTS: &str = "attempts";
+use report::ATTEMPTS;
 
 /// A directory that belongs to this run as long as the value lives.
 #[derive(Debug)]

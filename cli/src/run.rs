@@ -89,7 +89,7 @@ fn reporters(
     reporters.extend(report::file_views(dir.path())?);
     reporters.extend(plugins.open_reporters(dir.path())?);
     if let Some(file) = env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) {
-        reporters.push(Box::new(JobSummary::new(Path::new(&file))));
+        reporters.push(Box::new(JobSummary::new(Path::new(&file), dir.path())));
     }
     reporters.push(Box::new(Terminal::stdio_with(color.look(&io::stderr()), verbosity, results)));
     Ok(reporters)

@@ -11,7 +11,7 @@ mod page;
 mod pictures;
 mod timeline;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -22,19 +22,17 @@ pub(crate) use clock::{moment, span};
 pub(crate) use page::STYLE;
 pub(crate) use pictures::{address, is_inside};
 
-use crate::escape::visible;
 use crate::files::{failed, write_atomically};
 use crate::html::log::Log;
 use crate::html::page::Page;
 use crate::html::timeline::Timeline;
+use crate::tails::Tails;
 use crate::tally::Tally;
 use crate::video::Shot;
 
 /// The name of the page in a result directory.
 pub const PAGE: &str = "report.html";
 
-/// Lines of each console that the first screen shows, the last ones.
-const TAIL: usize = 24;
 /// Files that the page lists; a script that saves more saves too many to look at.
 const FILES: usize = 2_000;
 /// Changes of one screen that the page can show.
@@ -52,7 +50,7 @@ pub(crate) struct Story {
     pub(crate) tally: Tally,
     pub(crate) log: Log,
     pub(crate) timeline: Timeline,
-    pub(crate) tails: BTreeMap<String, VecDeque<String>>,
+    pub(crate) tails: Tails,
     pub(crate) files: Vec<SavedFile>,
     /// What screens showed, by machine, with the places of the records.
     pub(crate) frames: BTreeMap<String, Vec<(u64, Shot)>>,
@@ -101,17 +99,11 @@ impl Story {
         self.tally.observe(record);
         self.log.observe(record);
         self.timeline.observe(record);
+        self.tails.observe(record);
         match (&record.event, &record.machine) {
             (Event::RunStarted(run), _) => {
                 self.version.clone_from(&run.version);
                 self.script.clone_from(&run.script);
-            }
-            (Event::Console { line }, Some(machine)) => {
-                let tail = self.tails.entry(machine.clone()).or_default();
-                if tail.len() == TAIL {
-                    tail.pop_front();
-                }
-                tail.push_back(visible(line).into_owned());
             }
             (Event::Frame { path }, Some(machine)) => {
                 let shots = self.frames.entry(machine.clone()).or_default();

@@ -8,49 +8,61 @@ use std::path::{Path, PathBuf};
 use driver_core::event::Record;
 use driver_core::{DriverError, Reporter};
 
+use crate::attempts::{self, Attempt};
 use crate::escape::{visible, visible_lines};
 use crate::files::failed;
 use crate::html::span;
 use crate::summary::{SubtestOutcome, Summary};
+use crate::tails::Tails;
 use crate::tally::Tally;
 
 /// Bytes of a message that are shown; GitHub takes one MiB of all steps together.
 const MESSAGE: usize = 16 << 10;
 /// Rows of a table.
 const ROWS: usize = 200;
+/// Machines whose consoles are shown.
+const MACHINES: usize = 8;
 
 /// Appends the summary when the run has ended. GitHub's runner names the file in `GITHUB_STEP_SUMMARY`.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct JobSummary {
     file: PathBuf,
+    results: PathBuf,
     tally: Tally,
+    tails: Tails,
 }
 
 impl JobSummary {
-    /// A summary that is appended to `file`.
+    /// A summary of the result directory `results` that is appended to `file`.
     #[must_use]
-    pub fn new(file: &Path) -> Self {
-        Self { file: file.to_owned(), tally: Tally::default() }
+    pub fn new(file: &Path, results: &Path) -> Self {
+        Self { file: file.to_owned(), results: results.to_owned(), ..Self::default() }
     }
 }
 
 impl Reporter for JobSummary {
     fn record(&mut self, record: &Record) -> Result<(), DriverError> {
         self.tally.observe(record);
+        self.tails.observe(record);
         Ok(())
     }
 
     fn finish(&mut self) -> Result<(), DriverError> {
+        let summary = self.tally.summary();
+        let kept = attempts::kept_in(&self.results);
         let mut text = String::new();
         // Writing to a string cannot fail.
-        let _ = write(&mut text, &self.tally.summary());
+        let _ = write(&mut text, &summary, attempts::tried_again(&kept, &summary));
+        if summary.verdict.failed() {
+            let _ = consoles(&mut text, &summary.machines, &self.tails);
+        }
         let file = File::options().append(true).create(true).open(&self.file);
         let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
         written.map_err(failed("write", self.file.display().to_string()))
     }
 }
 
-fn write(out: &mut String, summary: &Summary) -> fmt::Result {
+fn write(out: &mut String, summary: &Summary, tried: &[Attempt]) -> fmt::Result {
     let sign = match summary.verdict {
         verdict if verdict.passed() => "✅",
         verdict if verdict.skipped() => "⏭️",
@@ -60,6 +72,11 @@ fn write(out: &mut String, summary: &Summary) -> fmt::Result {
     writeln!(out, "### {sign} {}: {}, {took}\n", plain(&summary.test), summary.verdict)?;
     if let Some(diagnosis) = &summary.diagnosis {
         writeln!(out, "**{}** (`{}`)\n", plain(&diagnosis.to_string()), diagnosis.kind)?;
+    }
+    for Attempt { number, summary: before } in tried {
+        let kind =
+            before.diagnosis.as_ref().map(|diagnosis| format!(" (`{}`)", diagnosis.kind)).unwrap_or_default();
+        writeln!(out, "Attempt {number}: {}{kind}\n", before.verdict)?;
     }
     if let Some(message) = &summary.message {
         fenced(out, message)?;
@@ -76,6 +93,19 @@ fn write(out: &mut String, summary: &Summary) -> fmt::Result {
     if !summary.findings.is_empty() {
         writeln!(out, "On the consoles:\n")?;
         fenced(out, &summary.findings.join("\n"))?;
+    }
+    Ok(())
+}
+
+/// The last lines of consoles, folded.
+fn consoles(out: &mut String, machines: &[String], tails: &Tails) -> fmt::Result {
+    for machine in machines.iter().take(MACHINES) {
+        let lines = tails.of(machine);
+        if !lines.is_empty() {
+            writeln!(out, "<details><summary>The console of {}, at its end</summary>\n", plain(machine))?;
+            fenced(out, &lines.join("\n"))?;
+            writeln!(out, "</details>\n")?;
+        }
     }
     Ok(())
 }

@@ -3,16 +3,21 @@
 //!
 //! `main` carries the verdict of the run. A subtest carries its own error, also one that the script
 //! caught. A wrong result is a `failure`; everything that kept the test from having one is an `error`.
+//! A test that was tried again has marks of the attempts that failed, as Surefire makes them.
+
+mod attachments;
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use chrono::DateTime;
-use driver_core::event::{Outcome, Record};
+use driver_core::event::{Event, Outcome, Record};
 use driver_core::{DriverError, Reporter};
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite, XmlString};
 
+use self::attachments::Attachments;
+use crate::attempts::{self, ATTEMPTS, Attempt};
 use crate::escape::{visible, visible_lines};
 use crate::files::{failed, write_atomically};
 use crate::summary::{Subtest, SubtestOutcome, Summary, Verdict};
@@ -32,6 +37,8 @@ const HEADLINE_WIDTH: usize = 300;
 pub struct JunitXml {
     dir: PathBuf,
     name: String,
+    /// Whether files and attempts lie beside the report.
+    has_results: bool,
     tally: Tally,
     transcript: Transcript,
     texts: Vec<CaseText>,
@@ -44,26 +51,29 @@ struct CaseText {
     bytes: usize,
     left_out: usize,
     errors: String,
+    attachments: Attachments,
 }
 
 impl JunitXml {
     /// Prepares the report of the result directory `dir`.
     #[must_use]
     pub fn new(dir: &Path) -> Self {
-        Self::at(&dir.join(NAME))
+        Self { has_results: true, ..Self::at(&dir.join(NAME)) }
     }
 
-    /// Prepares the report that will be the file `path`.
+    /// Prepares the report that will be the file `path`, wherever the result lies.
     #[must_use]
     pub fn at(path: &Path) -> Self {
         let (tally, transcript) = (Tally::default(), Transcript::default());
         let dir = path.parent().unwrap_or(path).to_owned();
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        Self { dir, name, tally, transcript, texts: Vec::new() }
+        Self { dir, name, has_results: false, tally, transcript, texts: Vec::new() }
     }
 
     fn report(&self) -> Report {
         let summary = self.tally.summary();
+        let kept = if self.has_results { attempts::kept_in(&self.dir) } else { Vec::new() };
+        let tried = attempts::tried_again(&kept, &summary);
         let mut suite = TestSuite::new("NixOS integration test");
         suite.set_time(summary.duration);
         let started_ms = summary.started_unix_ms.and_then(|ms| i64::try_from(ms).ok());
@@ -77,12 +87,22 @@ impl JunitXml {
         for finding in &summary.findings {
             suite.add_property(("console", finding.as_str()));
         }
-        let mut main = TestCase::new("main", main_status(&summary, self.errors(MAIN)));
+        if let Some(last) = tried.last() {
+            suite.add_property(("attempt", (last.number + 1).to_string().as_str()));
+        }
+        let mut status = main_status(&summary, self.errors(MAIN));
+        status
+            .add_reruns(tried.iter().filter_map(|earlier| rerun(main_status(&earlier.summary, ""), earlier)));
+        let mut main = TestCase::new("main", status);
         main.set_time(summary.main_time);
         self.finish_case(main, MAIN, &summary, &mut suite);
         for (subtest, case) in summary.subtests.iter().zip(MAIN + 1..) {
-            let mut test_case =
-                TestCase::new(visible(&subtest.name), subtest_status(subtest, self.errors(case)));
+            let mut status = subtest_status(subtest, self.errors(case));
+            status.add_reruns(tried.iter().filter_map(|earlier| {
+                let before = earlier.summary.subtests.iter().find(|before| before.name == subtest.name)?;
+                rerun(subtest_status(before, ""), earlier)
+            }));
+            let mut test_case = TestCase::new(visible(&subtest.name), status);
             test_case.set_time(subtest.own_time);
             self.finish_case(test_case, case, &summary, &mut suite);
         }
@@ -95,7 +115,13 @@ impl JunitXml {
     fn finish_case(&self, mut case: TestCase, index: usize, summary: &Summary, suite: &mut TestSuite) {
         case.set_classname(visible(&summary.test));
         if let Some(text) = self.texts.get(index) {
-            case.set_system_out(text.to_string());
+            let mut out = text.to_string();
+            if self.has_results {
+                out.push_str(&text.attachments.lines(&attachments::place_of(&self.dir)));
+            }
+            if !out.is_empty() {
+                case.set_system_out(out);
+            }
         }
         suite.add_test_case(case);
     }
@@ -108,11 +134,16 @@ impl JunitXml {
 impl Reporter for JunitXml {
     fn record(&mut self, record: &Record) -> Result<(), DriverError> {
         let case = self.tally.observe(record);
-        let Some(entry) = self.transcript.entry(record) else { return Ok(()) };
+        let entry = self.transcript.entry(record);
         if self.texts.len() <= case {
             self.texts.resize_with(case + 1, CaseText::default);
         }
-        self.texts[case].add(entry.kind, entry.render(false));
+        if let Event::FileSaved { kind, path } = &record.event {
+            self.texts[case].attachments.add(*kind, path);
+        }
+        if let Some(entry) = entry {
+            self.texts[case].add(entry.kind, attachments::without(entry.render(false)));
+        }
         Ok(())
     }
 
@@ -164,6 +195,17 @@ fn not_passed(kind: NonSuccessKind, word: &str, message: &str, log: &str) -> Tes
     let body = format!("{message}\n\n{log}");
     status.set_type(word).set_message(headline(&message)).set_description(body.trim_end());
     status
+}
+
+/// What an earlier attempt adds to a case that it left with this status, if it did not pass.
+fn rerun(status: TestCaseStatus, attempt: &Attempt) -> Option<TestRerun> {
+    let TestCaseStatus::NonSuccess { kind, message, ty, description, .. } = status else { return None };
+    let text = |part: Option<XmlString>| part.map(XmlString::into_string).unwrap_or_default();
+    let number = attempt.number;
+    let mut rerun = TestRerun::new(kind);
+    rerun.set_type(text(ty)).set_message(format!("attempt {number}: {}", text(message)));
+    rerun.set_stack_trace(format!("{}\n\nSee {ATTEMPTS}/{number}/report.html.", text(description)));
+    Some(rerun)
 }
 
 /// A message as one line that fits into a table of results.

@@ -5,6 +5,7 @@
 //! nothing but the records, so [`remake`] makes the files again from `events.jsonl` alone, also after a
 //! kill -9. `docs/results.md` describes the directory for its readers.
 
+mod attempts;
 mod board;
 mod classic;
 mod compare;
@@ -23,6 +24,7 @@ mod merge;
 mod paint;
 mod read;
 mod summary;
+mod tails;
 mod tally;
 mod tap;
 mod terminal;
@@ -30,6 +32,7 @@ mod transcript;
 mod unfilled;
 mod video;
 
+pub use attempts::ATTEMPTS;
 pub use classic::{ClassicTerminal, LogHtml, LogXml};
 pub use compare::Comparison;
 pub use console_logs::ConsoleLogs;

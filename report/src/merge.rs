@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use askama::Template;
 
+use crate::attempts;
 use crate::error::ReportError;
 use crate::escape::{visible, visible_lines};
 use crate::files::{EVENTS, failed, remake, write_atomically};
@@ -37,6 +38,8 @@ struct TestView {
     subtests: usize,
     subtests_passed: usize,
     findings: usize,
+    /// Which attempt of its directory this is, if one was tried right before.
+    attempt: Option<u32>,
 }
 
 /// Reads the result directories `dirs` and writes a page at `file` that has them all. A directory that has no
@@ -99,6 +102,9 @@ impl TestView {
             subtests: summary.subtests.len(),
             subtests_passed: summary.subtests.iter().filter(is_passed).count(),
             findings: summary.findings.len(),
+            attempt: attempts::tried_again(&attempts::kept_in(dir), summary)
+                .last()
+                .map(|last| last.number + 1),
         }
     }
 }

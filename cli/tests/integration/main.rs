@@ -9,7 +9,9 @@ mod needle;
 mod ocr;
 mod report;
 mod results;
+mod schema;
 mod survival;
+mod terminal;
 
 use std::fs;
 use std::path::Path;
@@ -52,7 +54,9 @@ impl Place {
     }
 
     fn run(&self, args: &[&str]) -> Said {
-        Said::of(self.program().args(args).output().expect("the program starts"))
+        let said = Said::of(self.program().args(args).output().expect("the program starts"));
+        schema::assert_kept(self.path());
+        said
     }
 }
 

@@ -11,18 +11,19 @@ use chrono::DateTime;
 use driver_core::event::FileKind;
 use sha2::{Digest as _, Sha256};
 
+use crate::attempts::{self, ATTEMPTS, Attempt};
 use crate::diagnosis::FailureKind;
 use crate::escape::{visible, visible_lines};
 use crate::html::log::Blocks;
 use crate::html::pictures::{Pictures, address_inside};
-use crate::html::{SavedFile, Story, moment, span};
+use crate::html::{PAGE, SavedFile, Story, moment, span};
 use crate::lint::Finding;
 use crate::summary::{Subtest, SubtestOutcome, Summary};
 
 mod film;
 mod lanes;
 use film::Film;
-use lanes::{Boot, LaneView, Slow, Tick};
+use lanes::{Boot, FaultView, LaneView, Slow, Tick};
 
 /// Findings on the consoles that the first screen lists.
 const FINDINGS: usize = 20;
@@ -61,11 +62,13 @@ pub(super) struct Page {
     duration: String,
     version: String,
     script_name: String,
+    attempts: Vec<AttemptView>,
     machines: Vec<MachineView>,
     subtests: Vec<SubtestView>,
     ticks: Vec<Tick>,
     lanes: Vec<LaneView>,
     slowest: Vec<Slow>,
+    faults: Vec<FaultView>,
     boots: Vec<Boot>,
     legend: &'static [(&'static str, &'static str)],
     pictures: Vec<Picture>,
@@ -89,6 +92,14 @@ struct MachineView {
     picture: Option<Picture>,
     /// What was gathered of it after the failure.
     evidence: Vec<Link>,
+}
+
+/// An earlier result of the directory.
+struct AttemptView {
+    number: u32,
+    passed: bool,
+    verdict: String,
+    link: Option<String>,
 }
 
 struct SubtestView {
@@ -164,11 +175,13 @@ impl Page {
             duration: span(u64::try_from(summary.duration.as_micros()).unwrap_or(u64::MAX)),
             version: visible(&story.version).into_owned(),
             script_name: visible(&story.script).into_owned(),
+            attempts: attempts::kept_in(dir).iter().map(|attempt| AttemptView::of(attempt, dir)).collect(),
             machines: machines(story, &pictures),
-            subtests: summary.subtests.iter().map(SubtestView::of).collect(),
+            subtests: SubtestView::all_of(&summary.subtests),
             ticks: lanes::ticks(story.timeline.end_us),
             lanes: lanes::of(&story.timeline),
             slowest: lanes::slowest(&story.timeline),
+            faults: lanes::faults(&story.timeline),
             boots: lanes::boots(&story.timeline),
             legend: lanes::LEGEND,
             pictures,
@@ -210,7 +223,7 @@ fn machines(story: &Story, pictures: &[Picture]) -> Vec<MachineView> {
             number: number + 1,
             end: end.map(|mark| mark.text.clone()),
             died: end.is_some_and(|mark| mark.kind == "died"),
-            tail: story.tails.get(name).into_iter().flatten().cloned().collect(),
+            tail: story.tails.of(name),
             picture: pictures.iter().rfind(|picture| picture.machine == shown).cloned(),
             evidence: story
                 .files
@@ -274,7 +287,34 @@ impl FindingView {
     }
 }
 
+impl AttemptView {
+    fn of(attempt: &Attempt, dir: &Path) -> Self {
+        let page = format!("{ATTEMPTS}/{}/{PAGE}", attempt.number);
+        let kind = attempt.summary.diagnosis.as_ref().map(|diagnosis| diagnosis.kind.name());
+        let verdict = attempt.summary.verdict;
+        Self {
+            number: attempt.number,
+            passed: !verdict.failed(),
+            verdict: kind.map_or_else(|| verdict.to_string(), |kind| format!("{verdict} ({kind})")),
+            link: dir.join(&page).exists().then(|| address_inside(&page)).flatten(),
+        }
+    }
+}
+
 impl SubtestView {
+    fn all_of(subtests: &[Subtest]) -> Vec<Self> {
+        let view = |(index, subtest): (usize, &Subtest)| {
+            let mut inside = subtests[index + 1..].iter().take_while(|inner| inner.depth > subtest.depth);
+            let said_inside = inside.any(|inner| inner.outcome == subtest.outcome);
+            Self {
+                message: subtest.outcome.message().filter(|_| !said_inside).map(visible_lines),
+                ..Self::of(subtest)
+            }
+        };
+        subtests.iter().enumerate().map(view).collect()
+    }
+
+    /// One without its message, which one inside of it may tell, too.
     fn of(subtest: &Subtest) -> Self {
         Self {
             name: visible(&subtest.name).into_owned(),
@@ -282,7 +322,7 @@ impl SubtestView {
             class: if subtest.outcome == SubtestOutcome::Passed { "good" } else { "bad" },
             word: subtest.outcome.word(),
             duration: span(u64::try_from(subtest.duration.as_micros()).unwrap_or(u64::MAX)),
-            message: subtest.outcome.message().map(visible_lines),
+            message: None,
         }
     }
 }

@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
+use driver_core::Exit;
 use driver_core::event::{BootPhase, Event, FileKind, Level, MachineState, Record, ScopeId, ScopeKind};
 use driver_core::vlan::FaultId;
 
@@ -130,6 +131,8 @@ impl Timeline {
             Event::BootPhase { phase } => self.lane(record).reached(*phase, now_us),
             Event::MachineExited { exit, expected } => {
                 let kind = if *expected { "ended" } else { "died" };
+                // Its last words are beside it, in the end of its console.
+                let exit = Exit { last_words: Vec::new(), ..exit.clone() };
                 self.lane(record).mark(mark(kind, &exit.to_string()));
             }
             // All of it at one moment, when nothing happens any more.

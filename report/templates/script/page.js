@@ -129,12 +129,27 @@ byId("to-problem")?.addEventListener("click", ({ target }) => {
   else if (!log.toProblem(-1, log.data.lines.length)) log.pick(log.data.lines.length - 1);
   rows.focus({ preventScroll: true });
 });
-byId("zoom").addEventListener("input", ({ target }) => {
-  const [frame, stretch] = [byId("stretch").parentElement, byId("stretch")];
-  const middle = (frame.scrollLeft + frame.clientWidth / 2) / stretch.clientWidth;
-  stretch.style.width = `${100 * 2 ** target.value}%`;
-  frame.scrollLeft = middle * stretch.clientWidth - frame.clientWidth / 2;
-});
+// The time line. It grows around a place: the mouse's; the middle of what is seen; at first, when all is seen, where
+// most bars are, which is seldom the boot.
+const stretch = byId("stretch");
+const lanes = stretch.parentElement;
+const crowd = (() => {
+  const starts = [...stretch.querySelectorAll(".bar")].map((bar) => parseFloat(bar.getAttribute("x"))).sort((a, b) => a - b);
+  return (starts[starts.length >> 1] ?? 50) / 100;
+})();
+const zoomTo = (power, x = lanes.clientWidth / 2) => {
+  const seen = stretch.clientWidth > lanes.clientWidth + 1 || x !== lanes.clientWidth / 2;
+  const place = seen ? (lanes.scrollLeft + x) / stretch.clientWidth : crowd;
+  stretch.style.width = `${100 * 2 ** power}%`;
+  lanes.scrollLeft = place * stretch.clientWidth - x;
+};
+byId("zoom").addEventListener("input", ({ target }) => zoomTo(target.value));
+lanes.addEventListener("wheel", (event) => {
+  if (!event.ctrlKey) return;
+  event.preventDefault();
+  byId("zoom").value = Number(byId("zoom").value) - Math.sign(event.deltaY) / 2;
+  zoomTo(byId("zoom").value, event.clientX - lanes.getBoundingClientRect().left);
+}, { passive: false });
 
 // Lines of the log by mouse and by keys.
 rows.addEventListener("click", (event) => {

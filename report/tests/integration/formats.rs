@@ -1,9 +1,9 @@
 //! TAP and the summary of a job on GitHub.
 
-use driver_core::event::{Event, Level, ScopeKind};
+use driver_core::event::{Event, Level, Outcome, ScopeKind};
 use report::{JobSummary, Tap};
 
-use crate::support::{console, feed, run, text_of};
+use crate::support::{attempt, console, feed, run, text_of, tried_again};
 
 fn subtest(id: u64, name: &str) -> (u64, Option<&'static str>, Event) {
     (0, None, Event::ScopeStarted { id, kind: ScopeKind::Subtest, text: name.to_owned(), file: None })
@@ -41,11 +41,43 @@ fn a_job_summary_is_appended_and_guests_write_no_markdown() {
         end(1, Some("no")),
         (0, None, Event::Log { level: Level::Error, text: nasty.to_owned() }),
     ]);
-    feed(&mut JobSummary::new(&file), &records);
+    feed(&mut JobSummary::new(&file, dir.path()), &records);
     let text = text_of(dir.path(), "summary.md");
     let row = r"| ❌ | &lt;b\>\| \[x\]\(y\) \*\*b\*\* \`c\` &#64;someone &#35;1 | 10 ms |";
     assert!(text.starts_with("of the step before\n### ✅ example: passed, 1 min 00 s\n"), "{text}");
     assert!(text.contains(row), "{text}");
     let found = "server: kernel oops (oops): `[    4.2] Oops: ``` `````";
     assert!(text.ends_with(&format!("\n``````text\n{found}\n``````\n\n")), "{text}");
+}
+
+#[test]
+fn a_job_summary_of_a_failure_has_the_ends_of_consoles_and_no_more() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("summary.md");
+    let mut records = run((0..60).map(|_| console("</details> `x`")));
+    feed(&mut JobSummary::new(&file, dir.path()), &records);
+    assert!(!text_of(dir.path(), "summary.md").contains("console"), "it has passed");
+    // A run that was killed.
+    records.pop();
+    feed(&mut JobSummary::new(&file, dir.path()), &records);
+    let text = text_of(dir.path(), "summary.md");
+    let (_, shown) = text
+        .split_once("<summary>The console of server, at its end</summary>\n\n```text\n")
+        .expect("it is shown");
+    let (lines, rest) = shown.split_once("\n```\n").expect("it ends");
+    assert_eq!(lines.lines().count(), 24);
+    assert_eq!(rest.trim(), "</details>");
+}
+
+#[test]
+fn a_job_summary_tells_of_the_attempts_before() {
+    let good = attempt(20, Outcome::Passed, None);
+    let dir = tried_again(&[attempt(10, Outcome::MachineFailed, None), good.clone()]);
+    let file = dir.path().join("summary.md");
+    feed(&mut JobSummary::new(&file, dir.path()), &good);
+    let text = text_of(dir.path(), "summary.md");
+    assert!(
+        text.starts_with("### ✅ example: passed, 1.00 s\n\nAttempt 1: machine failed (`machine_failed`)\n"),
+        "{text}"
+    );
 }

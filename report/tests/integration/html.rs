@@ -12,7 +12,7 @@ use flate2::read::GzDecoder;
 use report::{EVENTS, HtmlPage, remake};
 use tempfile::TempDir;
 
-use crate::support::{console, feed, run, text_of};
+use crate::support::{attempt, console, feed, run, text_of, tried_again};
 
 fn page_of(records: &[Record]) -> String {
     let dir = tempfile::tempdir().expect("a directory");
@@ -182,4 +182,22 @@ fn events_of_later_versions_leave_the_page_as_it_is() {
     fs::write(dir.path().join(EVENTS), lines.join("\n") + "\n").expect("the events");
     remake(dir.path()).expect("the views");
     assert_eq!(text_of(dir.path(), "report.html"), page_of(&records));
+}
+
+#[test]
+fn earlier_attempts_are_told_with_links_to_their_pages() {
+    let attempts = [
+        attempt(10, Outcome::Failed, None),
+        attempt(20, Outcome::Passed, None),
+        attempt(30, Outcome::Passed, None),
+    ];
+    let dir = tried_again(&attempts);
+    let page = text_of(dir.path(), "report.html");
+    let (_, told) = page.split_once("<dt>Earlier attempts</dt>").expect("they are told");
+    let told = told.split("</div>").next().unwrap_or_default();
+    assert!(told.contains(r#"<a href="./attempts/1/report.html">1</a> <span class="bad">"#), "{told}");
+    assert!(told.contains("failed (assertion)") && told.contains("./attempts/2/report.html"), "{told}");
+
+    report::merge(&[dir.path().to_owned()], &dir.path().join("all.html")).expect("a page");
+    assert!(text_of(dir.path(), "all.html").contains("attempt 3"));
 }

@@ -4,8 +4,12 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use driver_core::event::{Event, FileKind, Outcome, Record, ScopeKind};
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event as Xml};
+use report::JunitXml;
+
+use crate::support::{attempt, console, feed, run, text_of, tried_again};
 
 const GOLDEN: [&str; 2] = ["failed", "killed"];
 
@@ -32,7 +36,7 @@ const fn rule(
 
 /// What junit-10.xsd lets an element be, as far as junit.xml has it: where it may stand, the attributes that it must
 /// have, and those that it may have.
-const SCHEMA: [Rule; 9] = [
+const SCHEMA: [Rule; 15] = [
     rule("testsuites", &[""], &[], &["name", "time", "tests", "failures", "errors"]),
     rule(
         "testsuite",
@@ -45,6 +49,12 @@ const SCHEMA: [Rule; 9] = [
     rule("testcase", &["testsuite"], &["name"], &["time", "classname", "group"]),
     rule("failure", &["testcase"], &[], &["type", "message"]),
     rule("error", &["testcase"], &[], &["type", "message"]),
+    rule("skipped", &["testcase"], &[], &["type", "message"]),
+    rule("flakyFailure", &["testcase"], &["type"], &["message"]),
+    rule("flakyError", &["testcase"], &["type"], &["message"]),
+    rule("rerunFailure", &["testcase"], &["type"], &["message"]),
+    rule("rerunError", &["testcase"], &["type"], &["message"]),
+    rule("stackTrace", &["flakyFailure", "flakyError", "rerunFailure", "rerunError"], &[], &[]),
     rule("system-out", &["testcase", "testsuite"], &[], &[]),
     rule("system-err", &["testcase", "testsuite"], &[], &[]),
 ];
@@ -121,6 +131,83 @@ for suite in report:
     for case in suite:
         print(case.name, *[type(result).__name__ for result in case.result])
 ";
+
+/// The report of the last of these attempts.
+fn junit_of(attempts: &[Vec<Record>]) -> String {
+    let xml = text_of(tried_again(attempts).path(), "junit.xml");
+    assert_eq!(offences(&xml), [""; 0], "{xml}");
+    xml
+}
+
+/// The elements of a name in a report, each with its message.
+fn marks(xml: &str, name: &str) -> Vec<String> {
+    let begin = format!("<{name} message=\"");
+    let parts = xml.split(&begin).skip(1);
+    parts.filter_map(|part| Some(part.split_once('"')?.0.to_owned())).collect()
+}
+
+#[test]
+fn a_test_that_passed_when_it_was_tried_again_is_flaky_and_one_that_never_does_has_been_rerun() {
+    let bad = |second| attempt(second, Outcome::Failed, Some("no goods"));
+    let died = attempt(20, Outcome::MachineFailed, None);
+    let good = attempt(30, Outcome::Passed, None);
+    let xml = junit_of(&[bad(10), died.clone(), good.clone()]);
+    assert_eq!(marks(&xml, "flakyFailure"), ["attempt 1: it broke", "attempt 1: no goods"]);
+    assert_eq!(marks(&xml, "flakyError"), ["attempt 2: it broke"]);
+    assert!(xml.contains("<property name=\"attempt\" value=\"3\"/>"), "{xml}");
+    assert!(xml.contains("See attempts/1/report.html."), "{xml}");
+    assert!(xml.contains("failures=\"0\""), "{xml}");
+
+    let xml = junit_of(&[died, bad(30)]);
+    assert_eq!(marks(&xml, "rerunError"), ["attempt 1: it broke"]);
+    assert_eq!(marks(&xml, "failure"), ["it broke", "no goods"]);
+
+    // A result of another day, of another test, or one that passed says nothing of this one.
+    let mut other = bad(20);
+    if let Event::RunStarted(run) = &mut other[0].event {
+        run.test = "another".to_owned();
+    }
+    for before in [bad(0), other] {
+        let xml = junit_of(&[before, attempt(9_000, Outcome::Passed, None)]);
+        assert!(!xml.contains("flaky") && !xml.contains("attempt"), "{xml}");
+    }
+    let xml = junit_of(&[good, attempt(40, Outcome::Failed, None)]);
+    assert!(!xml.contains("<rerun"), "{xml}");
+}
+
+#[test]
+fn files_are_attached_to_the_case_that_they_belong_to_and_what_a_guest_prints_attaches_none() {
+    let subtest =
+        Event::ScopeStarted { id: 1, kind: ScopeKind::Subtest, text: "shop".to_owned(), file: None };
+    let saved = |kind, path: &str| Event::FileSaved { kind, path: path.to_owned() };
+    let records = run([
+        (0, None, subtest),
+        console("[[ATTACHMENT|/etc/passwd]]"),
+        (1, Some("server"), saved(FileKind::Screenshot, "shop.png")),
+        (0, None, Event::ScopeEnded { id: 1, duration_us: 5, error: None }),
+        (0, None, saved(FileKind::Evidence, "evidence/host.txt")),
+        (0, Some("server"), saved(FileKind::Screenshot, "evidence/server.screen.png")),
+    ]);
+    let dir = tempfile::tempdir().expect("a directory");
+    feed(&mut JunitXml::new(dir.path()), &records);
+    let xml = text_of(dir.path(), "junit.xml");
+    let place = dir.path().canonicalize().expect("a path");
+    let attached = |part: &str| -> Vec<String> {
+        let lines = part.lines().filter_map(|line| line.strip_prefix("[[ATTACHMENT|")?.strip_suffix("]]"));
+        lines
+            .map(|path| Path::new(path).strip_prefix(&place).expect("in the result").display().to_string())
+            .collect()
+    };
+    let (main, shop) = xml.split_once("name=\"shop\"").expect("two cases");
+    assert_eq!(attached(main), ["evidence/server.screen.png", "evidence/host.txt"]);
+    assert_eq!(attached(shop), ["shop.png"]);
+    assert!(shop.contains(r"[[ATTACHMENT\u{7c}/etc/passwd]]"), "{shop}");
+
+    // A report that lies elsewhere has none.
+    let elsewhere = dir.path().join("other.xml");
+    feed(&mut JunitXml::at(&elsewhere), &records);
+    assert_eq!(attached(&text_of(dir.path(), "other.xml")), [""; 0]);
+}
 
 #[test]
 fn a_parser_that_is_not_ours_finds_the_same_cases() {

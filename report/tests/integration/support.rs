@@ -1,12 +1,16 @@
 //! Records made by hand, and places that remember what was written to them.
 
+use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use driver_core::Reporter;
-use driver_core::event::{ConsoleRules, Event, FORMAT, Outcome, Record, RunEnded, RunStarted, ScopeId};
-use report::{Terminal, Verbosity};
+use driver_core::event::{
+    ConsoleRules, Event, FORMAT, Outcome, Record, RunEnded, RunStarted, ScopeId, ScopeKind,
+};
+use report::{ATTEMPTS, EVENTS, Terminal, Verbosity, remake};
+use tempfile::TempDir;
 
 /// A writer that others can look into.
 #[derive(Debug, Clone, Default)]
@@ -83,6 +87,39 @@ pub(crate) fn run(events: impl IntoIterator<Item = (ScopeId, Option<&'static str
             event,
         })
         .collect()
+}
+
+/// A run of a test that began at this second, took one second, and ended like that; its subtest `shop` with this error.
+pub(crate) fn attempt(second: u64, outcome: Outcome, subtest: Option<&str>) -> Vec<Record> {
+    let start = Event::ScopeStarted { id: 1, kind: ScopeKind::Subtest, text: "shop".to_owned(), file: None };
+    let end = Event::ScopeEnded { id: 1, duration_us: 5, error: subtest.map(str::to_owned) };
+    let mut records = run([(0, None, start), (0, None, end)]);
+    for record in &mut records {
+        match &mut record.event {
+            Event::RunStarted(run) => run.started_unix_ms = second * 1_000,
+            Event::RunEnded(end) => {
+                (end.outcome, end.duration_us) = (outcome, 1_000_000);
+                end.message = (outcome != Outcome::Passed).then(|| "it broke".to_owned());
+            }
+            _ => {}
+        }
+    }
+    records
+}
+
+/// A result directory with the views of the last of these attempts, in which the others lie in their folders.
+pub(crate) fn tried_again(attempts: &[Vec<Record>]) -> TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (last, before) = attempts.split_last().expect("an attempt");
+    let folders = (1..).map(|number: u32| dir.path().join(ATTEMPTS).join(number.to_string()));
+    for (folder, records) in folders.zip(before).chain([(dir.path().to_owned(), last)]) {
+        fs::create_dir_all(&folder).expect("a directory");
+        let lines: Vec<String> =
+            records.iter().map(|record| serde_json::to_string(record).expect("JSON") + "\n").collect();
+        fs::write(folder.join(EVENTS), lines.concat()).expect("the events");
+        remake(&folder).expect("the views");
+    }
+    dir
 }
 
 /// A console line of the machine `server`.

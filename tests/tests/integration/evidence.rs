@@ -41,6 +41,39 @@ fn a_failed_test_leaves_journal_units_screen_memory_and_a_video() {
     assert!(fs::read(run.out().join("video/server.apng")).unwrap().starts_with(b"\x89PNG"));
     assert!(run.text("video/server.vtt").contains("must succeed: echo something new"));
     page_has_it(&run);
+    a_killed_driver_would_have_left_the_same(&run);
+}
+
+/// The page of the events without their end is that of all of them, but for what the end says.
+fn a_killed_driver_would_have_left_the_same(run: &Finished) {
+    let events = run.text("events.jsonl");
+    let mut lines: Vec<&str> = events.lines().collect();
+    let end = lines.pop().expect("an end");
+    let last: Record = serde_json::from_str(lines.last().expect("a record")).expect("a record");
+    let mut end: Record = serde_json::from_str(end).expect("a record");
+    // At the moment of the last event, or the time line would be longer.
+    end.t_us = last.t_us;
+    let Event::RunEnded(ended) = &mut end.event else { panic!("{end:?}") };
+    ended.duration_us = last.t_us;
+    let cut = lines.join("\n") + "\n";
+    let whole = cut.clone() + &serde_json::to_string(&end).expect("JSON") + "\n";
+    let [whole, cut] = [whole, cut].map(|events| {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("events.jsonl"), events).expect("the events");
+        Command::new(program()).arg("report").arg(dir.path()).output().expect("the program starts");
+        fs::read_to_string(dir.path().join("report.html")).expect("a page")
+    });
+    assert_ne!(whole, cut);
+    for (from, to) in [
+        ("<h2>Machine</h2>", "</section>"),
+        ("<section id=\"timeline\"", "</section>"),
+        ("<section id=\"films\"", "</section>"),
+        ("<div id=\"data\"", "</html>"),
+    ] {
+        let part =
+            |page: &str| page.split_once(from).and_then(|(_, rest)| Some(rest.split_once(to)?.0.to_owned()));
+        assert!(part(&whole).is_some_and(|text| Some(text) == part(&cut)), "{from} differs");
+    }
 }
 
 /// The page links to the evidence, and its reader can leaf through the screens.

@@ -63,6 +63,21 @@ fn a_hypervisor_that_refuses_what_it_is_told() {
 }
 
 #[test]
+fn a_kernel_that_panics_in_its_boot() {
+    let Some(image) = need_vm("base") else { return };
+    let setup = Setup::new("[machines.server]\nimage = \"./rootless\"\n", "server.wait_for_unit(\"x\")\n");
+    // Neither the initial RAM disk's program nor a disk to mount.
+    image.with_cmdline(&setup.dir().join("rootless"), "rdinit=/no-such-init root=/dev/no-such-disk");
+    let run = setup.run();
+    run.assert_status(3);
+    run.assert_kind(Some("guest_panic"));
+    run.assert_says(&[
+        "a guest's kernel panicked (server: it came as far as the kernel)",
+        "Unable to mount root",
+    ]);
+}
+
+#[test]
 fn a_command_that_succeeds_and_should_not() {
     assert_fails("", "server.fail(\"true\")", 1, "command_failed");
 }

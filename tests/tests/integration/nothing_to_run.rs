@@ -5,7 +5,7 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 
 use driver_core::event::Outcome;
-use integration_tests::{Finished, Setup};
+use integration_tests::{Finished, Setup, need_vm};
 
 use crate::{SOON, machine};
 
@@ -23,13 +23,36 @@ fn ends_with(status: i32, setup: Setup, says: &[&str]) -> Finished {
     run
 }
 
-#[test]
-fn a_start_script_that_exits_1_after_printing_a_line() {
+/// A machine with a start script of these lines.
+fn started_by(lines: &str) -> Setup {
     let setup = Setup::new("[machines.server]\nstart_script = \"run-server-vm\"\n", SCRIPT);
     let start_script = setup.dir().join("run-server-vm");
-    fs::write(&start_script, "#!/bin/sh\necho no disk for you\nexit 1\n").unwrap();
-    fs::set_permissions(&start_script, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::write(&start_script, format!("#!/bin/sh\n{lines}\n")).expect("a start script");
+    fs::set_permissions(&start_script, fs::Permissions::from_mode(0o755)).expect("its mode");
+    setup
+}
+
+#[test]
+fn a_start_script_that_exits_1_after_printing_a_line() {
+    let setup = started_by("echo no disk for you\nexit 1");
     ends_with_3(setup, &["machine `server`", "exited with status 1", "no disk for you"]);
+}
+
+#[test]
+fn a_start_script_that_finds_the_disk_full() {
+    let run =
+        ends_with(5, started_by("exec dd if=/dev/zero of=/dev/full count=1"), &["No space left on device"]);
+    run.assert_kind(Some("host_exhausted"));
+}
+
+#[test]
+fn a_qemu_that_gets_no_memory() {
+    if need_vm("base").is_none() {
+        return;
+    }
+    let qemu = "ulimit -v 1500000\nexec qemu-system-x86_64 -machine none -display none -m 8G -machine pc";
+    let run = ends_with(5, started_by(qemu), &["annot allocate memory"]);
+    run.assert_kind(Some("host_exhausted"));
 }
 
 #[test]

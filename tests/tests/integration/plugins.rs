@@ -267,6 +267,7 @@ fn a_plugin_that_panics_ends_the_run_in_an_orderly_way() {
         "panicked in `launch`: the fixture panics in launch",
         "it is not called again in this run",
     ]);
+    run.assert_kind(Some("hypervisor_error"));
 
     // A reporter that panics has not written its report: that is no pass.
     // No machine is its backend's: that could be set aside first, or not.
@@ -395,6 +396,7 @@ fn a_verb_that_the_backend_cannot_do_is_refused_before_anything_starts() {
     let run = on_local("", "server.succeed('true')\nserver.screenshot('x')\n").run();
     run.assert_status(3);
     run.assert_says(&["no screen, which screenshot() of machine `server` needs", "line 2", "`qemu`"]);
+    run.assert_kind(Some("unsupported"));
     let starts = |record: &Record| matches!(record.event, Event::MachineState { .. });
     assert!(!run.events().iter().any(starts), "a machine was started");
 }

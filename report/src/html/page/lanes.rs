@@ -10,6 +10,10 @@ use crate::tally::micros;
 const WIDTH: f64 = 100.0;
 /// Of which so much is used: what happens at the end has room to be seen.
 const USED: f64 = 99.4;
+/// The width that the text of a mark on the axis may need.
+const LABEL: f64 = 7.0;
+/// Faults of networks that the table has.
+const FAULTS: usize = 50;
 /// The least width of a bar, so that it can be seen.
 const LEAST: f64 = 0.12;
 /// Rows of bars that a lane shows: steps in steps, and steps of several threads.
@@ -29,6 +33,16 @@ const ROW: usize = 17;
 pub(super) struct Tick {
     pub(super) at: String,
     pub(super) text: String,
+    /// Whether the text stands before the mark, since there is no room behind it.
+    pub(super) before: bool,
+}
+
+/// A fault of a network.
+pub(super) struct FaultView {
+    pub(super) text: String,
+    pub(super) at: String,
+    pub(super) duration: String,
+    pub(super) seq: u64,
 }
 
 pub(super) struct LaneView {
@@ -122,7 +136,23 @@ fn percent(value: f64) -> String {
 pub(super) fn ticks(end_us: u64) -> Vec<Tick> {
     let (step, scale) = (tick(end_us), Scale { total_us: end_us });
     let times = (0..).map(|number| number * step).take_while(|us| *us <= end_us);
-    times.map(|us| Tick { at: scale.place(us), text: moment(us) }).collect()
+    times
+        .map(|us| Tick { at: scale.place(us), text: moment(us), before: scale.of(us) > WIDTH - LABEL })
+        .collect()
+}
+
+/// The faults that the test imposed on its networks, in order.
+pub(super) fn faults(timeline: &Timeline) -> Vec<FaultView> {
+    let mut faults: Vec<&Bar> = timeline.test.bars.iter().filter(|bar| bar.is_fault).collect();
+    faults.sort_by_key(|bar| bar.seq);
+    faults.truncate(FAULTS);
+    let view = |bar: &Bar| FaultView {
+        text: bar.text.clone(),
+        at: moment(bar.start_us),
+        duration: span(bar.duration_us()),
+        seq: bar.seq,
+    };
+    faults.into_iter().map(view).collect()
 }
 
 /// The lanes: of the test, if it has parts, and of each machine.
