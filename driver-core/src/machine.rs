@@ -169,7 +169,8 @@ pub trait Pointer: Send + Sync {
 }
 
 /// What can be done with a pointer.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PointerAct {
     /// Puts it somewhere: from 0 at the left and at the top of the display to 1 at the right and at the bottom.
     Move {

@@ -14,6 +14,25 @@ Zwölf Boxkämpfer jagen Viktor quer über den großen Sylter Deich
 Voilà l'été à Besançon: «garçon», señor Núñez, smørrebrød, ¿qué?
 WARNING: disk /dev/sdb2 is 97% full [retry in 30s] @ node-17"""
 
+FRAMES = """┌─────────┤ Choose a mirror ├──────────┐
+│ Protocol   Host                      │
+│ https      deb.test.example          │
+│ ftp        mirror-2.test.example     │
+├──────────────────────────────────────┤
+│      <Cancel>          <Accept>      │
+└──────────────────────────────────────┘
+/srv/backup
+├── 2031-10-24.tar.gz
+│   ├── manifest.json
+│   └── volume_01.img
+└── latest
+╔══════════╦════════╗
+║ Node     ║ Memory ║
+╠══════════╬════════╣
+║ node-17  ║ 64 GiB ║
+║ node-18  ║ 48 GiB ║
+╚══════════╩════════╝"""
+
 FONTS = [
     ("fixed", "-fn fixed"),
     ("6x13", "-fn 6x13"),
@@ -125,6 +144,12 @@ def terminals():
             wait_for_window("--class xterm")
             keep(f"xterm-{font}-{colour}", lines)
             close("[x]term -T")
+    put("/tmp/frames.txt", FRAMES)
+    for (font, arguments), (_, colours) in zip([FONTS[5], FONTS[7], FONTS[9]], COLOURS[1:]):
+        spawn(f"xterm -T {font} {arguments} {colours} -u8 +sb -geometry 72x20+30+40 -e 'cat /tmp/frames.txt; sleep 1000'")
+        wait_for_window("--class xterm")
+        keep(f"xterm-frames-{font}", FRAMES.split("\n"))
+        close("[x]term -T")
 
 
 def wallpaper(kind):
@@ -217,6 +242,9 @@ server.wait_until_succeeds("DISPLAY=:0 xprop -root _NET_SUPPORTING_WM_CHECK | gr
 spawn("xterm -T 'Build log' -fa 'DejaVu Sans Mono' -fs 10 -geometry 72x12+400+60 -e 'cat /tmp/notes.txt; sleep 1000'")
 wait_for_window("--class xterm")
 keep("icewm-window", ["Build log", *NOTES.split("\n")])
-server.succeed("DISPLAY=:0 xdotool key ctrl+Escape")
+# The button at the left end of the task bar opens the menu.
+before = server.mark_screen()
+server.succeed("DISPLAY=:0 xdotool mousemove 25 787 click 1")
+server.wait_screen_change(before)
 MENU = "Terminal Development Network System Utility Monitors Toolbar Programs Windows Settings Logout..."
-keep("icewm-menu", ["Build log", *MENU.split()])
+keep("icewm-menu", ["Build log", *NOTES.split("\n"), *MENU.split()])

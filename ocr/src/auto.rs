@@ -5,6 +5,7 @@ use std::sync::Arc;
 use driver_core::{Deadline, Frame, OcrEngine, OcrError, Reading, Rect, TextLine, Word};
 
 use crate::console::{ConsoleEngine, Grid, UNKNOWN};
+use crate::part::{keep, lies_in};
 
 /// Reads consoles exactly. Another engine reads what is no console, and those words of a console that have glyphs of no
 /// known font.
@@ -71,6 +72,22 @@ impl OcrEngine for AutoEngine {
             (None, None) => self.console.read(frame, within),
         }
     }
+
+    /// Whether it is a console shows the whole frame alone, and a console is read in no time.
+    fn read_part(&self, frame: &Frame, part: Rect, within: Deadline) -> Option<Result<Reading, OcrError>> {
+        let mut reading = match (self.console.decode(frame), &self.rest) {
+            (Some(grid), Some(rest)) if grid.unknown_cells() > 0 => {
+                self.complete(frame, &grid, rest.as_ref(), within)
+            }
+            (Some(grid), _) => Ok(grid.reading(ConsoleEngine::NAME)),
+            (None, Some(rest)) => return rest.read_part(frame, part, within),
+            (None, None) => return None,
+        };
+        if let Ok(reading) = &mut reading {
+            keep(reading, part);
+        }
+        Some(reading)
+    }
 }
 
 fn is_unclear(word: &Word) -> bool {
@@ -87,15 +104,6 @@ fn replace(line: &mut TextLine, found: &[Word]) {
         };
         if instead.is_empty() { line.words.push(word) } else { line.words.extend(instead) }
     }
-}
-
-/// Whether the middle of a word lies in `rect`.
-fn lies_in(word: &Word, rect: Rect) -> bool {
-    let within = |at: u32, from: u32, length: u32| at >= from && at < from + length;
-    word.rect.is_some_and(|own| {
-        within(own.x + own.width / 2, rect.x, rect.width)
-            && within(own.y + own.height / 2, rect.y, rect.height)
-    })
 }
 
 fn moved(mut word: Word, by: Rect) -> Word {

@@ -9,6 +9,7 @@ mod auto;
 mod boxes;
 mod console;
 mod engines;
+mod part;
 mod screen;
 mod tesseract;
 

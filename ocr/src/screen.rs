@@ -5,8 +5,11 @@
 //! before are known again by their pixels.
 
 mod cache;
+mod cells;
+mod drawn;
 mod ink;
 mod large;
+mod likeness;
 mod lines;
 mod marks;
 mod original;
@@ -25,6 +28,7 @@ use std::path::Path;
 use driver_core::{Deadline, Frame, OcrEngine, OcrError, Reading, Rect};
 
 use self::pipeline::Pipeline;
+use crate::part::keep;
 
 /// Pixels of an 8K display, and some: more would take more memory than a test driver should.
 const MOST_PIXELS: u64 = 7680 * 4320 * 5 / 4;
@@ -72,35 +76,6 @@ impl ScreenEngine {
         let engine = original::load(detection, recognition)?;
         Ok(Self { models: Models::Given(Box::new(engine)) })
     }
-
-    /// Reads a part of a frame; boxes are in pixels of the whole frame.
-    ///
-    /// # Errors
-    /// As [`OcrEngine::read`]. A part that is not inside the frame is read as far as it is.
-    pub fn read_part(&self, frame: &Frame, part: Rect, within: Deadline) -> Result<Reading, OcrError> {
-        let left = part.x.saturating_sub(MARGIN).min(frame.width());
-        let top = part.y.saturating_sub(MARGIN).min(frame.height());
-        let right = part.x.saturating_add(part.width).saturating_add(MARGIN).min(frame.width());
-        let bottom = part.y.saturating_add(part.height).saturating_add(MARGIN).min(frame.height());
-        let row = |y: u32| {
-            let start = (y as usize * frame.width() as usize + left as usize) * 3;
-            &frame.rgb()[start..start + (right - left) as usize * 3]
-        };
-        let pixels: Vec<u8> = (top..bottom).flat_map(row).copied().collect();
-        let Some(cut) = Frame::new(right - left, bottom - top, pixels) else { return Ok(empty()) };
-        let mut reading = self.read(&cut, within)?;
-        for line in &mut reading.lines {
-            line.words.retain_mut(|word| {
-                let Some(rect) = &mut word.rect else { return true };
-                rect.x += left;
-                rect.y += top;
-                let (x, y) = (rect.x + rect.width / 2, rect.y + rect.height / 2);
-                x >= part.x && x - part.x < part.width && y >= part.y && y - part.y < part.height
-            });
-        }
-        reading.lines.retain(|line| !line.words.is_empty());
-        Ok(reading)
-    }
 }
 
 impl OcrEngine for ScreenEngine {
@@ -121,6 +96,20 @@ impl OcrEngine for ScreenEngine {
         catch_unwind(AssertUnwindSafe(read)).unwrap_or_else(|_| {
             Err(error("it broke down over this frame: a bug", "another engine may read it"))
         })
+    }
+
+    fn read_part(&self, frame: &Frame, part: Rect, within: Deadline) -> Option<Result<Reading, OcrError>> {
+        let around = Rect {
+            x: part.x.saturating_sub(MARGIN),
+            y: part.y.saturating_sub(MARGIN),
+            width: part.width.saturating_add(2 * MARGIN),
+            height: part.height.saturating_add(2 * MARGIN),
+        };
+        let mut reading = Reading::of_part(self, frame, around.within(frame.whole()), within);
+        if let Ok(reading) = &mut reading {
+            keep(reading, part);
+        }
+        Some(reading)
     }
 }
 

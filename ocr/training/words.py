@@ -119,10 +119,10 @@ class Words:
                 before, after = rng.choice(["()", "[]", "\"\"", "''", "“”", "‘’", "„“", "«»", "‹›", "``", "<>", "**", "__"])
                 words[-1] = before + words[-1] + after
             elif chance < 0.165:
-                words.append(rng.choice(["–", "—", "-", "&", "+", "=", "→", "•", "·", "/", "|", "×", "*", "--", "±", "°", "©", "§"]))
+                words.append(rng.choice(["–", "—", "-", "-", "-", "-", "&", "+", "=", "→", "•", "·", "/", "|", "×", "*", "--", "±", "°", "©", "§"]))
         if rng.random() < 0.5:
             words[0] = words[0][:1].upper() + words[0][1:]
-            words[-1] += rng.choice(["", ".", ".", "?", "!", ":", "…"])
+            words[-1] += rng.choice(["", ".", ".", ".", "?", "!", ":", "...", "…"])
         return " ".join(words)
 
     def shell(self):
@@ -235,7 +235,7 @@ class Words:
         """A text of at most `length` characters."""
         rng = self.rng
         kind = rng.choices([lambda: self.sentence(rng.randrange(1, 3 + length // 4)), self.shell, self.log, self.data, self.code, self.label, self.path, self.drawn, lambda: self.random(length), self.rule],
-                           [30, 8, 13, 11, 8, 11, 3, 5, 9, 1])[0]
+                           [30, 10, 13, 11, 12, 12, 4, 5, 6, 1])[0]
         text = kind()
         while len(text) < length * 0.5 and rng.random() < 0.5:
             text += " " * rng.choice([1, 1, 2, 4]) + rng.choice([self.word, self.label, self.number, lambda: self.sentence(3)])()

@@ -29,6 +29,7 @@ typedef struct innkeeper_screen_table innkeeper_screen_table;
 typedef struct innkeeper_keyboard_table innkeeper_keyboard_table;
 typedef struct innkeeper_monitor_table innkeeper_monitor_table;
 typedef struct innkeeper_power_table innkeeper_power_table;
+typedef struct innkeeper_pointer_table innkeeper_pointer_table;
 typedef struct innkeeper_log_table innkeeper_log_table;
 typedef struct innkeeper_ocr_table innkeeper_ocr_table;
 typedef struct innkeeper_frame innkeeper_frame;
@@ -240,6 +241,11 @@ struct innkeeper_backend_table {
      * Facet: reset without the guest's consent, or null.
      */
     const innkeeper_power_table *power;
+
+    /*
+     * Facet: a pointer that is put anywhere on the guest's display, or null. Since 1.1.
+     */
+    const innkeeper_pointer_table *pointer;
 };
 
 /*
@@ -305,6 +311,24 @@ struct innkeeper_power_table {
      * Resets the machine as the reset button does. Without `allow_reboot` in its description that ends it.
      */
     innkeeper_status (*reset)(void *machine, uint64_t within_ms, innkeeper_buf *message);
+};
+
+/*
+ * Facet: a pointer that is put anywhere on the guest's display. Since 1.1.
+ */
+struct innkeeper_pointer_table {
+
+    /*
+     * The size of this struct in the plugin's build, in bytes.
+     */
+    size_t size;
+
+    /*
+     * Does one thing with it. `act`: JSON, one of `{"move": {"x": 0.5, "y": 1.0}}`, from 0 at the left and at the top
+     * of the display to 1 at the right and at the bottom; `{"press": "left"}` and `{"release": "left"}`, also of
+     * `middle` and `right`; `{"scroll": -2}`, notches of the wheel down, or up when negative.
+     */
+    innkeeper_status (*act)(void *machine, innkeeper_str act, uint64_t within_ms, innkeeper_buf *message);
 };
 
 /*
@@ -457,7 +481,7 @@ struct innkeeper_reporter_table {
 /*
  * Counts what was appended to the tables. Any two of the same major understand each other.
  */
-#define INNKEEPER_ABI_MINOR 0
+#define INNKEEPER_ABI_MINOR 1
 
 /*
  * What a plugin exports as a static named `INNKEEPER_PLUGIN`.

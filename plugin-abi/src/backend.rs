@@ -80,6 +80,8 @@ pub struct BackendTable {
     pub monitor: *const MonitorTable,
     /// Facet: reset without the guest's consent, or null.
     pub power: *const PowerTable,
+    /// Facet: a pointer that is put anywhere on the guest's display, or null. Since 1.1.
+    pub pointer: *const PointerTable,
 }
 
 // SAFETY: a table and all that it points to are never written to.
@@ -150,6 +152,20 @@ pub struct PowerTable {
     /// Resets the machine as the reset button does. Without `allow_reboot` in its description that ends it.
     pub reset:
         Option<unsafe extern "C" fn(machine: *mut c_void, within_ms: u64, message: *mut Buf) -> Status>,
+}
+
+/// Facet: a pointer that is put anywhere on the guest's display. Since 1.1.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct PointerTable {
+    /// The size of this struct in the plugin's build, in bytes.
+    pub size: usize,
+    /// Does one thing with it. `act`: JSON, one of `{"move": {"x": 0.5, "y": 1.0}}`, from 0 at the left and at the top
+    /// of the display to 1 at the right and at the bottom; `{"press": "left"}` and `{"release": "left"}`, also of
+    /// `middle` and `right`; `{"scroll": -2}`, notches of the wheel down, or up when negative.
+    pub act: Option<
+        unsafe extern "C" fn(machine: *mut c_void, act: Str, within_ms: u64, message: *mut Buf) -> Status,
+    >,
 }
 
 /// Where a backend says what happens to one machine. Made by innkeeper; may be called from any thread.

@@ -12,7 +12,7 @@ pub const MAGIC: [u8; 8] = *b"innkeepr";
 /// Plugin and program must agree on it.
 pub const ABI_MAJOR: u32 = 1;
 /// Counts what was appended to the tables. Any two of the same major understand each other.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 
 /// What a plugin exports as a static named `INNKEEPER_PLUGIN`.
 #[repr(C)]

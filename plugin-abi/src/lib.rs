@@ -14,7 +14,9 @@ mod ocr;
 mod reporter;
 mod value;
 
-pub use backend::{BackendTable, KeyboardTable, LogTable, MonitorTable, PowerTable, ScreenTable};
+pub use backend::{
+    BackendTable, KeyboardTable, LogTable, MonitorTable, PointerTable, PowerTable, ScreenTable,
+};
 pub use header::{ABI_MAJOR, ABI_MINOR, MAGIC, PluginHeader, SYMBOL};
 pub use ocr::{Frame, OcrTable};
 pub use reporter::ReporterTable;

@@ -5,7 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use driver_core::{Backend, Capabilities, Deadline, DriverError, Exit, Machine, MachineLog, MachineSpec};
-use plugin_abi::{BackendTable, Buf, KeyboardTable, MonitorTable, PowerTable, ScreenTable, Status, Str};
+use plugin_abi::{
+    BackendTable, Buf, KeyboardTable, MonitorTable, PointerTable, PowerTable, ScreenTable, Status, Str,
+};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -26,6 +28,7 @@ pub(crate) struct Facets {
     pub(crate) keyboard: Option<KeyboardTable>,
     pub(crate) monitor: Option<MonitorTable>,
     pub(crate) power: Option<PowerTable>,
+    pub(crate) pointer: Option<PointerTable>,
 }
 
 impl Facets {
@@ -39,6 +42,8 @@ impl Facets {
             monitor: unsafe { table::read(table.monitor) }?,
             // SAFETY: as above.
             power: unsafe { table::read(table.power) }?,
+            // SAFETY: as above.
+            pointer: unsafe { table::read(table.pointer) }?,
         })
     }
 
@@ -48,6 +53,7 @@ impl Facets {
             keyboard: self.keyboard.is_some(),
             monitor: self.monitor.is_some(),
             power: self.power.is_some(),
+            pointer: self.pointer.is_some(),
             // The table has no place for these yet.
             ..Capabilities::default()
         }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use driver_core::{
-    Deadline, DriverError, Exit, GuestPort, GuestStream, Key, Keyboard, Machine, Monitor, Power, Screen,
+    Deadline, DriverError, Exit, GuestPort, GuestStream, Key, Keyboard, Machine, Monitor, Pointer,
+    PointerAct, Power, Screen,
 };
 use plugin_abi::{Buf, LogTable, PORT_BULK, PORT_CONSOLE, PORT_SHELL, Status, Str};
 
@@ -223,6 +224,10 @@ impl Machine for PluginMachine {
     fn power(&self) -> Option<&dyn Power> {
         self.facets.power.is_some().then_some(self as _)
     }
+
+    fn pointer(&self) -> Option<&dyn Pointer> {
+        self.facets.pointer.is_some().then_some(self as _)
+    }
 }
 
 /// Takes over a descriptor that a plugin gave, if it is what it should be.
@@ -306,5 +311,18 @@ impl Power for PluginMachine {
             (invoke!(function, handle.machine.0, milliseconds(within), message), ())
         };
         self.call("reset", "reset the machine", within, reset).await
+    }
+}
+
+#[async_trait]
+impl Pointer for PluginMachine {
+    async fn act(&self, act: PointerAct, within: Deadline) -> Result<(), DriverError> {
+        let table = self.facets.pointer;
+        let act = serde_json::to_string(&act).map_err(|error| DriverError::usage(error.to_string()))?;
+        let work = move |handle: &Handle, message| {
+            let function = table.and_then(|table| table.act);
+            (invoke!(function, handle.machine.0, Str::new(&act), milliseconds(within), message), ())
+        };
+        self.call("act", "move its pointer", within, work).await
     }
 }

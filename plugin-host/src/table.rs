@@ -4,7 +4,7 @@
 use std::mem::{MaybeUninit, offset_of};
 
 use plugin_abi::{
-    BackendTable, KeyboardTable, MonitorTable, OcrTable, PowerTable, ReporterTable, ScreenTable,
+    BackendTable, KeyboardTable, MonitorTable, OcrTable, PointerTable, PowerTable, ReporterTable, ScreenTable,
 };
 
 /// A table that a plugin may have.
@@ -91,6 +91,7 @@ table!(ScreenTable, "facet `screen`", size_of::<ScreenTable>(), capture);
 table!(KeyboardTable, "facet `keyboard`", size_of::<KeyboardTable>(), press);
 table!(MonitorTable, "facet `monitor`", size_of::<MonitorTable>(), command);
 table!(PowerTable, "facet `power`", size_of::<PowerTable>(), reset);
+table!(PointerTable, "facet `pointer`", size_of::<PointerTable>(), act);
 table!(OcrTable, "OCR engine", size_of::<OcrTable>(), open, read, close);
 table!(ReporterTable, "reporter", size_of::<ReporterTable>(), open, record, finish, close);
 

@@ -76,6 +76,12 @@ impl Facets {
     pub const fn power(self) -> Self {
         Self(Capabilities { power: true, ..self.0 })
     }
+
+    /// And a pointer.
+    #[must_use]
+    pub const fn pointer(self) -> Self {
+        Self(Capabilities { pointer: true, ..self.0 })
+    }
 }
 
 /// The table of a backend.
@@ -99,6 +105,7 @@ pub const fn backend_table<S: BackendSource>(name: &'static str) -> BackendTable
         keyboard: if facets.keyboard { &raw const machine::KEYBOARD } else { ptr::null() },
         monitor: if facets.monitor { &raw const machine::MONITOR } else { ptr::null() },
         power: if facets.power { &raw const machine::POWER } else { ptr::null() },
+        pointer: if facets.pointer { &raw const machine::POINTER } else { ptr::null() },
     }
 }
 

@@ -70,7 +70,7 @@ pub mod raw {
 /// offers from the plugin's settings, a [`Value`].
 ///
 /// - `backend: open` with `fn open(settings: Value) -> Result<impl Backend, impl Display>`, and `facets: [screen,
-///   keyboard, monitor, power]`, of these the ones that its capabilities name;
+///   keyboard, monitor, power, pointer]`, of these the ones that its capabilities name;
 /// - `ocr: open` with `fn open(settings: Value) -> Result<impl OcrEngine, impl Display>`;
 /// - `reporter: open` with `fn open(settings: Value, run: Run) -> Result<impl Reporter, impl Display>`.
 #[macro_export]

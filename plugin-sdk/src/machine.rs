@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use driver_core::{DriverError, GuestPort, Machine};
 use plugin_abi::{
-    Buf, KeyboardTable, MonitorTable, PORT_BULK, PORT_CONSOLE, PORT_SHELL, PowerTable, ScreenTable, Status,
-    Str,
+    Buf, KeyboardTable, MonitorTable, PORT_BULK, PORT_CONSOLE, PORT_SHELL, PointerTable, PowerTable,
+    ScreenTable, Status, Str,
 };
 use tokio::io::copy_bidirectional;
 use tokio::net::UnixStream;
@@ -27,6 +27,7 @@ pub(crate) static KEYBOARD: KeyboardTable =
 pub(crate) static MONITOR: MonitorTable =
     MonitorTable { size: size_of::<MonitorTable>(), command: Some(command) };
 pub(crate) static POWER: PowerTable = PowerTable { size: size_of::<PowerTable>(), reset: Some(reset) };
+pub(crate) static POINTER: PointerTable = PointerTable { size: size_of::<PointerTable>(), act: Some(act) };
 
 /// What the handle of a machine points to.
 pub(crate) struct Launched {
@@ -215,6 +216,20 @@ unsafe extern "C" fn reset(machine: *mut c_void, within_ms: u64, message: *mut B
         let machine = &unsafe { launched(machine) }.machine;
         let power = machine.power().ok_or_else(|| lacks("power"))?;
         block_on(power.reset(deadline(within_ms)))?.map_err(Problem::from)
+    };
+    // SAFETY: innkeeper gives an empty buffer.
+    unsafe { guarded(message, work) }
+}
+
+unsafe extern "C" fn act(machine: *mut c_void, act: Str, within_ms: u64, message: *mut Buf) -> Status {
+    let work = || {
+        // SAFETY: innkeeper hands back what `launch` made.
+        let machine = &unsafe { launched(machine) }.machine;
+        let pointer = machine.pointer().ok_or_else(|| lacks("pointer"))?;
+        // SAFETY: innkeeper lends it for the call.
+        let act = unsafe { text(act) }?;
+        let act = serde_json::from_str(act).map_err(|error| Problem::new(Status::USAGE, error))?;
+        block_on(pointer.act(act, deadline(within_ms)))?.map_err(Problem::from)
     };
     // SAFETY: innkeeper gives an empty buffer.
     unsafe { guarded(message, work) }

@@ -1,4 +1,4 @@
-//! `cargo xtask ocr-corpus`: makes the screenshots in ocr/tests/data again, with real guests.
+//! `cargo xtask ocr-corpus`: makes the screenshots in ocr/tests/data again, with real guests, and reads one live.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -10,11 +10,15 @@ use png::{BitDepth, ColorType, Compression, Filter, Transformations};
 
 use crate::command;
 
+/// What there is to do, each a manifest and a script in ocr/corpus.
+const PARTS: [&str; 3] = ["text", "graphics", "clicks"];
+
 /// Which screenshots to make.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these: `text` (consoles and firmware) or `graphics` (windows)
-    #[arg(value_parser = ["text", "graphics"])]
+    /// Only these: `text` (consoles and firmware), `graphics` (windows), or `clicks`, which keeps no screenshots: a
+    /// terminal is found by its text, clicked and typed into
+    #[arg(value_parser = PARTS)]
     parts: Vec<String>,
     /// Take the pictures from these results of `innkeeper run` instead of booting a guest
     #[arg(long, value_name = "FOLDER")]
@@ -32,7 +36,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     command::run(&mut command::cargo(&["run", "--quiet", "-p", "xtask", "--", "guests", "desktop"]))?;
-    for part in ["text", "graphics"] {
+    for part in PARTS {
         if !args.parts.is_empty() && !args.parts.iter().any(|wanted| wanted == part) {
             continue;
         }

@@ -54,7 +54,7 @@ mod tests {
     fn what_was_read_is_known_again_and_the_oldest_goes() {
         let mut cache = Cache::default();
         let strip = |byte| Strip { width: 1, pixels: vec![byte; 32] };
-        let signs = vec![Sign { char: 'x', at: 4, confidence: 0.9 }];
+        let signs = vec![Sign { char: 'x', at: 4, confidence: 0.9, ..Sign::default() }];
         let first = cache.hash(&strip(1));
         assert_eq!((cache.get(first), cache.hash(&strip(1)) == first), (None, true));
         cache.put(first, signs.clone());

@@ -35,9 +35,16 @@ fn sort(marks: &[Mark]) -> (Vec<Area>, Vec<Area>, Vec<Area>) {
         median(marks.iter().map(|mark| mark.area.height()).filter(|height| *height >= 6)).unwrap_or(12);
     // In the smallest fonts a letter is as low as a dash in others.
     let least = if usual <= 9 { 4 } else { 6 };
-    let (mut letters, mut small) = (Vec::new(), Vec::new());
+    let (mut letters, mut small, mut tall) = (Vec::new(), Vec::new(), Vec::new());
     for mark in marks {
         let (width, height) = (mark.area.width(), mark.area.height());
+        // Bars one above the other touch, as in a tree of processes or the frame of a table, and so do their branches.
+        let is_bar = height > usual * 2 + 4 && width < height / 2;
+        let has_branches = height * 10 > usual * 16 && mark.ink * 9 < width * height * 2;
+        if marks.len() > 30 && (is_bar || has_branches) {
+            tall.push(mark.area);
+            continue;
+        }
         // Letters of a word may touch, but then they are still many.
         if height >= least && (width <= height * 12 || (8..=60).contains(&height)) {
             letters.push(mark.area);
@@ -45,11 +52,8 @@ fn sort(marks: &[Mark]) -> (Vec<Area>, Vec<Area>, Vec<Area>) {
             small.push(mark.area);
         }
     }
-    // Bars one above the other touch, as in a tree of processes or the frame of a table.
-    let is_bar = |area: &mut Area| {
-        marks.len() > 30 && area.height() > usual * 2 + 4 && area.width() < area.height() / 2
-    };
-    let tall = letters.extract_if(.., is_bar).collect();
+    // The outermost branch is the last to reach a line.
+    tall.sort_unstable_by_key(|area| std::cmp::Reverse(area.left));
     (letters, small, tall)
 }
 
@@ -180,7 +184,7 @@ fn attach(lines: &mut [Line], small: &mut Vec<Area>) -> Vec<Area> {
 fn clip(lines: &mut [Line], bar: &Area) {
     for line in lines {
         let middle = line.area.middle() / 2;
-        if (bar.top..bar.bottom).contains(&middle) && line.area.gap(bar) <= line.area.height() {
+        if (bar.top..bar.bottom).contains(&middle) && line.area.gap(bar) * 2 <= line.area.height() * 5 {
             line.area.left = line.area.left.min(bar.left);
             line.area.right = line.area.right.max(bar.right);
         }

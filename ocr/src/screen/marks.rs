@@ -70,14 +70,19 @@ fn edges(area: Area, pixels: &[u32], across: usize) -> [f32; 4] {
     [share(&rows[0]), share(&rows[1]), share(&columns[0]), share(&columns[1])]
 }
 
-/// Finds the marks, and erases what frames and rules there are.
+/// Whether a pixel counts as ink.
+pub(super) fn is_ink(strength: u8) -> bool {
+    strength >= FAINT
+}
+
+/// Finds the marks, and erases what frames and rules there are; `erased` is given the boxes of those.
 ///
 /// `None` when there are so many that it is noise.
-pub(super) fn marks(ink: &mut Plane) -> Option<Vec<Mark>> {
+pub(super) fn marks(ink: &mut Plane, erased: &mut Vec<Area>) -> Option<Vec<Mark>> {
     let mut seen = vec![false; ink.pixels.len()];
     let (mut marks, mut pixels, mut open) = (Vec::new(), Vec::new(), Vec::new());
     for start in 0..ink.pixels.len() {
-        if seen[start] || ink.pixels[start] < FAINT {
+        if seen[start] || !is_ink(ink.pixels[start]) {
             continue;
         }
         pixels.clear();
@@ -87,6 +92,7 @@ pub(super) fn marks(ink: &mut Plane) -> Option<Vec<Mark>> {
             for index in &pixels {
                 ink.pixels[*index as usize] = 0;
             }
+            erased.push(area);
         } else {
             marks.push(mark);
             if marks.len() > MOST {
@@ -100,7 +106,13 @@ pub(super) fn marks(ink: &mut Plane) -> Option<Vec<Mark>> {
 /// Collects the ink that hangs together with `start`, diagonally too. Half as large as usual, places fit an 8K frame
 /// that is all ink into the memory that there is.
 #[expect(clippy::cast_possible_truncation, reason = "a frame has fewer than 2^32 pixels")]
-fn fill(ink: &Plane, start: usize, seen: &mut [bool], open: &mut Vec<u32>, pixels: &mut Vec<u32>) -> Area {
+pub(super) fn fill(
+    ink: &Plane,
+    start: usize,
+    seen: &mut [bool],
+    open: &mut Vec<u32>,
+    pixels: &mut Vec<u32>,
+) -> Area {
     let mut area = Area { left: usize::MAX, top: usize::MAX, right: 0, bottom: 0 };
     seen[start] = true;
     open.push(start as u32);
@@ -111,7 +123,7 @@ fn fill(ink: &Plane, start: usize, seen: &mut [bool], open: &mut Vec<u32>, pixel
         for row in y.saturating_sub(1)..(y + 2).min(ink.height) {
             for column in x.saturating_sub(1)..(x + 2).min(ink.width) {
                 let next = row * ink.width + column;
-                if !seen[next] && ink.pixels[next] >= FAINT {
+                if !seen[next] && is_ink(ink.pixels[next]) {
                     seen[next] = true;
                     open.push(next as u32);
                 }

@@ -42,12 +42,15 @@ pub(super) fn pieces(ink: &Plane, line: Area) -> Vec<Piece> {
 pub(super) struct Text {
     pub(super) piece: Piece,
     pub(super) words: Vec<Word>,
+    /// How many pixels wide its characters are, if all are as wide as each other.
+    pub(super) cell: Option<usize>,
 }
 
 impl Text {
     /// The same in a frame that is larger by a factor.
     pub(super) fn enlarge(&mut self, factor: usize) {
         self.piece.area = self.piece.area.times(factor);
+        self.cell = self.cell.map(|cell| cell * factor);
         let times = |value: &mut u32| *value = value.saturating_mul(u32::try_from(factor).unwrap_or(1));
         for rect in self.words.iter_mut().filter_map(|word| word.rect.as_mut()) {
             [&mut rect.x, &mut rect.y, &mut rect.width, &mut rect.height].into_iter().for_each(times);

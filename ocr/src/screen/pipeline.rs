@@ -7,10 +7,10 @@ use driver_core::{Deadline, Frame, OcrError, TextLine};
 use super::cache::Cache;
 use super::ink::{Ground, Ink};
 use super::pieces::{Piece, Text};
-use super::plane::Plane;
+use super::plane::{Area, Plane};
 use super::reader::{ReadError, Reader, Sign};
 use super::scale::Strip;
-use super::{check, error, ink, large, late, lines, marks, photo, pieces, scale, words};
+use super::{check, drawn, error, ink, large, late, likeness, lines, marks, photo, pieces, scale, words};
 
 /// The model and its alphabet; `training/` says how they are made.
 static MODEL: &[u8] = include_bytes!("../../models/screen.onnx");
@@ -48,12 +48,15 @@ impl Pipeline {
     fn read_ink(&self, frame: &Frame, within: Deadline) -> Result<Vec<Text>, OcrError> {
         let ground = ink::ground(frame);
         let Ink { mut strength, texture } = ink::ink(frame, &ground);
-        let mut found = self.read_lines(&mut strength, 0, strips, within)?;
+        let mut erased = Vec::new();
+        let mut found = self.read_lines(&mut strength, 0, strips, &mut erased, within)?;
         self.read_outlined(frame, &ground, &mut found, within)?;
-        drop((ground, strength));
+        let drawn = drawn::drawn(frame, &ground, &erased, &found);
+        drop((ground, strength, erased));
         for mut strokes in photo::strokes(frame, &texture) {
-            found = pieces::better(found, self.read_lines(&mut strokes, 0, strips, within)?);
+            found = pieces::better(found, self.read_lines(&mut strokes, 0, strips, &mut Vec::new(), within)?);
         }
+        found.extend(drawn);
         Ok(found)
     }
 
@@ -71,9 +74,10 @@ impl Pipeline {
             let planes = pieces.iter().map(|piece| large::sharp(frame, &ground, factor, piece.area));
             planes.map(|plane| scale::strip(&plane, plane.area())).collect()
         };
-        let mut found = self.read_lines(&mut strength, large::LEAST, sharp, within)?;
+        let mut found = self.read_lines(&mut strength, large::LEAST, sharp, &mut Vec::new(), within)?;
         for mut strokes in photo::strokes(smaller, &texture) {
-            found = pieces::better(found, self.read_lines(&mut strokes, large::LEAST, strips, within)?);
+            let more = self.read_lines(&mut strokes, large::LEAST, strips, &mut Vec::new(), within)?;
+            found = pieces::better(found, more);
         }
         found.iter_mut().for_each(|text| text.enlarge(factor));
         Ok(found)
@@ -98,7 +102,7 @@ impl Pipeline {
             for side in &sides {
                 let mut words = words::words(&signs.next().unwrap_or_default(), side.area(), side);
                 pieces::shift(&mut words, text.piece.area);
-                let other = Text { piece: text.piece, words };
+                let other = Text { words, ..*text };
                 if other.sureness() > text.sureness() {
                     *text = other;
                 }
@@ -107,23 +111,28 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Finds and reads the lines of at least `least` rows.
+    /// Finds and reads the lines of at least `least` rows; `erased` is given what was taken for frames.
     fn read_lines(
         &self,
         ink: &mut Plane,
         least: usize,
         strips: impl Fn(&[Piece], &Plane) -> Vec<Strip>,
+        erased: &mut Vec<Area>,
         within: Deadline,
     ) -> Result<Vec<Text>, OcrError> {
         check(within)?;
-        let Some(marks) = marks::marks(ink) else { return Ok(Vec::new()) };
+        let Some(marks) = marks::marks(ink, erased) else { return Ok(Vec::new()) };
         let lines = lines::lines(ink, &marks).into_iter().filter(|line| line.height() >= least);
         let pieces: Vec<Piece> = lines.flat_map(|line| pieces::pieces(ink, line)).take(MOST_LINES).collect();
         check(within)?;
-        let signs = self.read_strips(&strips(&pieces, ink), within)?;
-        let text =
-            |(piece, signs): (Piece, Vec<Sign>)| Text { piece, words: words::words(&signs, piece.area, ink) };
-        Ok(pieces.into_iter().zip(signs).map(text).filter(|text| !text.words.is_empty()).collect())
+        let mut signs = self.read_strips(&strips(&pieces, ink), within)?;
+        let widths = likeness::settle(ink, &pieces, &mut signs);
+        let texts = pieces.into_iter().zip(signs).zip(widths).map(|((piece, signs), cell)| Text {
+            piece,
+            words: words::words(&signs, piece.area, ink),
+            cell,
+        });
+        Ok(texts.filter(|text| !text.words.is_empty()).collect())
     }
 
     fn reader(&self) -> Result<&Reader, OcrError> {

@@ -29,13 +29,32 @@ pub(super) struct Reader {
 }
 
 /// A character of a line.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub(super) struct Sign {
     pub(super) char: char,
     /// Where the model was surest of it, in pixels of the strip.
     pub(super) at: usize,
     /// How sure it was, 0 to 1.
     pub(super) confidence: f32,
+    /// What else it may have been, and how sure the model was of that.
+    pub(super) others: [(char, f32); 2],
+}
+
+impl Sign {
+    /// Each character that it may be, with how sure the model was of it.
+    pub(super) fn shares(&self) -> impl Iterator<Item = (char, f32)> + use<> {
+        std::iter::once((self.char, self.confidence)).chain(self.others)
+    }
+
+    /// Makes it another character, of which the model was less sure.
+    pub(super) fn become_other(&mut self, char: char) {
+        let before = (self.char, self.confidence);
+        if let Some(other) = self.others.iter_mut().find(|(other, _)| *other == char) {
+            self.confidence = other.1;
+            *other = before;
+        }
+        self.char = char;
+    }
 }
 
 /// Why a reader could not read.
@@ -139,17 +158,35 @@ impl Reader {
         for (step, probabilities) in steps.enumerate() {
             let best = probabilities.iter().enumerate().max_by(|one, other| one.1.total_cmp(other.1));
             let (label, confidence) = best.map_or((0, 0.0), |(label, log)| (label, log.exp()));
+            let sign = || Sign {
+                char: self.alphabet[label - 1],
+                at: step * stride,
+                confidence,
+                others: self.others(probabilities, label),
+            };
             if label > 0 && label == before {
                 // The same sign goes on: it stands where it is likeliest.
-                if let Some(sign) = signs.last_mut().filter(|sign| sign.confidence < confidence) {
-                    sign.confidence = confidence;
-                    sign.at = step * stride;
+                if let Some(last) = signs.last_mut().filter(|last| last.confidence < confidence) {
+                    *last = sign();
                 }
             } else if label > 0 {
-                signs.push(Sign { char: self.alphabet[label - 1], at: step * stride, confidence });
+                signs.push(sign());
             }
             before = label;
         }
         signs
+    }
+
+    /// The characters that are the likeliest but for one and the blank.
+    fn others(&self, probabilities: &[f32], label: usize) -> [(char, f32); 2] {
+        let mut others = [(' ', f32::NEG_INFINITY); 2];
+        for (other, log) in probabilities.iter().enumerate().skip(1).filter(|(other, _)| *other != label) {
+            if *log > others[0].1 {
+                others = [(self.alphabet[other - 1], *log), others[0]];
+            } else if *log > others[1].1 {
+                others[1] = (self.alphabet[other - 1], *log);
+            }
+        }
+        others.map(|(char, log)| (char, log.exp()))
     }
 }

@@ -45,7 +45,8 @@ pub(super) fn with_spaces_of_cells(signs: &mut Vec<Sign>) {
                 continue;
             }
         } else if let Some(before) = before.filter(|before| (sign.at - before) * 10 > cell * 17) {
-            spaced.push(Sign { char: ' ', at: (before + sign.at) / 2, confidence: sign.confidence });
+            let at = (before + sign.at) / 2;
+            spaced.push(Sign { char: ' ', at, confidence: sign.confidence, ..Sign::default() });
         }
         spaced.push(*sign);
     }
@@ -94,7 +95,7 @@ fn widest_gap(blank: &[bool], left: usize, from: usize, to: usize) -> usize {
 }
 
 /// The box around the ink in a box; the box itself when there is none.
-fn tight(area: Area, ink: &Plane) -> Area {
+pub(super) fn tight(area: Area, ink: &Plane) -> Area {
     let has_ink = |y: usize| ink.row(y, area).iter().any(|pixel| *pixel >= FAINT);
     let Some(top) = (area.top..area.bottom).find(|y| has_ink(*y)) else { return area };
     let bottom = (area.top..area.bottom).rfind(|y| has_ink(*y)).map_or(area.bottom, |y| y + 1);
@@ -120,8 +121,10 @@ mod tests {
     }
 
     fn changed(signs: &[(char, usize)], change: impl Fn(&mut Vec<Sign>)) -> String {
-        let mut signs: Vec<Sign> =
-            signs.iter().map(|(char, at)| Sign { char: *char, at: *at, confidence: 1.0 }).collect();
+        let mut signs: Vec<Sign> = signs
+            .iter()
+            .map(|(char, at)| Sign { char: *char, at: *at, confidence: 1.0, ..Sign::default() })
+            .collect();
         change(&mut signs);
         signs.iter().map(|sign| sign.char).collect()
     }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use driver_core::{Deadline, Frame, OcrEngine, OcrError, Reading, Rect, TextLine, Word};
-use ocr::{AutoEngine, ConsoleEngine};
+use ocr::{AutoEngine, ConsoleEngine, ScreenEngine};
 
 use crate::support::{BLACK, Canvas, Drawn, GREY, noise};
 
@@ -56,6 +56,25 @@ fn words_with_unknown_glyphs_are_asked_for_and_no_others() {
     let rect = reading.lines[1].words[1].rect.unwrap();
     assert_eq!((rect.x, rect.y), (48, 16 + 2));
     assert_eq!(*parrot.0.lock().unwrap(), [(canvas.width as u32, 16)]);
+}
+
+#[test]
+fn a_part_of_a_console_is_read_as_the_console_that_it_belongs_to() {
+    let font = Drawn::new(8, 16);
+    let (engine, parrot) = with_parrot(&font);
+    let frame = Canvas::console(&font, "above it\nguest login: root\nbelow it").frame();
+    // Not on the grid, and too little to say that it is a console.
+    let part = Rect { x: 8 * 6 - 3, y: 16 + 2, width: 8 * 6 + 5, height: 13 };
+    let reading = engine.read_part(&frame, part, Deadline::far()).unwrap().unwrap();
+    assert_eq!((reading.text().as_str(), reading.engine.as_str()), ("login:\n", "console"));
+    assert_eq!(*parrot.0.lock().unwrap(), []);
+    let (window, alone) = (noise(100, 50).frame(), ScreenEngine::builtin());
+    assert!(
+        engine.read_part(&window, window.whole(), Deadline::far()).is_none(),
+        "the parrot reads no parts"
+    );
+    let engine = AutoEngine::new(ConsoleEngine::with_fonts(vec![font.font()]), Some(Arc::new(alone)));
+    assert!(engine.read_part(&window, window.whole(), Deadline::far()).is_some());
 }
 
 #[test]

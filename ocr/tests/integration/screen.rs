@@ -163,12 +163,12 @@ fn a_part_gives_the_words_that_lie_in_it() {
     let second = &whole.lines[1].words;
     let (first, last) = (second.first().unwrap().rect.unwrap(), second.last().unwrap().rect.unwrap());
     let part = Rect { x: first.x, y: first.y, width: last.x + last.width - first.x, height: first.height };
-    let read = engine.read_part(&frame, part, Deadline::far()).unwrap();
+    let read = engine.read_part(&frame, part, Deadline::far()).unwrap().unwrap();
     assert_eq!(read.text(), whole.lines[1].text() + "\n");
     let again = read.lines[0].words.first().unwrap().rect.unwrap();
     assert_eq!((again.x, again.y), (first.x, first.y));
     let nowhere = Rect { x: u32::MAX, y: u32::MAX, width: u32::MAX, height: u32::MAX };
-    assert!(engine.read_part(&frame, nowhere, Deadline::far()).unwrap().lines.is_empty());
+    assert!(engine.read_part(&frame, nowhere, Deadline::far()).unwrap().unwrap().lines.is_empty());
 }
 
 #[test]

@@ -94,12 +94,13 @@ fn both_languages_see_the_same_layout() {
         LogTable innkeeper_log_table { size context line guard_group release_group guest_reset }
         BackendTable innkeeper_backend_table {
             size name open close probe check launch connect request_shutdown wait_exit destroy release
-            screen keyboard monitor power
+            screen keyboard monitor power pointer
         }
         ScreenTable innkeeper_screen_table { size capture }
         KeyboardTable innkeeper_keyboard_table { size press }
         MonitorTable innkeeper_monitor_table { size command }
         PowerTable innkeeper_power_table { size reset }
+        PointerTable innkeeper_pointer_table { size act }
         OcrTable innkeeper_ocr_table { size name open read close }
         ReporterTable innkeeper_reporter_table { size name open record finish close }
         PluginHeader innkeeper_plugin_header {

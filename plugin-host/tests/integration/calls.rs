@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use driver_core::{Deadline, DriverError, Frame};
+use driver_core::{Button, Deadline, DriverError, Frame, PointerAct};
 use plugin_host::Plugin;
 use serde_json::{Value, json};
 
@@ -55,6 +55,24 @@ async fn a_backend_is_given_the_log() {
         lines,
         ["info a line for the log".to_owned(), format!("guard {pid}"), format!("release {pid}")]
     );
+}
+
+#[tokio::test]
+async fn a_pointer_is_told_what_the_header_says() {
+    let Some((_place, plugin)) = loaded(&[]) else { return };
+    let (place, backend) =
+        (tempfile::tempdir().unwrap(), plugin.open_backend(&Value::Null).unwrap().unwrap());
+    let machine =
+        backend.launch(&spec(place.path()), Arc::new(Log::default()), Deadline::far()).await.unwrap();
+    for (act, json) in [
+        (PointerAct::Move { x: 0.25, y: 1.0 }, r#"{"move":{"x":0.25,"y":1.0}}"#),
+        (PointerAct::Press(Button::Left), r#"{"press":"left"}"#),
+        (PointerAct::Release(Button::Middle), r#"{"release":"middle"}"#),
+        (PointerAct::Scroll(-2), r#"{"scroll":-2}"#),
+    ] {
+        let error = machine.pointer().unwrap().act(act, Deadline::far()).await.unwrap_err().chain();
+        assert!(error.contains("move its pointer") && error.contains(json), "{error}");
+    }
 }
 
 #[test]

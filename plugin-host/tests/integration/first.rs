@@ -19,7 +19,8 @@ async fn a_plugin_of_the_first_version_loads_and_works() {
     assert_eq!((plugin.name(), plugin.version(), plugin.abi()), ("broken", "0.1.0", (1, 0)));
 
     let backend = plugin.open_backend(&Value::Null).unwrap().unwrap();
-    assert!(backend.capabilities().screen && !backend.capabilities().keyboard);
+    let can = backend.capabilities();
+    assert!(can.screen && !can.keyboard && !can.pointer);
     backend.probe().await.unwrap();
     let spec = spec(place.path());
     backend.check(&spec).await.unwrap();
