@@ -22,7 +22,7 @@ pub(crate) struct Args {
     /// Run it inside a machine even if this host could run it
     #[arg(long)]
     nested: bool,
-    /// Only the backend's own tests whose names have this in them
+    /// Only the manifests that have this in their paths, or else the backend's own tests that have it in their names
     filter: Option<String>,
 }
 
@@ -103,16 +103,12 @@ struct Place {
 /// What is to be run where the KVM is: a name, and a command of the shell.
 fn commands(args: &Args, place: &Place) -> Vec<(String, String)> {
     let Place { tests, innkeeper, root, out, patience: (variable, limit) } = place;
-    let filters = args.filter.clone().unwrap_or_else(|| WITH_PROGRAM.join(" "));
-    // One after the other: each has a machine of its own.
-    let own = format!(
-        "REQUIRE_VM=1 REQUIRE_CLOUD_HYPERVISOR=1 {variable} {} --test-threads=1 {filters}",
-        tests.display()
-    );
-    let mut commands = vec![("the backend's own tests".to_owned(), own)];
-    if args.filter.is_none() {
-        let shares = command::find(SERVER).map(|_| WITH_SERVER);
-        commands.extend(MANIFESTS.into_iter().chain(shares).map(|manifest| {
+    let shares = command::find(SERVER).map(|_| WITH_SERVER);
+    let manifests = MANIFESTS.into_iter().chain(shares);
+    let meant = |name: &str| args.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+    let mut commands: Vec<_> = manifests
+        .filter(|manifest| meant(manifest))
+        .map(|manifest| {
             let run = format!(
                 "{} run --backend cloud-hypervisor {} -o {} {limit}",
                 innkeeper.display(),
@@ -120,7 +116,16 @@ fn commands(args: &Args, place: &Place) -> Vec<(String, String)> {
                 out.join(manifest.replace(['/', '.'], "-")).display(),
             );
             (manifest.to_owned(), run)
-        }));
+        })
+        .collect();
+    if args.filter.is_none() || commands.is_empty() {
+        let filters = args.filter.clone().unwrap_or_else(|| WITH_PROGRAM.join(" "));
+        // One after the other: each has a machine of its own. First of all, since they take the longest.
+        let own = format!(
+            "REQUIRE_VM=1 REQUIRE_CLOUD_HYPERVISOR=1 {variable} {} --test-threads=1 {filters}",
+            tests.display()
+        );
+        commands.insert(0, ("the backend's own tests".to_owned(), own));
     }
     commands
 }

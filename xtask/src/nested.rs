@@ -13,8 +13,8 @@ use crate::{command, guests};
 pub(crate) const GIVEN: &str = "/tmp/given";
 /// A folder of the machine's that is copied out in the end.
 pub(crate) const OUT: &str = "/run/t/out";
-/// How long a test in it may take, and a machine in it to boot, whatever manifests say: it is translated, and runs
-/// machines.
+/// How long a test in it may take, and a machine in it or it itself to boot, whatever manifests say: all is translated,
+/// and runs machines.
 pub(crate) const TEST_LIMIT: &str = "1h";
 const BOOT_LIMIT: &str = "30m";
 
@@ -77,6 +77,7 @@ impl Nested {
             "timeout": "2h",
             "machines": { "host": {
                 "image": "nested",
+                "boot_timeout": BOOT_LIMIT,
                 // For a few machines at once; what they do not use is not taken.
                 "memory": "4G",
                 "cores": 2,
