@@ -97,24 +97,13 @@ mod tests {
     use crate::files::Paths;
 
     fn spec() -> MachineSpec {
-        MachineSpec {
-            name: "web".to_owned(),
-            boot: Boot::Kernel {
-                kernel: "/images/vmlinuz".into(),
-                initrd: Some("/images/initrd".into()),
-                cmdline: "root=/dev/vda".to_owned(),
-                disks: Vec::new(),
-            },
-            memory_mib: 512,
-            cores: 2,
-            state_dir: "/run/web".into(),
-            shared_dir: "/run/shared".into(),
-            shares: Vec::new(),
-            nics: Vec::new(),
-            snapshot: None,
-            allow_reboot: false,
-            options: Value::Null,
-        }
+        let boot = Boot::Kernel {
+            kernel: "/images/vmlinuz".into(),
+            initrd: Some("/images/initrd".into()),
+            cmdline: "root=/dev/vda".to_owned(),
+            disks: Vec::new(),
+        };
+        MachineSpec { cores: 2, ..MachineSpec::new("web", boot, 512, "/run/web", "/run/shared") }
     }
 
     fn described(spec: &MachineSpec, table: &Value) -> Value {

@@ -1,9 +1,10 @@
 //! Cloud Hypervisor as a backend of innkeeper.
 //!
-//! [`CloudHypervisor`] describes a machine (`description`), creates and boots it through the REST API (`launch`,
-//! `control`), and learns from the event monitor what becomes of it (`events`, `exit`). The serial console is a socket
-//! of the program's (`serial`); the guest shell is the virtio console, on lines of ours (`terminal`). Directories are
-//! shared by virtio-fs (`shares`). Snapshots are the program's, with copies of the overlays (`snapshots`).
+//! [`CloudHypervisor`] checks a machine's description and puts it into the program's words (`launch`, `description`),
+//! creates and boots the machine through the REST API (`start`, `control`), and learns from the event monitor what
+//! becomes of it (`events`, `watcher`, `exit`). The serial console is a socket of the program's (`serial`); the guest
+//! shell is the virtio console, on lines of ours (`terminal`). Directories are shared by virtio-fs (`shares`). Snapshots
+//! are the program's, with copies of the overlays (`snapshots`).
 
 mod config;
 mod control;
@@ -17,7 +18,9 @@ mod programs;
 mod serial;
 mod shares;
 mod snapshots;
+mod start;
 mod terminal;
+mod watcher;
 
 pub use config::Options;
 pub use launch::CloudHypervisor;

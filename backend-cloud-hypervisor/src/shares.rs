@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use backend_kit::console::relay_errors;
 use backend_kit::ending::GRACE;
-use backend_kit::last_words::{LastWords, Source};
+use backend_kit::last_words::Source;
 use backend_kit::port::check_path;
 use backend_kit::process::Group;
 use driver_core::{MachineLog, MachineSpec};
@@ -52,7 +52,6 @@ pub(crate) fn of(spec: &MachineSpec, options: &Options) -> Vec<Share> {
 pub(crate) struct Servers {
     pub(crate) program: PathBuf,
     pub(crate) group: Arc<Group>,
-    pub(crate) words: Arc<LastWords>,
     pub(crate) log: Arc<dyn MachineLog>,
 }
 
@@ -75,7 +74,7 @@ impl Servers {
         command.stdin(listener.try_clone()?).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.process_group(self.group.id().cast_signed()).kill_on_drop(true).spawn()?;
         if let Some(errors) = child.stderr.take() {
-            let (log, words) = (Arc::clone(&self.log), Arc::clone(&self.words));
+            let (log, words) = (Arc::clone(&self.log), Arc::clone(self.group.words()));
             self.group.read_with(|readers| readers.spawn(relay_errors(errors, "virtiofsd", log, words)));
         }
         Ok(child)
@@ -101,7 +100,7 @@ impl Servers {
         // What ended with the machine is no news. A guest without its share would wait for it, and say nothing.
         if timeout(GRACE, self.group.ended()).await.is_err() {
             let last = format!("its share `{}` is gone: virtiofsd {problem}", share.tag);
-            self.words.add(Source::Errors, last);
+            self.group.words().add(Source::Errors, last);
             self.group.kill();
         }
     }
@@ -117,19 +116,8 @@ mod tests {
 
     #[test]
     fn nothing_is_shared_unless_somebody_asks_for_it() {
-        let mut spec = MachineSpec {
-            name: "web".to_owned(),
-            boot: Boot::Firmware { disks: Vec::new() },
-            memory_mib: 512,
-            cores: 1,
-            state_dir: "/run/web".into(),
-            shared_dir: "/run/shared".into(),
-            shares: Vec::new(),
-            nics: Vec::new(),
-            snapshot: None,
-            allow_reboot: false,
-            options: Value::Null,
-        };
+        let boot = Boot::Firmware { disks: Vec::new() };
+        let mut spec = MachineSpec::new("web", boot, 512, "/run/web", "/run/shared");
         let tags = |spec: &MachineSpec, table: Value| {
             let shares = of(spec, &Options::parse(&table, "web").unwrap());
             shares.into_iter().map(|share| share.tag).collect::<Vec<_>>()

@@ -1,4 +1,5 @@
-"""Runs commands in a machine that has a KVM of its own. `cargo xtask test-cloud-hypervisor` starts this."""
+"""Runs commands in a machine that has a KVM of its own. `cargo xtask test-cloud-hypervisor` starts this, and
+`cargo xtask bench snapshots --nested`."""
 
 import json
 import os
@@ -29,7 +30,9 @@ with ThreadPoolExecutor(max_workers=WORKERS) as pool:
     running = [(name, pool.submit(run, command)) for name, command in commands]
     for name, ends in running:
         with subtest(name):
-            status, _ = ends.result()
+            status, output = ends.result()
+            print(output)
             if status != 0:
                 failed.append(name)
+host.copy_from_machine("/run/t/out")
 assert not failed, failed

@@ -89,7 +89,7 @@ impl Group {
     }
 
     /// What the processes said.
-    pub fn words(&self) -> &LastWords {
+    pub fn words(&self) -> &Arc<LastWords> {
         &self.words
     }
 

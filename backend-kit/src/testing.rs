@@ -13,7 +13,7 @@ use driver_core::{
     Backend, Boot, Deadline, Disk, DiskFormat, DriverError, GuestPort, GuestStream, Machine, MachineLog,
     MachineSpec,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -148,19 +148,7 @@ impl Place {
     /// The machine `web`: 512 MiB, one processor.
     #[must_use]
     pub fn spec(&self, boot: Boot) -> MachineSpec {
-        MachineSpec {
-            name: "web".to_owned(),
-            boot,
-            memory_mib: 512,
-            cores: 1,
-            state_dir: self.state_dir(),
-            shared_dir: self.shared_dir(),
-            shares: Vec::new(),
-            nics: Vec::new(),
-            snapshot: None,
-            allow_reboot: false,
-            options: json!({}),
-        }
+        MachineSpec::new("web", boot, 512, self.state_dir(), self.shared_dir())
     }
 
     /// Launches a machine here.

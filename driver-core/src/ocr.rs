@@ -91,6 +91,12 @@ impl Frame {
         (rgb.len() as u64 == bytes).then_some(Self { width, height, rgb })
     }
 
+    /// A picture with a colour for each pixel, as told by its distances from the left and from above.
+    pub(crate) fn drawn(width: u32, height: u32, colour: impl Fn(u32, u32) -> [u8; 3]) -> Self {
+        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+        Self { width, height, rgb: pixels.flat_map(|(x, y)| colour(x, y)).collect() }
+    }
+
     /// Reads a PNG of any kind.
     ///
     /// # Errors

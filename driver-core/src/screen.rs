@@ -6,6 +6,7 @@ mod needle;
 mod picture;
 mod reader;
 mod search;
+mod terminal;
 mod words;
 
 pub use needle::{Area, AreaKind, Needle, NeedleError, Needles, Point};
@@ -13,5 +14,6 @@ pub use search::{AreaMatch, NeedleMatch};
 
 pub(crate) use compare::psnr;
 pub(crate) use reader::{Memory, Scope};
+pub(crate) use terminal::draw;
 pub use words::Found;
 pub(crate) use words::find;

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use backend_kit::probe_kvm;
-use serde_json::{Value, json};
+use serde_json::Value;
 
+use crate::nested::{self, Nested};
 use crate::{command, guests, setup};
 
 /// The environment variable that says where the program is.
@@ -21,7 +22,7 @@ pub(crate) struct Args {
     /// Run it inside a machine even if this host could run it
     #[arg(long)]
     nested: bool,
-    /// Only the backend's own tests whose names have this in them
+    /// Only the manifests that have this in their paths, or else the backend's own tests that have it in their names
     filter: Option<String>,
 }
 
@@ -31,7 +32,7 @@ const WITH_PROGRAM: [&str; 3] = ["contract::", "endings::", "firmware::a_machine
 /// The tests of ours, as manifests: they run with `--backend cloud-hypervisor`, or say which machine does.
 const MANIFESTS: [&str; 3] = [
     "examples/mixed/mixed.toml",
-    "examples/guestbook/guestbook-perl.toml",
+    "examples/guestbook/guestbook.toml",
     "backend-cloud-hypervisor/tests/snapshots.toml",
 ];
 
@@ -39,11 +40,9 @@ const MANIFESTS: [&str; 3] = [
 const SERVER: &str = "virtiofsd";
 const WITH_SERVER: &str = "backend-cloud-hypervisor/tests/shares.toml";
 
-/// How much longer all may take in a machine that is translated, and runs a machine: the tests' own limits are made
-/// that many times as long, and a manifest's limits are replaced.
+/// How much longer the backend's own tests may take in a machine that is translated, and runs a machine: their limits
+/// are made that many times as long.
 const PATIENCE: u32 = 6;
-const MANIFEST_LIMIT: &str = "1h";
-const BOOT_LIMIT: &str = "30m";
 
 /// Finds the program, builds, and runs all of it.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -64,11 +63,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if kvm.is_usable() && !args.nested {
         return here(args, &program, &innkeeper, &tests);
     }
-    guests::run(&guests::Args::only("nested"))?;
     inside(args, &program, &innkeeper, &tests)
 }
 
-fn find() -> Result<PathBuf> {
+/// Finds the program.
+pub(crate) fn find() -> Result<PathBuf> {
     let named = env::var_os(PROGRAM).map(PathBuf::from);
     let found = named.or_else(|| command::find("cloud-hypervisor"));
     let program = found.with_context(|| {
@@ -104,16 +103,12 @@ struct Place {
 /// What is to be run where the KVM is: a name, and a command of the shell.
 fn commands(args: &Args, place: &Place) -> Vec<(String, String)> {
     let Place { tests, innkeeper, root, out, patience: (variable, limit) } = place;
-    let filters = args.filter.clone().unwrap_or_else(|| WITH_PROGRAM.join(" "));
-    // One after the other: each has a machine of its own.
-    let own = format!(
-        "REQUIRE_VM=1 REQUIRE_CLOUD_HYPERVISOR=1 {variable} {} --test-threads=1 {filters}",
-        tests.display()
-    );
-    let mut commands = vec![("the backend's own tests".to_owned(), own)];
-    if args.filter.is_none() {
-        let shares = command::find(SERVER).map(|_| WITH_SERVER);
-        commands.extend(MANIFESTS.into_iter().chain(shares).map(|manifest| {
+    let shares = command::find(SERVER).map(|_| WITH_SERVER);
+    let manifests = MANIFESTS.into_iter().chain(shares);
+    let meant = |name: &str| args.filter.as_ref().is_none_or(|filter| name.contains(filter.as_str()));
+    let mut commands: Vec<_> = manifests
+        .filter(|manifest| meant(manifest))
+        .map(|manifest| {
             let run = format!(
                 "{} run --backend cloud-hypervisor {} -o {} {limit}",
                 innkeeper.display(),
@@ -121,7 +116,16 @@ fn commands(args: &Args, place: &Place) -> Vec<(String, String)> {
                 out.join(manifest.replace(['/', '.'], "-")).display(),
             );
             (manifest.to_owned(), run)
-        }));
+        })
+        .collect();
+    if args.filter.is_none() || commands.is_empty() {
+        let filters = args.filter.clone().unwrap_or_else(|| WITH_PROGRAM.join(" "));
+        // One after the other: each has a machine of its own. First of all, since they take the longest.
+        let own = format!(
+            "REQUIRE_VM=1 REQUIRE_CLOUD_HYPERVISOR=1 {variable} {} --test-threads=1 {filters}",
+            tests.display()
+        );
+        commands.insert(0, ("the backend's own tests".to_owned(), own));
     }
     commands
 }
@@ -147,81 +151,23 @@ fn here(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result<(
 
 /// Runs the commands in a machine of innkeeper's own.
 fn inside(args: &Args, program: &Path, innkeeper: &Path, tests: &Path) -> Result<()> {
-    let work = command::target()?.join("nested");
-    if work.exists() {
-        fs::remove_dir_all(&work)?;
-    }
-    // One folder to share, with just what is needed: the guest may write to what it is given.
-    let given = work.join("given");
-    fs::create_dir_all(&given)?;
-    let server = command::find(SERVER);
-    let programs = [(program, "cloud-hypervisor"), (innkeeper, "innkeeper"), (tests, "tests")];
-    for (from, name) in programs.into_iter().chain(server.as_deref().map(|server| (server, SERVER))) {
-        fs::copy(from, given.join(name)).with_context(|| format!("failed to copy `{}`", from.display()))?;
-    }
-    for folder in MANIFESTS.iter().filter_map(|manifest| Path::new(manifest).parent()) {
-        copy_folder(&command::root().join(folder), &given.join(folder))?;
+    let machine = Nested::new(&command::target()?.join("nested"))?;
+    machine.give(program, "cloud-hypervisor")?;
+    machine.give(innkeeper, "innkeeper")?;
+    machine.give(tests, "tests")?;
+    if let Some(server) = command::find(SERVER) {
+        machine.give(&server, SERVER)?;
     }
     for manifest in MANIFESTS.iter().chain(&[WITH_SERVER]) {
-        be_patient(&given.join(manifest))?;
+        machine.give_test(manifest)?;
     }
-    let root = PathBuf::from("/tmp/given");
+    let root = PathBuf::from(nested::GIVEN);
     let place = Place {
         tests: root.join("tests"),
         innkeeper: root.join("innkeeper"),
         root,
-        out: "/run/t/out".into(),
-        patience: (format!("TEST_PATIENCE={PATIENCE}"), format!("--timeout {MANIFEST_LIMIT}")),
+        out: nested::OUT.into(),
+        patience: (format!("TEST_PATIENCE={PATIENCE}"), format!("--timeout {}", nested::TEST_LIMIT)),
     };
-    let all = commands(args, &place);
-    // Not a share, which a guest may write to.
-    let images = format!(
-        "local,path={},mount_tag=images,security_model=none,multidevs=remap,readonly=on",
-        guests::images()?.display().to_string().replace(',', ",,")
-    );
-    let manifest = work.join("nested.toml");
-    let text = toml::to_string(&json!({
-        "name": "cloud-hypervisor",
-        "script": command::root().join("backend-cloud-hypervisor/tests/nested.py"),
-        "timeout": "2h",
-        "machines": { "host": {
-            "image": "nested",
-            // For a few machines at once; what they do not use is not taken.
-            "memory": "4G",
-            "cores": 2,
-            "qemu": { "accel": "tcg", "extra_args": ["-virtfs", images] },
-            "shares": { "given": given },
-        }},
-    }))?;
-    fs::write(&manifest, text)?;
-    let mut run = command::command(&innkeeper.to_string_lossy(), &["run"]);
-    run.arg(&manifest).arg("-o").arg(work.join("out"));
-    run.env("NESTED_COMMANDS", serde_json::to_string(&all)?);
-    command::run(&mut run)
-}
-
-/// Gives the machines of a manifest more time to boot.
-fn be_patient(manifest: &Path) -> Result<()> {
-    let mut test: Value = toml::from_str(&fs::read_to_string(manifest)?)?;
-    let machines = test["machines"].as_object_mut().context("a manifest has machines")?;
-    for machine in machines.values_mut() {
-        machine["boot_timeout"] = json!(BOOT_LIMIT);
-    }
-    fs::write(manifest, toml::to_string(&test)?)?;
-    Ok(())
-}
-
-fn copy_folder(from: &Path, to: &Path) -> Result<()> {
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from).with_context(|| format!("failed to read `{}`", from.display()))? {
-        let entry = entry?.path();
-        let Some(name) = entry.file_name() else { continue };
-        let target = to.join(name);
-        if entry.is_dir() {
-            copy_folder(&entry, &target)?;
-        } else {
-            fs::copy(&entry, &target)?;
-        }
-    }
-    Ok(())
+    machine.run(innkeeper, &commands(args, &place)).map(drop)
 }

@@ -12,6 +12,7 @@ mod cloud_hypervisor;
 mod command;
 mod demo;
 mod guests;
+mod nested;
 mod ocr_corpus;
 mod sanitize;
 mod setup;

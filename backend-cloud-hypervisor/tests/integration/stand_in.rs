@@ -64,6 +64,23 @@ async fn a_signal_is_no_power_off() {
     .await;
 }
 
+/// The program says so on standard error alone: its events and its status are those of a power-off.
+#[tokio::test]
+async fn a_kvm_that_fails_is_no_power_off() {
+    within_limit(async {
+        let place = Place::new();
+        let backend = another(&place, "bad-kvm");
+        let machine = place.launch(&backend, &place.spec(boot(&place))).await.unwrap();
+        // Its end may be quicker than its answer.
+        drop(machine.request_shutdown(soon()).await);
+        let exit = machine.wait_exit(soon()).await.unwrap();
+        assert_eq!(exit.reason, ExitReason::Status { code: 0 });
+        assert!(exit.last_words.iter().any(|line| line.contains("VCPU generated error")), "{exit:?}");
+        place.assert_nothing_left();
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_reset_ends_a_machine_unless_it_may_reboot() {
     within_limit(async {

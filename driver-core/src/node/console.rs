@@ -23,6 +23,8 @@ use crate::wait::within;
 const LINE_LIMIT: usize = 16 << 10;
 /// What is kept in memory of the present launch; the oldest lines go first.
 const LOG_LIMIT: usize = 64 << 20;
+/// The last bytes of the present launch that are kept as they came: many times what a terminal can show.
+const TAIL: usize = 64 << 10;
 /// How long the last bytes of a console may lag behind the end of its machine.
 const DRAIN_LIMIT: Duration = Duration::from_millis(500);
 
@@ -44,6 +46,8 @@ struct State {
     dropped: usize,
     /// The line that has begun and not ended, such as a prompt.
     begun: String,
+    /// The last bytes that were printed: some more than [`TAIL`].
+    tail: Vec<u8>,
     /// What `wait_for_console_text` has consumed.
     consumed: Place,
     phase: Option<BootPhase>,
@@ -100,7 +104,10 @@ impl ConsoleLog {
                     line.clear();
                 }
             }
-            self.lock().begun = beginning(&line);
+            let mut state = self.lock();
+            state.begun = beginning(&line);
+            state.keep(&buffer[..count]);
+            drop(state);
             self.changed();
         }
         if !line.is_empty() {
@@ -159,6 +166,11 @@ impl ConsoleLog {
         }
     }
 
+    /// The last that was printed in the present launch, with all that moves the cursor or colours the text.
+    pub(super) fn tail(&self) -> Vec<u8> {
+        self.lock().tail.clone()
+    }
+
     /// The line of a kernel panic, if the present boot has ended in one.
     pub(super) fn panic(&self) -> Option<String> {
         self.lock().panic.clone()
@@ -210,6 +222,13 @@ impl fmt::Debug for Typist {
 }
 
 impl State {
+    fn keep(&mut self, bytes: &[u8]) {
+        self.tail.extend_from_slice(bytes);
+        if self.tail.len() > 2 * TAIL {
+            self.tail.drain(..self.tail.len() - TAIL);
+        }
+    }
+
     fn push(&mut self, line: String) {
         self.bytes += size_of::<String>() + line.len();
         self.lines.push(line);
@@ -347,6 +366,18 @@ mod tests {
         assert_eq!(console.lock().lines.iter().map(String::len).collect::<Vec<_>>(), [16384, 16384, 8192]);
         let console = console_with(b"\xffa\rb\n\nc").await;
         assert_eq!(console.lock().lines, ["\u{fffd}ab", "", "c"]);
+    }
+
+    #[tokio::test]
+    async fn the_last_bytes_are_kept_as_they_came() {
+        let console = console_with(b"\xff\x1b[1mbold\r\n").await;
+        assert_eq!(console.tail(), b"\xff\x1b[1mbold\r\n");
+        let flood: Vec<u8> = (0..=u8::MAX).cycle().take(300 << 10).collect();
+        let console = console_with(&flood).await;
+        let tail = console.tail();
+        assert!(flood.ends_with(&tail) && (64 << 10..=128 << 10).contains(&tail.len()), "{}", tail.len());
+        console.restarted();
+        assert_eq!(console.tail(), b"");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use crate::error::DriverError;
 use crate::event::{Event, FileKind};
 use crate::facet::Facet;
 use crate::keys::{parse_keys, translate};
+use crate::screen::draw;
 use crate::text::python_repr;
 
 /// How long a chord is held: long enough for a guest that looks once a frame.
@@ -59,12 +60,12 @@ impl Node {
         Ok(())
     }
 
-    /// Takes a picture of the screen. A name without a suffix gets `.png`; one without a folder is put
-    /// into the result directory.
+    /// Takes a picture of the screen, or of what the serial console would show on one where the backend has none: who
+    /// keeps a picture, and looks for nothing in it, has a test for every backend. A name without a suffix gets
+    /// `.png`; one without a folder is put into the result directory.
     ///
     /// # Errors
-    /// [`DriverError::LacksFacet`] when the backend has no screen, [`DriverError::Usage`] when the
-    /// machine is off.
+    /// [`DriverError::Usage`] when the machine is off, [`DriverError::File`] when the file cannot be written.
     pub async fn screenshot(&self, name: &str) -> Result<PathBuf, DriverError> {
         let name = if name.contains('.') { name.to_owned() } else { format!("{name}.png") };
         let file = if name.contains('/') { PathBuf::from(&name) } else { self.context.out_dir.join(&name) };
@@ -78,14 +79,30 @@ impl Node {
         journal
             .step(Some(self.name()), heading, base, async {
                 let running = self.must_run("be looked at")?;
-                let screen = running.machine.screen().ok_or_else(|| self.lacks(Facet::Screen))?;
-                let captured = screen.capture(&file, self.soon());
-                self.while_it_runs(&running, || "taking a screenshot".to_owned(), captured).await?;
+                match running.machine.screen() {
+                    Some(screen) => {
+                        let captured = screen.capture(&file, self.soon());
+                        self.while_it_runs(&running, || "taking a screenshot".to_owned(), captured).await?;
+                    }
+                    None => self.draw_console(&file).await?,
+                }
                 self.saved(FileKind::Screenshot, &file);
                 Ok(())
             })
             .await?;
         Ok(file)
+    }
+
+    /// Makes a picture of the serial console.
+    async fn draw_console(&self, file: &Path) -> Result<(), DriverError> {
+        let printed = self.console.tail();
+        let drawn = self.off_thread("draw its console", move || Ok(draw(&printed).to_png()?)).await?;
+        self.log(format!("the picture shows its serial console: backend `{}` has no screen", self.backend()));
+        tokio::fs::write(file, drawn).await.map_err(|source| DriverError::File {
+            operation: "write",
+            path: file.display().to_string(),
+            source,
+        })
     }
 
     /// Notes that a file has been written, if that was into the result directory.

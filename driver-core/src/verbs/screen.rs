@@ -6,8 +6,8 @@ use crate::error::DriverError;
 use crate::machine::Button;
 
 pub(super) static TABLE: &[Verb] = &[
-    verb!(Machine screenshot(filename: Text) -> Nothing needs Screen,
-        "Takes a picture of the screen, as a PNG in the result directory.",
+    verb!(Machine screenshot(filename: Text) -> Nothing,
+        "Takes a picture of the screen, as a PNG in the result directory; of the serial console, where the backend has no screen.",
         |call, args| async move { call.node()?.screenshot(&args.filename).await.map(drop) }),
     // Text
     verb!(Machine get_screen_text() -> Text needs Screen,

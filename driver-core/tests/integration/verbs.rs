@@ -1,11 +1,12 @@
 //! What the verbs return, raise and log: to the letter what a test may match.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use driver_core::event::{Event, ScopeKind};
 use driver_core::fake::{FakeBackend, Play, Reply};
 use driver_core::verbs::Subject;
-use driver_core::{Capabilities, DriverError, ErrorKind, Key, RustPatterns};
+use driver_core::{Capabilities, DriverError, ErrorKind, Frame, Key, RustPatterns};
 use serde_json::{Value, json};
 
 use crate::stage::{Stage, log_of};
@@ -99,7 +100,7 @@ async fn what_a_backend_lacks_is_said_with_the_way_out() {
     let stage = Stage::new(&backend);
     stage.server.start(None).await.unwrap();
     for (verb, params, way_out) in [
-        ("screenshot", json!({"filename": "x"}), "the console has text: wait_for_console_text()"),
+        ("get_screen_text", json!({}), "the console has text: wait_for_console_text()"),
         ("send_key", json!({"key": "ret"}), "type on the console with send_console()"),
         ("send_monitor_command", json!({"command": "info mice"}), "use a verb that does the same"),
         ("block", json!({}), "cut it off on its VLAN: `vlan1.partition([machine])`"),
@@ -238,6 +239,22 @@ async fn keys_text_and_pictures_reach_the_machine() {
             .iter()
             .any(|record| matches!(&record.event, Event::FileSaved { path, .. } if path == "login.png"))
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_picture_of_a_machine_without_a_screen_shows_its_console() {
+    let play = Play::default().print_bytes("\x1b[31mred\x1b[0m and grey").greet();
+    let backend = FakeBackend::new().with_capabilities(Capabilities::default()).with_play("server", play);
+    let stage = Stage::new(&backend);
+    stage.server.connect().await.unwrap();
+    stage.call("wait_for_console_text", json!({"regex": "red", "timeout": 10.0})).await.unwrap();
+    stage.call("screenshot", json!({"filename": "console"})).await.unwrap();
+    let picture = Frame::from_png(&std::fs::read(stage.out_dir.path().join("console.png")).unwrap()).unwrap();
+    let colours: BTreeSet<_> = picture.rgb().chunks(3).collect();
+    assert_eq!(colours, BTreeSet::from([&[0; 3][..], &[0xaa, 0, 0], &[0xaa; 3]]));
+    let log = log_of(&stage.end().await).join("\n");
+    let said = "the picture shows its serial console: backend `fake` has no screen";
+    assert!(log.contains(said), "{log}");
 }
 
 #[tokio::test]

@@ -31,9 +31,9 @@ async fn a_certain_call_is_refused_before_the_script_begins() {
     );
     let perl = refused(
         "x.pl",
-        "print 'it has begun';\n\nsubtest 'look', sub {\n  $web_server->screenshot('x');\n};\n",
+        "print 'it has begun';\n\nsubtest 'look', sub {\n  $web_server->waitForText('x');\n};\n",
     );
-    for (failure, verb) in [(python.await, "get_screen_text"), (perl.await, "screenshot")] {
+    for (failure, verb) in [(python.await, "get_screen_text"), (perl.await, "wait_for_text")] {
         assert_eq!(failure.kind, FailureKind::Machine);
         assert_eq!(
             failure.message,
@@ -53,41 +53,41 @@ async fn a_certain_call_is_refused_before_the_script_begins() {
 
 #[tokio::test]
 async fn the_call_itself_is_refused_in_the_same_words() {
-    let ran = run("x.py", "def look(m):\n    m.screenshot('x')\nlook(client)\n").await;
+    let ran = run("x.py", "def look(m):\n    m.wait_for_text('x')\nlook(client)\n").await;
     assert!(
         ran.failure()
             .message
-            .starts_with("backend `fake` has no screen, which screenshot() of machine `client` needs")
+            .starts_with("backend `fake` has no screen, which wait_for_text() of machine `client` needs")
     );
 }
 
 #[tokio::test]
 async fn what_may_never_be_called_is_left_alone() {
     for guarded in [
-        "if False:\n    client.screenshot('x')",
-        "try:\n    client.screenshot('x')\nexcept Exception:\n    pass",
-        "import contextlib\nwith contextlib.suppress(Exception):\n    client.screenshot('x')",
-        "import sys\nif machines:\n    sys.exit(0)\nclient.screenshot('x')",
-        "def end():\n    raise SystemExit\nend()\nclient.screenshot('x')",
-        "False and client.screenshot('x')",
-        "1 if True else client.screenshot('x')",
-        "f = lambda: client.screenshot('x')",
-        "class Camera:\n    def screenshot(self, name): pass\nclient = Camera()\nclient.screenshot('x')",
-        "Machine.screenshot = lambda self, name: None\nclient.screenshot('x')",
-        "setattr(Machine, 'screenshot', lambda self, name: None)\nclient.screenshot('x')",
+        "if False:\n    client.wait_for_text('x')",
+        "try:\n    client.wait_for_text('x')\nexcept Exception:\n    pass",
+        "import contextlib\nwith contextlib.suppress(Exception):\n    client.wait_for_text('x')",
+        "import sys\nif machines:\n    sys.exit(0)\nclient.wait_for_text('x')",
+        "def end():\n    raise SystemExit\nend()\nclient.wait_for_text('x')",
+        "False and client.wait_for_text('x')",
+        "1 if True else client.wait_for_text('x')",
+        "f = lambda: client.wait_for_text('x')",
+        "class Camera:\n    def wait_for_text(self, regex): pass\nclient = Camera()\nclient.wait_for_text('x')",
+        "Machine.wait_for_text = lambda self, regex: None\nclient.wait_for_text('x')",
+        "setattr(Machine, 'wait_for_text', lambda self, regex: None)\nclient.wait_for_text('x')",
     ] {
         begins("x.py", &format!("print('{BEGUN}')\n{guarded}\n")).await;
     }
     for guarded in [
-        "$client->screenshot('x') if 0;",
-        "if (0) { $client->screenshot('x'); }",
-        "eval { $client->screenshot('x'); };",
-        "0 and $client->screenshot('x');",
-        "sub look { $client->screenshot('x'); }",
-        "exit 0 if 1;\n$client->screenshot('x');",
-        "my $text = q{\n;$client->screenshot('x');};",
-        "my $text = <<END;\n;$client->screenshot('x');\nEND\n",
-        "# ; $client->screenshot('x');",
+        "$client->waitForText('x') if 0;",
+        "if (0) { $client->waitForText('x'); }",
+        "eval { $client->waitForText('x'); };",
+        "0 and $client->waitForText('x');",
+        "sub look { $client->waitForText('x'); }",
+        "exit 0 if 1;\n$client->waitForText('x');",
+        "my $text = q{\n;$client->waitForText('x');};",
+        "my $text = <<END;\n;$client->waitForText('x');\nEND\n",
+        "# ; $client->waitForText('x');",
     ] {
         begins("x.pl", &format!("print \"{BEGUN}\\n\";\n{guarded}\n")).await;
     }

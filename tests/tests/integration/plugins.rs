@@ -393,9 +393,9 @@ fn a_plugin_that_cannot_be_loaded_is_told_where_it_was_named() {
 
 #[test]
 fn a_verb_that_the_backend_cannot_do_is_refused_before_anything_starts() {
-    let run = on_local("", "server.succeed('true')\nserver.screenshot('x')\n").run();
+    let run = on_local("", "server.succeed('true')\nserver.wait_for_text('x')\n").run();
     run.assert_status(3);
-    run.assert_says(&["no screen, which screenshot() of machine `server` needs", "line 2", "`qemu`"]);
+    run.assert_says(&["no screen, which wait_for_text() of machine `server` needs", "line 2", "`qemu`"]);
     run.assert_kind(Some("unsupported"));
     let starts = |record: &Record| matches!(record.event, Event::MachineState { .. });
     assert!(!run.events().iter().any(starts), "a machine was started");

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -13,7 +13,11 @@ use serde_json::json;
 use super::contestant::process_that_ends_with_us;
 use super::process;
 use super::statistics::quantile;
-use crate::{command, guests, setup};
+use crate::nested::{self, Nested};
+use crate::{cloud_hypervisor, command, guests, setup};
+
+/// The test that measures.
+const MANIFEST: &str = "bench/snapshots.toml";
 
 /// How long one of the runs may take.
 const LIMIT: Duration = Duration::from_secs(300);
@@ -31,6 +35,10 @@ pub(crate) struct Args {
     /// The backend; one that has snapshots and can run here
     #[arg(long, value_name = "WORD", default_value = "qemu")]
     backend: String,
+    /// Measure in a machine with a KVM of its own, for a Cloud Hypervisor (CLOUD_HYPERVISOR) on a host whose KVM is of no
+    /// use
+    #[arg(long)]
+    nested: bool,
     /// How often the machine boots, is kept, and goes on
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
     runs: u32,
@@ -44,29 +52,45 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     setup::run(setup::Purpose::Runs)?;
     guests::run(&guests::Args::only("base"))?;
     let program = super::program(args.innkeeper.as_deref())?;
+    let figures = if args.nested { in_a_machine(args, &program)? } else { here(args, &program)? };
+    println!("{}", table(&args.backend, &serde_json::from_str(&figures)?));
+    Ok(())
+}
+
+/// The figures, measured on this host.
+fn here(args: &Args, program: &Path) -> Result<String> {
     let work = super::work_folder()?;
-    let manifest = work.path().join("snapshots.toml");
-    let described = json!({
-        "name": "snapshots",
-        "script": command::root().join("bench/snapshots.py"),
-        "machines": { "server": { "image": "base", "memory": 512 } },
-    });
-    fs::write(&manifest, toml::to_string(&described)?)?;
     let (result, log) = (work.path().join("figures.json"), work.path().join("log"));
     let mut command = process_that_ends_with_us(program.as_os_str());
-    command
-        .arg("run")
-        .arg(&manifest)
-        .arg("-o")
-        .arg(work.path().join("out"))
-        .args(["--backend", &args.backend]);
-    command.env("BENCH_PLAN", json!({ "runs": args.runs }).to_string()).env("BENCH_RESULT", &result);
+    command.arg("run").arg(command::root().join(MANIFEST)).arg("-o").arg(work.path().join("out"));
+    command.args(["--backend", &args.backend]);
+    command.env("BENCH_PLAN", plan(args)).env("BENCH_RESULT", &result);
     process::run(&mut command, &log, LIMIT * args.runs).map_err(|error| {
         error.context(format!("it failed; its last words:\n{}", process::last_lines(&log, 20)))
     })?;
-    let figures = fs::read_to_string(&result).context("the script has left no figures")?;
-    println!("{}", table(&args.backend, &serde_json::from_str(&figures)?));
-    Ok(())
+    fs::read_to_string(&result).context("the script has left no figures")
+}
+
+/// The figures, measured in a machine of innkeeper's own.
+fn in_a_machine(args: &Args, program: &Path) -> Result<String> {
+    let machine = Nested::new(&command::target()?.join("nested-bench"))?;
+    machine.give(&cloud_hypervisor::find()?, "cloud-hypervisor")?;
+    machine.give(program, "innkeeper")?;
+    machine.give_test(MANIFEST)?;
+    let (given, out) = (nested::GIVEN, nested::OUT);
+    let command = format!(
+        "BENCH_PLAN='{}' BENCH_RESULT={out}/figures.json {given}/innkeeper run --backend {} {given}/{MANIFEST} \
+         -o {out}/bench --timeout {}",
+        plan(args),
+        args.backend,
+        nested::TEST_LIMIT
+    );
+    let results = machine.run(program, &[("snapshots".to_owned(), command)])?;
+    fs::read_to_string(results.join("figures.json")).context("the script has left no figures")
+}
+
+fn plan(args: &Args) -> String {
+    json!({ "runs": args.runs }).to_string()
 }
 
 /// Medians, each with the range of all.
