@@ -25,10 +25,13 @@ use crate::vlan::{Setup, Station, Vlan};
 
 mod config;
 mod created;
+mod doors;
 mod state;
 mod test;
 pub use config::{DriverConfig, MachineConfig, StatePlace, VlanConfig};
 use created::Created;
+pub use doors::Door;
+use doors::Doors;
 use state::StateDirs;
 pub use test::TestResult;
 
@@ -38,6 +41,7 @@ pub struct Driver {
     nodes: Vec<Arc<Node>>,
     vlans: Vec<Arc<Vlan>>,
     created: Created,
+    doors: Doors,
     states: StateDirs,
     /// The packets that the script looks out for.
     pub(crate) expected: Expected,
@@ -115,7 +119,8 @@ impl Driver {
             nodes.push(Node::new(machine, state_dir, shared_dir, nics, context));
         }
         let created = Created::new(config.start_scripts);
-        Ok(Arc::new(Self { nodes, vlans, created, states, expected: Expected::default(), context }))
+        let (doors, expected) = (Doors::default(), Expected::default());
+        Ok(Arc::new(Self { nodes, vlans, created, doors, states, expected, context }))
     }
 
     /// The machines, sorted by name.
@@ -268,6 +273,7 @@ impl Driver {
     /// Ends all machines and removes the run's directory. Nothing of the run is left when it returns.
     pub async fn shut_down(&self) {
         self.cancel("the run is over");
+        self.doors.close();
         let cleanup = self.journal().step(None, "cleanup", None, async {
             let created = self.created.all();
             join_all(self.nodes.iter().chain(&created).map(|node| node.release())).await;
