@@ -21,13 +21,13 @@ pub(crate) fn check() -> anyhow::Result<()> {
 
 /// Says how to reach each machine that is up, and waits for Enter, or for a signal.
 pub(crate) async fn pause(driver: &Arc<Driver>, signals: &mut Signals) {
-    let up: Vec<_> = driver.nodes().iter().filter(|node| node.is_on()).collect();
+    let up: Vec<_> = driver.all_nodes().into_iter().filter(|node| node.is_on()).collect();
     let journal = driver.journal();
     if up.is_empty() {
         return journal.log(Level::Info, None, "not paused: no machine is up");
     }
     let mut told = "paused: the machines are up until you press Enter. From another terminal:".to_owned();
-    for node in up {
+    for node in &up {
         match ways(driver, node) {
             // Writing to a string cannot fail.
             Ok(ways) => drop(write!(told, "\n{}:{ways}", node.name())),

@@ -129,6 +129,12 @@ impl Driver {
         &self.nodes
     }
 
+    /// Those and the machines that the script has made.
+    #[must_use]
+    pub fn all_nodes(&self) -> Vec<Arc<Node>> {
+        self.nodes.iter().cloned().chain(self.created.all()).collect()
+    }
+
     /// The machine of that name, or the one that the script has made and knows by it.
     #[must_use]
     pub fn node(&self, name: &str) -> Option<Arc<Node>> {
@@ -275,8 +281,7 @@ impl Driver {
         self.cancel("the run is over");
         self.doors.close();
         let cleanup = self.journal().step(None, "cleanup", None, async {
-            let created = self.created.all();
-            join_all(self.nodes.iter().chain(&created).map(|node| node.release())).await;
+            join_all(self.all_nodes().iter().map(|node| node.release())).await;
             join_all(self.vlans.iter().map(|vlan| vlan.close())).await;
             Ok(())
         });

@@ -44,6 +44,9 @@ def main(script):
     except BaseException as error:
         # The frames above the script's are ours and stay out of the report.
         outcome = failure.describe(error, runner.name, runner.source)
+        if outcome and connection.prompt and isinstance(error, SystemExit):
+            # Who has typed it knows where.
+            outcome["traceback"] = []
         runner.stop_at(error)
     _flush()
     try:
