@@ -78,8 +78,16 @@ pub(crate) fn for_start_script(spec: &MachineSpec, options: &Options, sockets: S
         Accel::Tcg => arguments.option("-machine", "accel=tcg"),
         Accel::Auto => &mut arguments,
     };
+    add_viewers(&mut arguments, spec, options);
     arguments.0.extend(options.extra_args.iter().map(OsString::from));
     arguments.0
+}
+
+/// Lets viewers look at the screen, if they may.
+fn add_viewers(arguments: &mut Arguments, spec: &MachineSpec, options: &Options) {
+    if options.vnc {
+        arguments.path("-vnc", "unix:", &spec.state_dir.join(crate::VNC_SOCKET), "");
+    }
 }
 
 /// The arguments for a machine that is described directly; `overlays` stand in for its disks, and `port` is how it
@@ -108,6 +116,7 @@ pub(crate) fn for_description(
         .option("-smp", spec.cores.to_string())
         .option("-vga", &options.vga)
         .option("-display", options.display.as_deref().unwrap_or("none"));
+    add_viewers(&mut arguments, spec, options);
     if options.vga != "none" {
         // The pointer, put anywhere; a mouse can only be pushed, and nobody knows how far.
         arguments.option("-device", "virtio-tablet-pci");

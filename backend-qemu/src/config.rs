@@ -21,6 +21,7 @@ const KEYS: &[&str] = &[
     "network",
     "vga",
     "vlan_port",
+    "vnc",
 ];
 
 /// Keys that describe what a start script decides by itself.
@@ -51,6 +52,8 @@ pub struct Options {
     pub vga: String,
     /// How the machine is plugged into VLANs.
     pub vlan_port: VlanPort,
+    /// Whether viewers can look at the screen, on the socket [`crate::VNC_SOCKET`] of the machine's directory.
+    pub vnc: bool,
 }
 
 /// What executes the guest's code.
@@ -108,6 +111,7 @@ impl Default for Options {
             network: Network::default(),
             vga: if architecture == "x86_64" { "std" } else { "none" }.to_owned(),
             vlan_port: VlanPort::default(),
+            vnc: false,
         }
     }
 }

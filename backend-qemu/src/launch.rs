@@ -177,7 +177,8 @@ impl Backend for Qemu {
         let attach = |child: &mut Child, words: &_, readers: &_| attach(child, words, readers, &log);
         let (process, console) = Process::spawn(command, &log, attach)
             .map_err(|error| cannot(format!("`{}` cannot be started: {error}", program.display())))?;
-        let leftovers = Leftovers(["qmp", "monitor"].map(|name| spec.state_dir.join(name)));
+        let leftovers =
+            Leftovers(["qmp", "monitor", crate::VNC_SOCKET].map(|name| spec.state_dir.join(name)));
         let launch = Launch { spec, options: &options, start_script, process, console, log, leftovers };
         let machine = launch.finish([control, shell, bulk], within).await?;
         if let Some(snapshot) = &spec.snapshot {
@@ -204,7 +205,7 @@ fn attach(
 
 /// The sockets that QEMU itself makes: one that is killed leaves them behind. Dropping this removes them.
 #[derive(Debug)]
-pub(crate) struct Leftovers([PathBuf; 2]);
+pub(crate) struct Leftovers([PathBuf; 3]);
 
 impl Drop for Leftovers {
     fn drop(&mut self) {

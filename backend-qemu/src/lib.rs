@@ -26,3 +26,6 @@ pub use programs::qemu_version;
 
 /// The backend's name: the word in manifests, and the name of its table of settings.
 pub const NAME: &str = "qemu";
+
+/// Where VNC viewers find a machine's screen, in the machine's directory, if it is offered to them.
+pub const VNC_SOCKET: &str = "vnc.sock";

@@ -34,6 +34,8 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// Run a test.
     Run(RunArgs),
+    /// Put this terminal at a guest's shell or console: what a run that is paused tells.
+    Attach(AttachArgs),
     /// Say what this host can do, and how to get what is missing.
     Doctor(DoctorArgs),
     /// Make the reports of a result directory again from its events.jsonl; compare two; merge many.
@@ -80,6 +82,19 @@ pub(crate) struct RunArgs {
     /// Keep what screens show, at most once a second, and make a video of each.
     #[arg(long)]
     pub(crate) video: bool,
+
+    /// Open a Python prompt with the test's machines instead of running its script. There is no time limit then unless
+    /// --timeout says one.
+    #[arg(short = 'I', long)]
+    pub(crate) interactive: bool,
+
+    /// When the test fails, leave its machines up, say how to reach each, and go on when Enter is pressed.
+    #[arg(long, conflicts_with_all = ["interactive", "quiet"])]
+    pub(crate) pause_on_failure: bool,
+
+    /// Offer the screens of QEMU machines to VNC viewers, on sockets that nobody else can open.
+    #[arg(long)]
+    pub(crate) vnc: bool,
 
     /// Run this script on the manifest's machines instead of the manifest's own.
     #[arg(long, value_name = "FILE")]
@@ -197,6 +212,15 @@ pub(crate) struct LearnArgs {
     pub(crate) before: Vec<String>,
 }
 
+/// `innkeeper attach`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Ctrl-] leaves; a shell that was left ends with all that runs in it.")]
+pub(crate) struct AttachArgs {
+    /// The socket, as the run has told it.
+    #[arg(value_name = "SOCKET")]
+    pub(crate) socket: PathBuf,
+}
+
 /// `innkeeper doctor`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Exit status: 0 when tests can run here, 3 when something that they need is missing.")]
@@ -302,6 +326,9 @@ impl RunArgs {
             result_on_failure: None,
             evidence: None,
             video: false,
+            interactive: false,
+            pause_on_failure: false,
+            vnc: false,
             script: Some(script),
             timeout: None,
             no_agent: false,
@@ -336,6 +363,8 @@ Examples:
       Put the result elsewhere, and give up after five minutes.
   innkeeper run guestbook.toml --script guestbook.pl
       Run another script on the same machines.
+  innkeeper run guestbook.toml -I
+      Type what a script would say, and see what comes of it.
 
 A manifest:
   name = \"guestbook\"

@@ -1,17 +1,20 @@
 //! The program: flags, manifests, exit codes. What a test is made of lies in the other crates.
 
 mod args;
+mod attach;
 mod backends;
 mod bug;
 mod console;
 mod doctor;
 mod engines;
 mod exit;
+mod interactive;
 mod manifest;
 mod needle;
 
 mod nixos;
 mod ocr_command;
+mod pause;
 mod plan;
 mod plugins;
 mod remake;
@@ -46,6 +49,7 @@ fn main() -> ExitCode {
 fn dispatch(args: &Args) -> u8 {
     let done = match &args.command {
         Command::Run(run_args) => run::run(run_args, args.color),
+        Command::Attach(attach_args) => attach::run(attach_args),
         Command::Doctor(doctor_args) => doctor::run(doctor_args, args.color),
         Command::Report(report_args) => remake::run(report_args, args.color),
         Command::Ocr(ocr_args) => ocr_command::run(ocr_args, args.color),

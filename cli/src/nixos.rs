@@ -2,6 +2,7 @@
 //! earlier, its log, its files and its exit statuses (docs/compatibility.md).
 
 mod args;
+mod backdoor;
 mod config;
 mod iso;
 mod outcome;

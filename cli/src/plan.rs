@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use driver_core::event::ConsoleRules;
 use driver_core::{
-    Backend, Boot, Capabilities, DriverError, EvidencePolicy, Image, ImageError, MachineConfig, VlanConfig,
+    Backend, Boot, Capabilities, Deadline, DriverError, EvidencePolicy, Image, ImageError, MachineConfig,
+    VlanConfig,
 };
 
 use crate::args::RunArgs;
@@ -43,19 +44,26 @@ pub(crate) struct TestPlan {
     pub(crate) evidence: EvidencePolicy,
     /// Whether what screens show is kept.
     pub(crate) video: bool,
+    /// Whether the machines of a failed test stay up for a while.
+    pub(crate) pauses: bool,
 }
 
 impl TestPlan {
     /// The manifest's plan, with the flags' wishes instead of the manifest's where there are any.
-    pub(crate) fn new(manifest: Manifest, args: &RunArgs) -> Self {
+    pub(crate) fn new(mut manifest: Manifest, args: &RunArgs) -> Self {
         let mut vlans = manifest.vlans;
         if args.capture {
             capture_all(&mut vlans, &manifest.machines);
         }
+        if args.vnc {
+            manifest.machines.iter_mut().filter(|machine| machine.backend == "qemu").for_each(offer_screen);
+        }
+        // Nobody types by the clock.
+        let usual = if args.interactive { Deadline::far().limit() } else { manifest.timeout };
         Self {
             name: manifest.name,
             script: args.script.clone().unwrap_or(manifest.script),
-            timeout: args.timeout.unwrap_or(manifest.timeout),
+            timeout: args.timeout.unwrap_or(usual),
             console: manifest.console,
             wanted: manifest.machines,
             vlans,
@@ -66,6 +74,7 @@ impl TestPlan {
             needles: manifest.needles,
             evidence: args.evidence.unwrap_or(manifest.evidence),
             video: args.video || manifest.video,
+            pauses: args.pause_on_failure,
         }
     }
 
@@ -97,6 +106,14 @@ pub(crate) fn machines(wanted: Vec<Machine>, backends: &Opened) -> Result<Vec<Ma
         machine_config(machine, Arc::clone(backend))
     };
     wanted.into_iter().map(config).collect()
+}
+
+/// Has a machine of QEMU's offer its screen to viewers.
+fn offer_screen(machine: &mut Machine) {
+    if machine.options.is_null() {
+        machine.options = serde_json::json!({});
+    }
+    machine.options["vnc"] = true.into();
 }
 
 /// Has everything recorded that passes on any VLAN.

@@ -10,7 +10,7 @@ use anyhow::Context as _;
 use driver_core::event::{Event, FORMAT, Level, Outcome, RunEnded, RunStarted};
 use driver_core::{Capabilities, Deadline, Driver, DriverConfig, DriverError, Journal, OcrEngine, Reporter};
 use report::{Examination, JobSummary, Terminal, Verbosity};
-use script::Script;
+use script::{PromptLog, Script};
 use tokio::time::{sleep, sleep_until};
 use vlan::Switches;
 
@@ -23,7 +23,7 @@ use crate::rescue::Rescue;
 use crate::result_dir::ResultDir;
 use crate::signals::Signals;
 use crate::verdict::Verdict;
-use crate::{bug, console, engines, exit};
+use crate::{bug, console, engines, exit, interactive, pause};
 
 /// Where results go if the user does not say.
 const RESULTS: &str = "innkeeper-results";
@@ -51,7 +51,14 @@ pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     let (backends, choice) = (known.open(wanted)?, known.choice());
     let ocr = engines::open(&plugins, &plan.ocr)?;
     let cast = Cast { backends, choice, ocr };
-    let script = Script::new(&plan.script, None)?;
+    if plan.pauses {
+        pause::check()?;
+    }
+    let mut script = Script::new(&plan.script, None)?;
+    let prompt = args.interactive.then(interactive::prompt).transpose()?;
+    if let Some(prompt) = &prompt {
+        script = script.with_prompt(prompt.clone())?;
+    }
     let results = args.output.clone().unwrap_or_else(|| Path::new(RESULTS).join(&plan.name));
     let dir = ResultDir::create(&results)?;
     let rescue = args.result_on_failure.as_deref();
@@ -60,7 +67,9 @@ pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     let status = runtime.block_on(async {
         let signals = Signals::listen().context("signals cannot be listened to")?;
         let examination = Examination::default();
-        let reporters = reporters(args, color, &results, &dir, &plugins, &examination)?;
+        let log = prompt.map(|prompt| prompt.log);
+        let terminal = terminal(args, color, &results, log);
+        let reporters = reporters(&dir, &plugins, &examination, terminal)?;
         let journal = Journal::create(&dir.path().join(report::EVENTS), reporters)?;
         Ok(conduct(plan, cast, &script, &dir, journal, &examination, signals).await)
     });
@@ -72,26 +81,33 @@ pub(crate) fn run(args: &RunArgs, color: When) -> anyhow::Result<u8> {
     status
 }
 
-fn reporters(
-    args: &RunArgs,
-    color: When,
-    results: &Path,
-    dir: &ResultDir,
-    plugins: &Plugins,
-    examination: &Examination,
-) -> anyhow::Result<Vec<Box<dyn Reporter>>> {
+/// The run on the terminal; with a prompt there, above that.
+fn terminal(args: &RunArgs, color: When, results: &Path, log: Option<PromptLog>) -> Terminal {
     let verbosity = match (args.quiet, args.verbose) {
         (true, _) => Verbosity::Quiet,
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     };
+    let look = color.look(&io::stderr());
+    match log {
+        Some(log) => Terminal::new(Box::new(log.clone()), Box::new(log), look.colours, verbosity, results),
+        None => Terminal::stdio_with(look, verbosity, results),
+    }
+}
+
+fn reporters(
+    dir: &ResultDir,
+    plugins: &Plugins,
+    examination: &Examination,
+    terminal: Terminal,
+) -> anyhow::Result<Vec<Box<dyn Reporter>>> {
     let mut reporters: Vec<Box<dyn Reporter>> = vec![Box::new(examination.clone())];
     reporters.extend(report::file_views(dir.path())?);
     reporters.extend(plugins.open_reporters(dir.path())?);
     if let Some(file) = env::var_os("GITHUB_STEP_SUMMARY").filter(|file| !file.is_empty()) {
         reporters.push(Box::new(JobSummary::new(Path::new(&file), dir.path())));
     }
-    reporters.push(Box::new(Terminal::stdio_with(color.look(&io::stderr()), verbosity, results)));
+    reporters.push(Box::new(terminal));
     Ok(reporters)
 }
 
@@ -105,7 +121,7 @@ async fn conduct(
     examination: &Examination,
     mut signals: Signals,
 ) -> u8 {
-    let deadline = Deadline::after(plan.timeout);
+    let (deadline, pauses) = (Deadline::after(plan.timeout), plan.pauses);
     journal.emit(None, run_started(&plan));
     if let Some(aside) = dir.moved_aside() {
         journal.log(Level::Info, None, format!("the earlier result is in {} now", aside.display()));
@@ -123,6 +139,9 @@ async fn conduct(
                         () = driver.gather_evidence(limit) => {}
                         // Who does not want to wait for it still wants all to be ended.
                         _ = signals.next() => {}
+                    }
+                    if pauses && !verdict.is_by_signal() {
+                        pause::pause(&driver, &mut signals).await;
                     }
                 }
                 tokio::select! {

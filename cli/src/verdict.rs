@@ -51,6 +51,11 @@ impl Verdict {
         self.outcome == Outcome::Passed
     }
 
+    /// Whether somebody has ended the run.
+    pub(crate) fn is_by_signal(&self) -> bool {
+        self.signal.is_some()
+    }
+
     /// How long evidence may be gathered. Nobody gathers for a person at the keyboard; who sends another signal may
     /// soon send the one that nothing survives.
     pub(crate) fn patience(&self) -> Option<Duration> {

@@ -274,6 +274,44 @@ impl Agent {
         }
     }
 
+    /// Runs a command whose standard input and outputs are `terminal`'s, until it ends or `terminal` is closed, which
+    /// ends it.
+    pub(crate) async fn converse(
+        &self,
+        script: &str,
+        how: How,
+        terminal: impl GuestStream,
+    ) -> Result<(), DriverError> {
+        let (mut typed, mut shown) = tokio::io::split(terminal);
+        let mut request = self.request(script, how, true)?;
+        let (mut room, mut buffer) = (INITIAL_GRANT as usize, vec![0; CHUNK]);
+        loop {
+            let ready = room.min(CHUNK);
+            let answer = tokio::select! {
+                answer = request.next() => answer?,
+                read = typed.read(&mut buffer[..ready]), if ready > 0 => match read {
+                    Ok(read @ 1..) => {
+                        room -= read;
+                        request.order(ToGuest::Input { id: request.id, bytes: buffer[..read].to_vec() });
+                        continue;
+                    }
+                    _ => return Ok(()),
+                },
+            };
+            match answer {
+                Answer::Taken(bytes) => room += bytes as usize,
+                Answer::Stdout(bytes) | Answer::Stderr(bytes) => {
+                    if shown.write_all(&bytes).await.is_err() {
+                        return Ok(());
+                    }
+                }
+                Answer::Ended(Ok(End::Exited { .. })) => return Ok(()),
+                Answer::Ended(Ok(End::Failed { reason })) => return Err(self.broken(&reason, Some(script))),
+                Answer::Noticed(_) | Answer::Ended(Err(_)) => {}
+            }
+        }
+    }
+
     /// Has the guest say how something is, at once and each time it changes, until `within` is over.
     /// Dropping what is returned ends the watch.
     pub(crate) fn watch(&self, watch: Watch, within: Deadline) -> Result<Notices, DriverError> {

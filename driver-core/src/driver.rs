@@ -25,10 +25,13 @@ use crate::vlan::{Setup, Station, Vlan};
 
 mod config;
 mod created;
+mod doors;
 mod state;
 mod test;
 pub use config::{DriverConfig, MachineConfig, StatePlace, VlanConfig};
 use created::Created;
+pub use doors::Door;
+use doors::Doors;
 use state::StateDirs;
 pub use test::TestResult;
 
@@ -38,6 +41,7 @@ pub struct Driver {
     nodes: Vec<Arc<Node>>,
     vlans: Vec<Arc<Vlan>>,
     created: Created,
+    doors: Doors,
     states: StateDirs,
     /// The packets that the script looks out for.
     pub(crate) expected: Expected,
@@ -115,13 +119,20 @@ impl Driver {
             nodes.push(Node::new(machine, state_dir, shared_dir, nics, context));
         }
         let created = Created::new(config.start_scripts);
-        Ok(Arc::new(Self { nodes, vlans, created, states, expected: Expected::default(), context }))
+        let (doors, expected) = (Doors::default(), Expected::default());
+        Ok(Arc::new(Self { nodes, vlans, created, doors, states, expected, context }))
     }
 
     /// The machines, sorted by name.
     #[must_use]
     pub fn nodes(&self) -> &[Arc<Node>] {
         &self.nodes
+    }
+
+    /// Those and the machines that the script has made.
+    #[must_use]
+    pub fn all_nodes(&self) -> Vec<Arc<Node>> {
+        self.nodes.iter().cloned().chain(self.created.all()).collect()
     }
 
     /// The machine of that name, or the one that the script has made and knows by it.
@@ -268,9 +279,9 @@ impl Driver {
     /// Ends all machines and removes the run's directory. Nothing of the run is left when it returns.
     pub async fn shut_down(&self) {
         self.cancel("the run is over");
+        self.doors.close();
         let cleanup = self.journal().step(None, "cleanup", None, async {
-            let created = self.created.all();
-            join_all(self.nodes.iter().chain(&created).map(|node| node.release())).await;
+            join_all(self.all_nodes().iter().map(|node| node.release())).await;
             join_all(self.vlans.iter().map(|vlan| vlan.close())).await;
             Ok(())
         });

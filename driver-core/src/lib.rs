@@ -34,7 +34,7 @@ pub mod vlan;
 mod wait;
 
 pub use deadline::Deadline;
-pub use driver::{Driver, DriverConfig, MachineConfig, StatePlace, TestResult, VlanConfig};
+pub use driver::{Door, Driver, DriverConfig, MachineConfig, StatePlace, TestResult, VlanConfig};
 pub use error::{Cause, DriverError, ErrorKind};
 pub use evidence::EvidencePolicy;
 pub use facet::Facet;
@@ -46,7 +46,7 @@ pub use machine::{
     BULK_PORT, Backend, Button, Capabilities, Exit, ExitReason, Forensics, GuestPort, GuestStream, Keyboard,
     Machine, MachineLog, Monitor, Network, Pointer, PointerAct, Power, Screen, Snapshots,
 };
-pub use node::{Node, UnitInfo};
+pub use node::{Node, TerminalSize, UnitInfo};
 pub use ocr::{Frame, FrameError, OcrEngine, OcrError, Reading, Rect, TextLine, Word};
 pub use pattern::{PatternEngine, RustPatterns};
 pub use shell::{GREETING, OUTPUT_LIMIT, Shell, ShellOutput, quote};

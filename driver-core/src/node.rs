@@ -22,6 +22,7 @@ mod snapshots;
 mod stillness;
 mod terminal;
 mod units;
+mod visit;
 mod watch;
 mod witness;
 
@@ -47,6 +48,7 @@ use life::Running;
 use sight::Sight;
 use snapshots::{Album, Snapshot};
 pub use units::UnitInfo;
+pub use visit::TerminalSize;
 
 /// A machine of the run.
 pub struct Node {

@@ -5,13 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::outcome::ScriptError;
+use crate::prompt::Prompt;
 
 /// A test script.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Script {
     path: PathBuf,
     language: Language,
     setup: serde_json::Value,
+    prompt: Option<Prompt>,
 }
 
 impl Script {
@@ -26,7 +28,7 @@ impl Script {
             return Err(ScriptError::Language { path });
         };
         match fs::File::open(&path) {
-            Ok(_) => Ok(Self { path, language, setup: serde_json::Value::Null }),
+            Ok(_) => Ok(Self { path, language, setup: serde_json::Value::Null, prompt: None }),
             Err(source) => Err(ScriptError::Unreadable { path, source }),
         }
     }
@@ -36,6 +38,21 @@ impl Script {
     #[must_use]
     pub fn with_setup(self, setup: serde_json::Value) -> Self {
         Self { setup, ..self }
+    }
+
+    /// Not to be run, but offered at a prompt on standard input.
+    ///
+    /// # Errors
+    /// [`ScriptError::NoPrompt`] for a language whose client has none.
+    pub fn with_prompt(self, prompt: Prompt) -> Result<Self, ScriptError> {
+        if self.language != Language::Python {
+            return Err(ScriptError::NoPrompt { path: self.path });
+        }
+        Ok(Self { prompt: Some(prompt), ..self })
+    }
+
+    pub(crate) fn prompt(&self) -> Option<&Prompt> {
+        self.prompt.as_ref()
     }
 
     pub(crate) fn setup(&self) -> &serde_json::Value {
@@ -116,6 +133,7 @@ impl Language {
                 "innkeeper/efi.py",
                 "innkeeper/errors.py",
                 "innkeeper/failure.py",
+                "innkeeper/interact.py",
                 "innkeeper/legacy.py",
                 "innkeeper/log.py",
                 "innkeeper/machine.py",
@@ -123,9 +141,11 @@ impl Language {
                 "innkeeper/objects.py",
                 "innkeeper/parts.py",
                 "innkeeper/polling.py",
+                "innkeeper/prompt.py",
                 "innkeeper/qmp.py",
                 "innkeeper/retrying.py",
                 "innkeeper/runner.py",
+                "innkeeper/screen.py",
                 "innkeeper/symbols.py",
                 "innkeeper/verbs.py",
                 "innkeeper/vlan.py",

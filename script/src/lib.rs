@@ -10,10 +10,13 @@ mod outcome;
 mod outside;
 mod peer;
 mod process;
+mod prompt;
 mod run;
 mod session;
+mod terminal;
 mod wire;
 
 pub use client::{Language, Script};
 pub use outcome::{FailureKind, ScriptError, ScriptFailure, ScriptOutcome};
+pub use prompt::{Prompt, PromptLog};
 pub use run::run;

@@ -70,6 +70,15 @@ pub enum ScriptError {
         #[source]
         source: io::Error,
     },
+    /// There is no prompt in the script's language.
+    #[error(
+        "script `{}` is in Perl, and the prompt of interactive mode speaks Python (--script names another)",
+        .path.display()
+    )]
+    NoPrompt {
+        /// The script.
+        path: PathBuf,
+    },
     /// The interpreter cannot be started.
     #[error("`{program}`, which runs `{}`, cannot be started ({way_out})", .script.display())]
     Interpreter {

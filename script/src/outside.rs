@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use driver_core::event::Event;
 use driver_core::verbs::{self, Verb};
-use driver_core::{Driver, Node};
+use driver_core::{Door, Driver, Node, TerminalSize};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -16,7 +16,7 @@ use crate::wire::Refusal;
 
 /// The methods of this module.
 pub(crate) const METHODS: &[&str] =
-    &["machine", "set_machine", "console_line", "create_machine", "show_consoles"];
+    &["machine", "set_machine", "console_line", "create_machine", "show_consoles", "open_door"];
 
 #[derive(Deserialize)]
 struct About {
@@ -49,6 +49,21 @@ struct CreateMachine {
 #[derive(Deserialize)]
 struct ShowConsoles {
     shown: bool,
+}
+
+#[derive(Deserialize)]
+struct OpenDoor {
+    machine: String,
+    door: DoorKind,
+    rows: Option<u16>,
+    columns: Option<u16>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum DoorKind {
+    Shell,
+    Console,
 }
 
 /// A machine as clients are told of it. `key` is what it is called by.
@@ -109,6 +124,17 @@ pub(crate) async fn answer(driver: &Arc<Driver>, method: &str, params: Value) ->
             let ShowConsoles { shown } = read(params)?;
             driver.journal().emit(None, Event::ConsolesShown { shown });
             Ok(Value::Null)
+        }
+        "open_door" => {
+            let OpenDoor { machine, door, rows, columns } = read(params)?;
+            let usual = TerminalSize::default();
+            let size =
+                TerminalSize { rows: rows.unwrap_or(usual.rows), columns: columns.unwrap_or(usual.columns) };
+            let door = match door {
+                DoorKind::Shell => Door::Shell(size),
+                DoorKind::Console => Door::Console,
+            };
+            Ok(json!(driver.open_door(&find(driver, &machine)?, door)?))
         }
         unknown => Err(Refusal::no_method(unknown)),
     }

@@ -32,6 +32,11 @@ impl Peer {
         (Self { outgoing, searches: Mutex::default(), next_search: AtomicU64::new(1) }, lines)
     }
 
+    /// The queue of lines that are sent to it.
+    pub(crate) fn outgoing(&self) -> mpsc::Sender<Vec<u8>> {
+        self.outgoing.clone()
+    }
+
     /// Answers a request; a notification has no id and gets no answer.
     pub(crate) async fn answer(&self, id: Option<u64>, result: Result<Value, Refusal>) {
         match (id, result) {

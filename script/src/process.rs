@@ -1,5 +1,6 @@
 //! The interpreter as a child process, in a process group of its own that ends with it.
 
+use std::fmt;
 use std::io;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
@@ -8,11 +9,13 @@ use std::sync::Arc;
 use driver_core::{Driver, Guard};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::io::AsyncRead;
+use tokio::process::{Child, Command};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use crate::client::Script;
 use crate::lines::Lines;
+use crate::terminal::Lent;
 
 /// Longer lines of output are shown in pieces.
 const OUTPUT_LINE_LIMIT: usize = 1 << 20;
@@ -26,14 +29,21 @@ pub(crate) struct Process {
     ended: JoinHandle<()>,
     group: Option<Pid>,
     guard: Arc<Guard>,
+    terminal: Option<Lent>,
 }
 
-/// What a script prints.
+/// What a script prints. A prompt prints on the terminal itself.
 #[derive(Debug)]
 pub(crate) struct Output {
-    pub(crate) stdout: Lines<ChildStdout>,
-    pub(crate) stderr: Lines<ChildStderr>,
+    pub(crate) stdout: Lines<Printed>,
+    pub(crate) stderr: Lines<Printed>,
 }
+
+type Printed = Box<dyn Pipe>;
+
+/// What a process's output is read from.
+pub(crate) trait Pipe: AsyncRead + Send + Unpin + fmt::Debug {}
+impl<T: AsyncRead + Send + Unpin + fmt::Debug> Pipe for T {}
 
 impl Process {
     /// Starts the interpreter of `script` with the client package in `client`.
@@ -43,6 +53,8 @@ impl Process {
         socket: &Path,
         driver: &Driver,
     ) -> io::Result<(Self, Output)> {
+        let is_prompt = script.prompt().is_some();
+        let stdio = |otherwise: fn() -> Stdio| if is_prompt { Stdio::inherit() } else { otherwise() };
         let mut child = Command::new(script.language().program())
             .arg(client.join(script.language().entry()))
             .arg(script.path())
@@ -56,9 +68,9 @@ impl Process {
             )
             // Out of the terminal's group: what Ctrl-C means is for the driver to decide.
             .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stdin(stdio(Stdio::null))
+            .stdout(stdio(Stdio::piped))
+            .stderr(stdio(Stdio::piped))
             .kill_on_drop(true)
             .spawn()?;
         let gone = || io::Error::other("the interpreter ended at once");
@@ -66,16 +78,20 @@ impl Process {
         let guard = driver.guard();
         guard.group(number);
         let group = i32::try_from(number).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
-        let output = Output {
-            stdout: Lines::new(child.stdout.take().ok_or_else(gone)?, OUTPUT_LINE_LIMIT),
-            stderr: Lines::new(child.stderr.take().ok_or_else(gone)?, OUTPUT_LINE_LIMIT),
+        // It says hello before it reads what is typed.
+        let terminal = if is_prompt { Lent::to(group) } else { None };
+        let stdout = child.stdout.take().map(|pipe| Box::new(pipe) as Printed);
+        let stderr = child.stderr.take().map(|pipe| Box::new(pipe) as Printed);
+        let lines = |pipe: Option<Printed>| {
+            Lines::new(pipe.unwrap_or_else(|| Box::new(tokio::io::empty())), OUTPUT_LINE_LIMIT)
         };
+        let output = Output { stdout: lines(stdout), stderr: lines(stderr) };
         let ended = spawn_blocking(move || {
             while let Err(Errno::INTR) =
                 waitid(WaitId::Pid(group), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)
             {}
         });
-        Ok((Self { child, ended, group: Some(group), guard: Arc::clone(guard) }, output))
+        Ok((Self { child, ended, group: Some(group), guard: Arc::clone(guard), terminal }, output))
     }
 
     /// Waits until the interpreter has ended by itself. Not to be called again after that.
@@ -98,6 +114,7 @@ impl Process {
     pub(crate) async fn finish(&mut self) -> io::Result<ExitStatus> {
         self.kill();
         let status = self.child.wait().await;
+        self.terminal = None;
         self.forget();
         status
     }

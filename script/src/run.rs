@@ -38,7 +38,8 @@ pub async fn run(driver: &Arc<Driver>, script: &Script) -> Result<ScriptOutcome,
     })?;
 
     let journal = driver.journal();
-    let scope = journal.open_scope(0, None, ScopeKind::Step, "run the VM test script", None);
+    let heading = if script.prompt().is_some() { "interactive session" } else { "run the VM test script" };
+    let scope = journal.open_scope(0, None, ScopeKind::Step, heading, None);
     let ending = Session::new(driver, script, scope.id(), listener, process).serve().await;
     let outcome = outcome(ending);
     let error = match &outcome {

@@ -26,6 +26,7 @@ use crate::outcome::ScriptFailure;
 use crate::outside;
 use crate::peer::{Peer, ScriptPatterns};
 use crate::process::{Output, Process};
+use crate::prompt::Prompt;
 use crate::wire::{
     Call, Cancel, CloseScope, Finished, Hello, Incoming, Log, MAX_MESSAGE, OpenScope, PROTOCOL, Refusal,
 };
@@ -34,6 +35,8 @@ use crate::wire::{
 const GRACE: Duration = Duration::from_secs(2);
 /// How long output is read after the script has ended; processes that left its group may hold the pipe.
 const LAST_OUTPUT: Duration = Duration::from_millis(200);
+/// How long an answer waits at a prompt for the log to be shown.
+const LOG_LAG: Duration = Duration::from_secs(1);
 /// How many bytes a script can have printed before a message and left unread: what a pipe holds (pipe(7)), and
 /// as much in this side's buffer. More than that was printed after it.
 const PRINTED_BEFORE: usize = 128 << 10;
@@ -145,6 +148,9 @@ impl<'a> Session<'a> {
     /// Ends the connection and with it all calls. Whoever still waits in the script sees it close.
     fn disconnect(&mut self, reason: &str) {
         tracing::debug!(reason, "the script's connection ends");
+        if let Some(prompt) = self.script.prompt() {
+            prompt.log.end();
+        }
         self.connection = Connection::Closed;
         self.calls.abort_all();
     }
@@ -209,7 +215,7 @@ impl<'a> Session<'a> {
         let Some(method) = &message.method else { return peer.answered(message) };
         let id = message.id;
         let result = match method.as_str() {
-            "hello" => read(message.params).and_then(|hello| self.hello(&hello)),
+            "hello" => read(message.params).and_then(|hello| self.hello(&hello, &peer)),
             "call" => match (id, read(message.params)) {
                 (Some(id), Ok(call)) => return self.call(peer, id, call),
                 (None, Ok(_)) => Err(Refusal::usage("a call needs an id")),
@@ -243,7 +249,7 @@ impl<'a> Session<'a> {
         self.disconnect(&problem);
     }
 
-    fn hello(&self, hello: &Hello) -> Result<Value, Refusal> {
+    fn hello(&self, hello: &Hello, peer: &Peer) -> Result<Value, Refusal> {
         if hello.protocol != PROTOCOL {
             let message = format!("this driver speaks protocol {PROTOCOL}, not {}", hello.protocol);
             return Err(Refusal::usage(message));
@@ -267,6 +273,9 @@ impl<'a> Session<'a> {
                 })
             })
             .collect();
+        if let Some(prompt) = self.script.prompt() {
+            prompt.log.begin(peer.outgoing());
+        }
         Ok(json!({
             "protocol": PROTOCOL,
             "verbs": verbs::table().collect::<Vec<_>>(),
@@ -275,6 +284,7 @@ impl<'a> Session<'a> {
             "scope": self.root,
             "out_dir": self.driver.out_dir(),
             "setup": self.script.setup(),
+            "prompt": self.script.prompt().map(Prompt::describe),
             "max_message": MAX_MESSAGE,
         }))
     }
@@ -283,6 +293,7 @@ impl<'a> Session<'a> {
         let driver = Arc::clone(self.driver);
         let scope = self.known(call.scope);
         self.under_way.retain(|_, task| !task.is_finished());
+        let is_prompt = self.script.prompt().is_some();
         let task = self.calls.spawn(async move {
             let patterns = Arc::new(ScriptPatterns::new(Arc::clone(&peer), id));
             let Call { verb, machine, vlan, args, .. } = call;
@@ -298,6 +309,11 @@ impl<'a> Session<'a> {
             // A verb that panics must not leave its caller waiting.
             let caught = AssertUnwindSafe(in_scope(scope, work)).catch_unwind().await;
             let result = caught.unwrap_or_else(|_| Err(Refusal::bug(&verb)));
+            if is_prompt {
+                // What the verb has logged comes before what it returns.
+                let journal = driver.journal().clone();
+                drop(tokio::task::spawn_blocking(move || journal.settle(LOG_LAG)).await);
+            }
             peer.answer(Some(id), result).await;
         });
         self.under_way.insert(id, task);

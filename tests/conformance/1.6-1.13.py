@@ -143,6 +143,6 @@ def _():
     raises(Exception, "failed", server.succeed, "false")
 
 
-@check("1.12 interactive mode", missing="`-I` is refused")
+@check("1.12 interactive mode: `driver.interactive`")
 def _():
     assert driver.interactive is False

@@ -9,9 +9,11 @@ mod run;
 mod schema;
 mod slot;
 mod start_script;
+mod terminal;
 
 pub use image::{Image, need_vm};
 pub use leaks::{Leaks, processes_with};
 pub use program::{build_package, example, plugin, program};
 pub use run::{Finished, Run, Setup};
 pub use start_script::Member;
+pub use terminal::Terminal;

@@ -10,6 +10,7 @@ use driver_core::{StatePlace, quote};
 use serde_json::{Value, json};
 
 use super::args::{Common, Wishes, WithFile, WithScripts};
+use super::backdoor::Backdoor;
 use super::config::Config;
 use super::place;
 use super::usage::{Problem, Said};
@@ -41,6 +42,10 @@ pub(super) struct Plan {
     /// Settings of QEMU.
     pub(super) options: Value,
     pub(super) manner: Manner,
+    /// The way into the machines by SSH, if it is wanted and can be had.
+    pub(super) backdoor: Option<Backdoor>,
+    /// A prompt instead of the test.
+    pub(super) interactive: bool,
     /// What the client is told of all this.
     pub(super) setup: Value,
     /// Lines that are printed before the test.
@@ -93,8 +98,15 @@ fn with_file(wishes: WithFile) -> Result<Plan, Problem> {
         config: whole,
     };
     let mut plan = basis.plan(common, out_dir)?;
-    if config.enable_ssh_backdoor {
-        plan.told.push("The SSH backdoor is not there yet; use execute() and the agent.".to_owned());
+    if config.enable_ssh_backdoor && !plan.vms.is_empty() {
+        match Backdoor::new(&plan.vms, &plan.state.base) {
+            Ok(backdoor) => {
+                plan.told.extend(backdoor.told());
+                plan.setup["vhost_vsock"] = backdoor.describe();
+                plan.backdoor = Some(backdoor);
+            }
+            Err(error) => plan.told.push(error.chain()),
+        }
     }
     Ok(plan)
 }
@@ -186,9 +198,6 @@ struct Basis {
 impl Basis {
     fn plan(self, common: Common, out_dir: PathBuf) -> anyhow::Result<Plan> {
         let Self { manner, vms, vlans, script, timeout, keep, log_level, config } = self;
-        if common.interactive && !common.no_interactive {
-            bail!("interactive mode is not there yet (run the test without -I)");
-        }
         let mut seen = BTreeSet::new();
         if let Some(twice) = vms.iter().find(|vm| !seen.insert(vm.name.as_str())) {
             bail!("two machines are called `{}`", twice.name);
@@ -201,7 +210,6 @@ impl Basis {
             "generation": manner.generation(),
             "log_level": log_level,
             "keep_machine_state": keep,
-            "interactive": false,
             "debug_hook": common.debug_hook_attach,
             "timeout_s": timeout.map(|limit| limit.as_secs_f64()),
             "config": config,
@@ -210,7 +218,9 @@ impl Basis {
             vms: vms.into_iter().map(Vm::quoted).collect(),
             vlans,
             script,
-            timeout,
+            timeout: timeout.filter(|_| !common.interactive),
+            interactive: common.interactive,
+            backdoor: None,
             state: StatePlace { base: place::state_base()?, keep },
             shows_debug: log_level == "debug",
             xml: env::var_os("LOGFILE").filter(|file| !file.is_empty()).map(PathBuf::from),

@@ -12,7 +12,8 @@ use driver_core::{
     VlanConfig,
 };
 use report::{ClassicTerminal, JunitXml, LogHtml, LogXml};
-use script::{Language, Script};
+use script::{Language, PromptLog, Script};
+use tokio::process::Child;
 use tokio::time::{sleep, sleep_until};
 use vlan::Switches;
 
@@ -20,22 +21,30 @@ use super::outcome::Ended;
 use super::plan::{Manner, Plan};
 use crate::result_dir::ResultDir;
 use crate::signals::Signals;
-use crate::{bug, console, engines, exit};
+use crate::{bug, console, engines, exit, interactive};
 
 /// How long the script may take to end after it has been told to. It kills its interpreter sooner.
 const GRACE: Duration = Duration::from_secs(4);
+/// Where the lines that were typed at the prompt are kept, as the NixOS driver has it.
+const HISTORY: &str = ".nixos-test-history";
 /// How long `sync` may take in a guest at the end.
 const SYNC: Duration = Duration::from_secs(60);
 
 /// Runs the test, and returns the exit status.
 pub(super) fn run(plan: Plan) -> anyhow::Result<u8> {
     crate::log_if_asked();
-    let script = Script::new(&plan.script, Some(Language::Python))?.with_setup(plan.setup.clone());
+    let mut script = Script::new(&plan.script, Some(Language::Python))?.with_setup(plan.setup.clone());
+    let mut log = None;
+    if plan.interactive {
+        let prompt = interactive::prompt_with(std::path::absolute(HISTORY)?)?;
+        log = Some(prompt.log.clone());
+        script = script.with_prompt(prompt)?;
+    }
     let report_dir = plan.report.as_deref().map(ResultDir::create).transpose()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let status = runtime.block_on(async {
         let signals = Signals::listen().context("signals cannot be listened to")?;
-        let reporters = reporters(&plan, report_dir.as_ref().map(ResultDir::path))?;
+        let reporters = reporters(&plan, report_dir.as_ref().map(ResultDir::path), log)?;
         let journal = match &report_dir {
             Some(dir) => Journal::create(&dir.path().join(report::EVENTS), reporters)?,
             None => Journal::in_memory(reporters),
@@ -47,7 +56,11 @@ pub(super) fn run(plan: Plan) -> anyhow::Result<u8> {
     status
 }
 
-fn reporters(plan: &Plan, report: Option<&Path>) -> Result<Vec<Box<dyn Reporter>>, DriverError> {
+fn reporters(
+    plan: &Plan,
+    report: Option<&Path>,
+    log: Option<PromptLog>,
+) -> Result<Vec<Box<dyn Reporter>>, DriverError> {
     let mut reporters: Vec<Box<dyn Reporter>> = Vec::new();
     if let Some(path) = &plan.xml {
         reporters.push(Box::new(LogXml::create(path)?));
@@ -61,7 +74,10 @@ fn reporters(plan: &Plan, report: Option<&Path>) -> Result<Vec<Box<dyn Reporter>
     if let Some(dir) = report {
         reporters.extend(report::file_views(dir)?);
     }
-    reporters.push(Box::new(ClassicTerminal::stdio(plan.shows_debug)));
+    reporters.push(Box::new(match log {
+        Some(log) => ClassicTerminal::new(Box::new(log.clone()), Box::new(log), plan.shows_debug),
+        None => ClassicTerminal::stdio(plan.shows_debug),
+    }));
     Ok(reporters)
 }
 
@@ -78,8 +94,9 @@ async fn conduct(plan: &Plan, script: &Script, journal: Journal, mut signals: Si
         let scope = journal.open_scope(0, None, ScopeKind::Step, "start all VLans", None);
         journal.close_scope(&scope, None);
     }
-    let mut ended = match set_up(plan, journal.clone(), deadline) {
-        Ok(driver) => {
+    let mut ended = match prepare(plan, journal.clone(), deadline).await {
+        // What is held until all machines are gone is the way into them.
+        Ok((driver, _backdoor)) => {
             plan.told.iter().cloned().for_each(say);
             if let Some(limit) = plan.timeout {
                 // Python's text of a float, or of a whole number.
@@ -90,8 +107,8 @@ async fn conduct(plan: &Plan, script: &Script, journal: Journal, mut signals: Si
                 say(format!("Test will time out and terminate in {seconds} seconds"));
             }
             let began = Instant::now();
-            let ended = supervise(&driver, script, deadline, &mut signals).await;
-            if ended.outcome == Outcome::Passed {
+            let ended = supervise(&driver, plan, script, deadline, &mut signals).await;
+            if ended.outcome == Outcome::Passed && !plan.interactive {
                 say(format!("test script finished in {:.2}s", began.elapsed().as_secs_f64()));
             }
             tokio::select! {
@@ -124,6 +141,23 @@ async fn conduct(plan: &Plan, script: &Script, journal: Journal, mut signals: Si
     if status == exit::PASSED && !errors.is_empty() { exit::FAILED } else { status }
 }
 
+/// The run with all that its machines need, none of which is started yet.
+async fn prepare(
+    plan: &Plan,
+    journal: Journal,
+    deadline: Deadline,
+) -> Result<(Arc<Driver>, Option<Child>), DriverError> {
+    let driver = set_up(plan, journal, deadline)?;
+    let Some(backdoor) = &plan.backdoor else { return Ok((driver, None)) };
+    match backdoor.start(&driver).await {
+        Ok(process) => Ok((driver, Some(process))),
+        Err(error) => {
+            driver.shut_down().await;
+            Err(error)
+        }
+    }
+}
+
 fn set_up(plan: &Plan, journal: Journal, deadline: Deadline) -> Result<Arc<Driver>, DriverError> {
     let qemu: Arc<dyn Backend> = Arc::<backend_qemu::Qemu>::default();
     let machine = |vm: &super::plan::Vm| {
@@ -131,7 +165,7 @@ fn set_up(plan: &Plan, journal: Journal, deadline: Deadline) -> Result<Arc<Drive
         MachineConfig {
             // The script knows which of them it plugs its cards into.
             vlans: plan.vlans.clone(),
-            options: plan.options.clone(),
+            options: options(plan, &vm.name),
             ..MachineConfig::new(vm.name.clone(), Arc::clone(&qemu), Image { boot, memory_mib: None })
         }
     };
@@ -151,9 +185,22 @@ fn set_up(plan: &Plan, journal: Journal, deadline: Deadline) -> Result<Arc<Drive
     })
 }
 
+/// The settings of QEMU for a machine.
+fn options(plan: &Plan, machine: &str) -> serde_json::Value {
+    let mut options = plan.options.clone();
+    if let Some(backdoor) = &plan.backdoor {
+        if options.is_null() {
+            options = serde_json::json!({});
+        }
+        options["extra_args"] = backdoor.arguments(machine).into();
+    }
+    options
+}
+
 /// Runs the test until it is over, or its time is, or somebody stops it.
 async fn supervise(
     driver: &Arc<Driver>,
+    plan: &Plan,
     script: &Script,
     deadline: Deadline,
     signals: &mut Signals,
@@ -164,7 +211,7 @@ async fn supervise(
             return Ended::of_error(&error);
         }
         let ended = Ended::of_script(script::run(driver, script).await);
-        if ended.outcome == Outcome::Passed {
+        if ended.outcome == Outcome::Passed && !plan.interactive {
             sync(driver).await;
         }
         ended

@@ -9,9 +9,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf};
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
 use super::Node;
+use super::life::Running;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::event::{BootPhase, Event};
@@ -19,6 +20,8 @@ use crate::journal::Journal;
 use crate::machine::GuestStream;
 use crate::wait::within;
 
+/// How many pieces of what is read may wait for who sits at the console.
+const LISTENERS_LAG: usize = 256;
 /// A line that is longer is cut into several: a guest may print without ever ending a line.
 const LINE_LIMIT: usize = 16 << 10;
 /// What is kept in memory of the present launch; the oldest lines go first.
@@ -35,6 +38,8 @@ pub(super) struct ConsoleLog {
     state: Mutex<State>,
     /// Counts what is read and the ends of streams, to wake who waits.
     changes: watch::Sender<u64>,
+    /// What is read, as it comes, for those who sit at the console.
+    heard: broadcast::Sender<Arc<[u8]>>,
 }
 
 #[derive(Default)]
@@ -74,6 +79,7 @@ impl ConsoleLog {
             journal,
             state: Mutex::new(State::default()),
             changes: watch::Sender::new(0),
+            heard: broadcast::Sender::new(LISTENERS_LAG),
         }
     }
 
@@ -107,6 +113,10 @@ impl ConsoleLog {
             let mut state = self.lock();
             state.begun = beginning(&line);
             state.keep(&buffer[..count]);
+            // With the lock held: who comes now has this in `begun`, or hears it.
+            if self.heard.receiver_count() > 0 {
+                let _ = self.heard.send(Arc::from(&buffer[..count]));
+            }
             drop(state);
             self.changed();
         }
@@ -131,6 +141,12 @@ impl ConsoleLog {
             state.panic.get_or_insert_with(|| line.clone());
         }
         state.push(line);
+    }
+
+    /// The line that the console is at, and what it prints from then on.
+    pub(super) fn listen(&self) -> (String, broadcast::Receiver<Arc<[u8]>>) {
+        let state = self.lock();
+        (state.begun.clone(), self.heard.subscribe())
     }
 
     /// Notes that the boot has come as far as `phase`. A kernel that starts again begins a new boot.
@@ -258,19 +274,21 @@ impl Node {
     /// [`DriverError::Usage`] when the machine is off, [`DriverError::Exited`] when it ends meanwhile.
     pub async fn send_console(&self, text: &str) -> Result<(), DriverError> {
         let running = self.must_run("be typed to")?;
-        let typing = async {
-            let mut writer = running.typist.0.lock().await;
-            let written = async {
-                writer.write_all(text.as_bytes()).await?;
-                writer.flush().await
-            };
-            written.await.map_err(|error| DriverError::Control {
-                machine: self.name().to_owned(),
-                operation: "type on the serial console".to_owned(),
-                source: error.into(),
-            })
-        };
+        let typing = self.type_bytes(&running, text.as_bytes());
         self.while_it_runs(&running, || "typing on the serial console".to_owned(), typing).await
+    }
+
+    pub(super) async fn type_bytes(&self, running: &Running, bytes: &[u8]) -> Result<(), DriverError> {
+        let mut writer = running.typist.0.lock().await;
+        let written = async {
+            writer.write_all(bytes).await?;
+            writer.flush().await
+        };
+        written.await.map_err(|error| DriverError::Control {
+            machine: self.name().to_owned(),
+            operation: "type on the serial console".to_owned(),
+            source: error.into(),
+        })
     }
 }
 

@@ -5,3 +5,4 @@ mod picture;
 mod reading;
 mod screen;
 mod terminal;
+mod visit;

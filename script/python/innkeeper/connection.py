@@ -5,6 +5,7 @@ import json
 import queue
 import re
 import socket
+import sys
 import threading
 
 from . import errors
@@ -29,6 +30,9 @@ class Connection:
         self._root_scope = 0
         # Called with each exception that leaves a scope, before anybody is told of it.
         self.complete = lambda error: None
+        # The prompt of interactive mode, if there is one, and what shows a text of the log then.
+        self.prompt = None
+        self.show = _show
         threading.Thread(target=self._receive, name="innkeeper", daemon=True).start()
 
     def hello(self):
@@ -73,6 +77,7 @@ class Connection:
         ``meanwhile`` now and then, whose exceptions end the call.
         """
         mailbox = queue.SimpleQueue()
+        is_sent = False
         with self._lock:
             if self._closed:
                 raise errors.RunCancelled(self._closed)
@@ -84,6 +89,7 @@ class Connection:
                 self._send({"id": number, "method": method, "params": params})
             except OSError as error:
                 raise errors.RunCancelled("the driver closed the connection") from error
+            is_sent = True
             while True:
                 message = self._next(number, mailbox, meanwhile)
                 if message is None:
@@ -94,6 +100,10 @@ class Connection:
                     raise errors.from_wire(message["error"])
                 else:
                     return message.get("result")
+        except KeyboardInterrupt:
+            if is_sent:
+                self.notify("cancel", {"call": number})
+            raise
         finally:
             with self._lock:
                 self._waiting.pop(number, None)
@@ -144,6 +154,9 @@ class Connection:
             with self._socket.makefile("rb", buffering=1 << 20) as lines:
                 for line in lines:
                     message = json.loads(line)
+                    if message.get("method") == "show":
+                        self.show(message["params"]["text"])
+                        continue
                     number = message["params"]["for"] if "method" in message else message["id"]
                     if number is None:
                         reason = message["error"]["message"]
@@ -158,3 +171,8 @@ class Connection:
             self._closed = reason
             for mailbox in self._waiting.values():
                 mailbox.put(None)
+
+
+def _show(text):
+    sys.stderr.write(text)
+    sys.stderr.flush()

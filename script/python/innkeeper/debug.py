@@ -24,6 +24,14 @@ class DebugNop(DebugAbstract):
         pass
 
 
+class DebugPrompt(DebugAbstract):
+    """Stops at the prompt of interactive mode."""
+
+    def breakpoint(self, host="127.0.0.1", port=4444):
+        """Stops here, with Python's debugger on the terminal."""
+        pdb.Pdb(nosigint=True).set_trace(sys._getframe(1))
+
+
 class Debug(DebugAbstract):
     """Stops, and says how to get at it."""
 

@@ -26,8 +26,6 @@ class Machines(list):
 class Driver:
     """The run."""
 
-    vhost_vsock = None
-
     def __init__(self, connection, hello, runner):
         setup = hello.get("setup") or {}
         self._connection, self._runner = connection, runner
@@ -37,12 +35,16 @@ class Driver:
         self.logger = log.Log(connection, level)
         self.config = _namespace(setup.get("config") or {})
         self.tests = runner.source
-        self.interactive = setup.get("interactive", False)
+        self.interactive = bool(hello.get("prompt"))
         self.keep_machine_state = self.keep_vm_state = setup.get("keep_machine_state", False)
         self.global_timeout = setup.get("timeout_s")
+        self.vhost_vsock = _vsock(setup.get("vhost_vsock"))
         self.polling_conditions = []
         hook = setup.get("debug_hook")
-        self.debug = debug.Debug(self.logger, hook) if hook else debug.DebugNop()
+        if hook:
+            self.debug = debug.Debug(self.logger, hook)
+        else:
+            self.debug = debug.DebugPrompt() if self.interactive else debug.DebugNop()
         # The driver's own timer runs elsewhere; this one is for those who look at it.
         self.race_timer = threading.Timer(self.global_timeout or 0, lambda: None)
         machine.add_verbs(connection, hello["verbs"])
@@ -53,6 +55,9 @@ class Driver:
             for description in hello["machines"]]
         for each in self.machines_qemu:
             each.callbacks = [self.check_polling_conditions]
+            if self.vhost_vsock:
+                sockets = self.vhost_vsock.sockets[each.name]
+                each.vsock_host, each.vsock_guest = sockets.host, sockets.guest
         self._described = list(self.machines_qemu)
         self.machines_nspawn = []
         self.vlans = [vlan.VLan(description) for description in hello["vlans"]]
@@ -112,6 +117,9 @@ class Driver:
         if name is None:
             found = re.search("run-(.+)-vm$", os.path.basename(command))
             name = found.group(1) if found else "machine"
+        if self.vhost_vsock:
+            self.logger.warning("create_machine(%s): not enabling SSH backdoor, this is not supported for VMs created"
+                                " with create_machine!" % name)
         params = {"name": name, "command": command, "keep": keep}
         return self._machine(self._connection.request("create_machine", params), command, keep)
 
@@ -129,7 +137,9 @@ class Driver:
             condition.maybe_raise()
 
     def dump_machine_ssh(self):
-        """Does nothing: there is no SSH backdoor."""
+        """Says how to reach the machines by SSH, if there is the SSH backdoor."""
+        for line in self.vhost_vsock.told if self.vhost_vsock else []:
+            self.logger.log(line)
 
     def terminate_test(self):
         """Ends all machines."""
@@ -140,6 +150,16 @@ class Driver:
     def test_symbols(self):
         """The globals of the script."""
         return self._runner.symbols(self)
+
+
+def _vsock(described):
+    """The SSH backdoor, if there is one."""
+    if not described:
+        return None
+    sockets = {name: types.SimpleNamespace(host=pathlib.Path(each["host"]), guest=pathlib.Path(each["guest"]),
+                                           cid=each["cid"])
+               for name, each in described["sockets"].items()}
+    return types.SimpleNamespace(sockets=sockets, told=described["told"])
 
 
 def _namespace(value):

@@ -105,6 +105,16 @@ def format_error(error, script):
     return lines + _split(traceback.format_exception_only(type(error), error))
 
 
+def format_without_us(error):
+    """The traceback as lines, without the frames of this package."""
+    told = traceback.TracebackException(type(error), error, error.__traceback__)
+    chain = [told]
+    for each in chain:
+        each.stack[:] = [frame for frame in each.stack if not _is_below(frame.filename, _PACKAGE)]
+        chain += [cause for cause in (each.__cause__, each.__context__) if cause is not None]
+    return _split(told.format())
+
+
 def _split(texts):
     return "".join(texts).rstrip("\n").split("\n")
 

@@ -5,7 +5,7 @@ import pathlib
 import re
 import shutil
 
-from . import caution, durations, efi, parts, qmp, retrying, verbs
+from . import caution, durations, efi, interact, parts, qmp, retrying, verbs
 
 _TIMEOUT_S = 900
 
@@ -102,8 +102,9 @@ class BaseMachine:
             retrying.retry(is_there, timeout=durations.seconds(timeout, "wait_for_x"))
 
     def ssh_backdoor_command(self):
-        """How to reach the machine by SSH; nothing, for there is no SSH backdoor."""
-        return ""
+        """How to reach the machine by SSH; empty without the SSH backdoor."""
+        host = getattr(self, "vsock_host", None)
+        return "ssh -o User=root vsock-mux/%s" % host if host else ""
 
 
 class QemuMachine(BaseMachine):
@@ -225,6 +226,15 @@ class QemuMachine(BaseMachine):
         with ``start(allow_reboot=True)``."""
         self.send_key("ctrl-alt-delete")
         self.connected = False
+
+    def shell_interact(self, address=None):
+        """Puts the terminal at a shell of its own in the guest; Ctrl-] leaves it. ``address``: instead of the terminal,
+        what socat connects with by it."""
+        interact.shell(self, address)
+
+    def console_interact(self):
+        """Puts the terminal at the guest's serial console; Ctrl-] leaves it."""
+        interact.console(self)
 
     def release(self):
         """Ends the machine."""

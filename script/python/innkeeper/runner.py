@@ -8,7 +8,7 @@ import sys
 import threading
 import tokenize
 
-from . import caution, debug, driver, durations, errors, failure, needs, symbols
+from . import caution, debug, driver, durations, errors, failure, needs, prompt, symbols
 from .connection import Connection
 
 
@@ -22,6 +22,9 @@ def main(script):
     hello = connection.hello()
     setup = hello.get("setup") or {}
     runner = _Runner(script, connection, setup)
+    if hello.get("prompt"):
+        connection.prompt = prompt.Prompt(hello["prompt"])
+        connection.show = connection.prompt.screen.show
     threading.excepthook = lambda args: _thread_failed(args, runner.name)
 
     outcome = None
@@ -33,11 +36,17 @@ def main(script):
             durations.are_numbers_old = setup["generation"] >= 26
         connection.complete = lambda error: failure.complete(error, runner.name, runner.source)
         runner.debug = run.debug
-        needs.check(runner.source, script, hello["machines"])
-        runner.run(run.test_symbols())
+        if connection.prompt:
+            connection.prompt.run(run.test_symbols(), _banner(run, script))
+        else:
+            needs.check(runner.source, script, hello["machines"])
+            runner.run(run.test_symbols())
     except BaseException as error:
         # The frames above the script's are ours and stay out of the report.
         outcome = failure.describe(error, runner.name, runner.source)
+        if outcome and connection.prompt and isinstance(error, SystemExit):
+            # Who has typed it knows where.
+            outcome["traceback"] = []
         runner.stop_at(error)
     _flush()
     try:
@@ -46,6 +55,12 @@ def main(script):
         pass
     # Threads that the script left behind do not hold up the end; the driver cancels what they wait for.
     sys.exit(1 if outcome else 0)
+
+
+def _banner(run, script):
+    names = ", ".join(symbols.variable_name(each.name) for each in run.machines)
+    return ("innkeeper, Python %s. Machines: %s. start_all() starts them, test_script() runs %s, Ctrl-D ends all."
+            % (sys.version.split()[0], names or "none", os.path.basename(script)))
 
 
 class _Runner:

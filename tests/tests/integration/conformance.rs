@@ -10,6 +10,7 @@ mod stage;
 mod table;
 
 use stage::Row;
+pub(crate) use stage::has_python;
 
 /// Checks a section.
 type Rows = fn() -> Vec<Row>;

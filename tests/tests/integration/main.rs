@@ -13,6 +13,7 @@ mod files;
 mod guestbook;
 mod initrd;
 mod input;
+mod interactive;
 mod kinds;
 mod layering;
 mod machine_dies;

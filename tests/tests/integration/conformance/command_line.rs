@@ -3,6 +3,7 @@
 use std::fs;
 use std::process::Command;
 
+use integration_tests::Terminal;
 use serde_json::json;
 
 use super::stage::{Row, STAND_IN, Stage, check};
@@ -41,11 +42,30 @@ pub(super) fn rows() -> Vec<Row> {
             again.says("if you want to keep the machine state, pass --keep-machine-state");
             assert_eq!(fs::read_to_string(kept).expect("what the stage has made"), "x");
         }),
-        check("2.1 `-I/--interactive`", || {
-            Stage::new(SIMPLE).run(&["-I"]).ended(1).says("interactive mode is not there yet");
+        check("2.1 and 1.12 `-I/--interactive`, `--no-interactive`: a prompt, its history, no time limit", || {
             Stage::new(SIMPLE).run(&["-I", "--no-interactive"]).ended(0);
-        })
-        .missing("it says so and ends with status 1; `--no-interactive` is taken"),
+            let stage = Stage::new(SIMPLE);
+            let mut command = stage.command();
+            command.args(["-c", "conformance-config.json", "-I", "--without-agent", "--with-accel=tcg"]);
+            let mut terminal = Terminal::start(&command);
+            terminal.wait_for("additionally exposed symbols:");
+            let before = terminal.wait_for(">>> ");
+            assert!(!before.contains("starting vm") && !before.contains("Test will time out"), "{before}");
+            for (typed, shown) in [
+                ("(driver.interactive, driver.out_dir == driver.out_dir.cwd())\n", "(True, True)"),
+                ("test_script()\n", "ran ['client', 'server']"),
+                ("server.succeed('false')\n", "RequestedAssertionFailed: command `false` failed (exit code 1)"),
+            ] {
+                terminal.type_in(typed);
+                terminal.wait_for(shown);
+                terminal.wait_for(">>> ");
+            }
+            terminal.type_in("\u{4}");
+            let (status, shown) = terminal.finish();
+            assert_eq!(status, Some(0), "{shown}");
+            let history = fs::read_to_string(stage.path().join(".nixos-test-history"));
+            assert!(history.expect("a history").contains("test_script()"));
+        }),
         check("2.1 `-o/--output_directory DIR`: must be a directory that can be written", || {
             let stage = Stage::new(SIMPLE);
             stage
@@ -164,14 +184,6 @@ pub(super) fn rows() -> Vec<Row> {
             stage.run(&[]).ended(1).says("containers cannot be run yet");
         })
         .missing("there are no containers yet; a configuration that has some is refused"),
-        check("2.3 `enable_ssh_backdoor`", || {
-            let stage = Stage::new("pass");
-            let mut config = stage.config();
-            config["enable_ssh_backdoor"] = json!(true);
-            stage.configure(&config);
-            stage.run(&[]).ended(0).says("SSH backdoor is not there yet");
-        })
-        .missing("it says so, and the test goes on"),
         check("2.4 `XDG_RUNTIME_DIR`, or else `TMPDIR` and so on, holds the state; made with mode 0700", || {
             let stage = Stage::new("print('base', server.tmp_dir)");
             let runtime = stage.path().join("runtime");

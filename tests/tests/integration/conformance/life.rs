@@ -1,7 +1,9 @@
 //! Start scripts, the shell, the life of a test, how failures are told.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+use serde_json::json;
 
 use super::stage::{Row, STAND_IN, Stage, check};
 
@@ -50,7 +52,8 @@ pub(super) fn rows() -> Vec<Row> {
         check("3.6 VDE: `-netdev vde,sock=\"$QEMU_VDE_SOCKET_<N>\"`", || {})
             .differs("the switch is a part of the driver and speaks that protocol; the tests of start scripts with several \
                       machines use it"),
-        check("3.7 the SSH backdoor", || {}).missing("`execute()` and the agent reach the guest"),
+        check("2.3 and 3.7 `enable_ssh_backdoor`: `vhost-device-vsock`, QEMU's device, how to reach each machine", ssh_backdoor)
+            .differs("the sockets are in the machines' directories; without the program the test goes on, and says so"),
         check("3.8 copies", || {}).differs("through the agent or the shell instead of the 9p share"),
         check("3.9 text on the screen", || {})
                 .differs("one engine of our own, in one variant; real machines are read in the tests of screens"),
@@ -128,4 +131,52 @@ pub(super) fn rows() -> Vec<Row> {
         check("4.4 Ctrl-C and SIGTERM end machines; so does `kill -9` of the driver", || {})
             .differs("with SIGTERM and `kill -9` the NixOS driver leaves machines behind"),
     ]
+}
+
+fn ssh_backdoor() {
+    let script = r#"
+sockets = driver.vhost_vsock.sockets
+assert sorted(sockets) == ["client", "server"] and sockets["client"].cid == 3 and sockets["server"].cid == 4
+server.start()
+assert server.vsock_host == sockets["server"].host and server.vsock_host.is_socket()
+assert server.ssh_backdoor_command() == f"ssh -o User=root vsock-mux/{server.vsock_host}"
+words = open(f"/proc/{server.pid}/cmdline").read().split("\0")
+assert f"socket,id=vsock_ssh,path={server.vsock_guest}" in words, words
+assert "vhost-user-vsock-pci,chardev=vsock_ssh" in words, words
+dump_machine_ssh()
+other = create_machine("true", name="other")
+assert other.vsock_host is None and other.ssh_backdoor_command() == ""
+"#;
+    let stage = Stage::new(script);
+    let mut config = stage.config();
+    config["enable_ssh_backdoor"] = json!(true);
+    stage.configure(&config);
+    stage
+        .run(&["--test-script", "/dev/null"])
+        .ended(0)
+        .says("the SSH backdoor")
+        .says("the test goes on without");
+    let program = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/stand-in-vsock");
+    symlink(program, stage.path().join("vhost-device-vsock")).expect("a link");
+    let mut command = stage.command();
+    let path = format!("{}:{}", stage.path().display(), std::env::var("PATH").expect("a PATH"));
+    command.env("PATH", path).args([
+        "-c",
+        "conformance-config.json",
+        "-oout",
+        "--without-agent",
+        "--with-accel=tcg",
+    ]);
+    let finished = stage.finish(command).ended(0);
+    let host = stage.path().join("tmp/vm-state-server/vsock-host.socket");
+    let said = finished
+        .says("start vhost-device-vsock")
+        .says("create_machine(other): not enabling SSH backdoor")
+        .log();
+    let line = format!("    server: ssh -o User=root vsock-mux/{}\n", host.display());
+    assert_eq!(said.matches(&line).count(), 2, "at the start and by dump_machine_ssh(): {said}");
+    assert!(
+        said.contains("SSH backdoor enabled, the machines can be accessed like this:\nNote: this requires "),
+        "{said}"
+    );
 }

@@ -46,7 +46,7 @@ impl Row {
 }
 
 /// Whether there is a Python to run scripts.
-pub(super) fn has_python() -> bool {
+pub(crate) fn has_python() -> bool {
     let found = Command::new("python3").arg("--version").stdout(Stdio::null()).status();
     let is_there = found.is_ok_and(|status| status.success());
     if !is_there {
