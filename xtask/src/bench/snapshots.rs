@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::contestant::process_that_ends_with_us;
 use super::process;
 use super::statistics::quantile;
 use crate::{command, guests, setup};
@@ -53,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     });
     fs::write(&manifest, toml::to_string(&described)?)?;
     let (result, log) = (work.path().join("figures.json"), work.path().join("log"));
-    let mut command = process_that_ends_with_us(program.as_os_str());
+    let mut command = command::process_that_ends_with_us(program.as_os_str());
     command
         .arg("run")
         .arg(&manifest)

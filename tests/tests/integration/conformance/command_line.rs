@@ -136,6 +136,15 @@ pub(super) fn rows() -> Vec<Row> {
             fs::copy(STAND_IN, stage.path().join("start")).expect("what the stage has made");
             stage.run_old(&["--start-scripts", "./start", "--", "script"]).ended(0);
         }),
+        check("2.2 names and warnings of that time: `<Machine 'NAME'>`, nothing is deprecated", || {
+            let script = "print(repr(server))\nserver.succeed('echo x >copied', timeout=9)\n\
+                          server.copy_from_vm(server.succeed('pwd').strip() + '/copied')\n";
+            let stage = Stage::new(script);
+            let said = stage.run_old(&["--start-scripts", "./run-server-vm", "--", "script"]).ended(0);
+            assert!(said.stdout.contains("<Machine 'server'>\n"), "{}", said.stdout);
+            assert!(!said.stderr.contains("Warning"), "{}", said.stderr);
+            assert!(stage.out().join("copied").exists());
+        }),
         check("2.2 no `--global-timeout`: no limit", || {
             let stage = Stage::new("pass");
             let said = stage.run_old(&["--start-scripts", "./run-server-vm", "--", "script"]).ended(0).log();
