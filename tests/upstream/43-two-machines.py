@@ -11,7 +11,7 @@ with subtest("a cable is pulled"):
     client.fail("ping -c 1 -W 2 server")
     server.unblock()
     client.wait_until_succeeds("ping -c 1 -W 2 server", timeout=120)
-print(vlan1, [vlan.nr for vlan in vlans], os.path.basename(os.environ["QEMU_VDE_SOCKET_1"]))
+print(vlan1, [vlan.nr for vlan in vlans], os.path.isdir(os.environ["QEMU_VDE_SOCKET_1"]))
 client.shutdown()
 server.execute("poweroff", check_return=False)
 join_all()

@@ -10,7 +10,6 @@ const TRACEBACK: &str = "Traceback (most recent call last):";
 type Rule = fn(&mut Said, &mut Said) -> bool;
 
 const RULES: &[(&str, Rule)] = &[
-    ("the global names of all generations", names),
     ("the words of a wait in vain", in_vain),
     ("looks that come sooner", sooner),
     ("machines that start at once", at_once),
@@ -24,19 +23,17 @@ const RULES: &[(&str, Rule)] = &[
 
 /// Takes out all that is meant to differ, and returns its names.
 pub(super) fn apply(upstream: &mut Said, ours: &mut Said) -> Vec<&'static str> {
+    names(upstream, ours);
     RULES.iter().filter(|(_, rule)| rule(upstream, ours)).map(|(name, _)| *name).collect()
 }
 
-/// The list of general names: ours has those of all generations.
-fn names(upstream: &mut Said, ours: &mut Said) -> bool {
-    let Some((theirs, own)) = upstream.printed.get_mut(3).zip(ours.printed.get_mut(3)) else { return false };
+/// The list of general names, which each run begins with: ours has those of all generations.
+fn names(upstream: &mut Said, ours: &mut Said) {
+    let Some((theirs, own)) = upstream.printed.get_mut(3).zip(ours.printed.get_mut(3)) else { return };
     let all: Vec<&str> = own.trim().split(", ").collect();
-    let has_all = theirs.trim().split(", ").all(|name| all.contains(&name));
-    let differs = theirs != own && has_all;
-    if differs {
+    if theirs.trim().split(", ").all(|name| all.contains(&name)) {
         own.clone_from(theirs);
     }
-    differs
 }
 
 /// Seconds instead of tries, and what was awaited and seen.
@@ -140,6 +137,14 @@ fn after_time_out(upstream: &mut Said, ours: &mut Said) -> bool {
 /// Python's own traceback at the very end, or one through the driver's files, where ours tells the script's frames before the
 /// clean-up; and ours tells what led to an exception. The exception itself must be the same.
 fn exceptions(upstream: &mut Said, ours: &mut Said) -> bool {
+    // The words of `sys.exit("words")`.
+    if let Some(words) = upstream.log.pop_if(|last| !last.starts_with("(finished: cleanup")) {
+        if let Some(at) = ours.log.iter().position(|line| line.trim_start_matches(MARK) == words) {
+            ours.log.remove(at);
+            return true;
+        }
+        upstream.log.push(words);
+    }
     let Some(theirs) = block(&upstream.log) else { return false };
     let Some(own) = block(&ours.log) else { return false };
     if upstream.log[theirs.clone()] == ours.log[own.clone()] {
@@ -177,6 +182,9 @@ fn block(lines: &[String]) -> Option<std::ops::Range<usize>> {
     let end = lines.iter().rposition(|line| line.starts_with(MARK))? + 1;
     let is_told = |line: &String| line.strip_prefix(MARK).is_some_and(|line| !line.starts_with("Test \""));
     let start = lines[..end].iter().rposition(|line| !is_told(line)).map_or(0, |before| before + 1);
+    // Above it may be the further lines of another error.
+    let traceback = lines[start..end].iter().position(|line| line.trim_start_matches(MARK) == TRACEBACK);
+    let start = start + traceback.unwrap_or(0);
     (start < end).then_some(start..end)
 }
 

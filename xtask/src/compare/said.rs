@@ -32,7 +32,7 @@ static VARYING: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
 });
 
 /// Said after half a minute, however far the guest has come.
-const IMPATIENT: [&str; 2] =
+const NOT_COMPARED: [&str; 2] =
     ["Guest root shell did not produce any data yet", "To debug, enter the VM and run"];
 
 fn regex(pattern: &str) -> Regex {
@@ -62,7 +62,7 @@ impl Said {
         let mut log = lines(&log, &ended.folder);
         // Those that threads of upstream's make when they write at once.
         log.retain(|line| {
-            !["", "!!! "].contains(&line.as_str()) && !IMPATIENT.iter().any(|words| line.contains(words))
+            !["", "!!! "].contains(&line.as_str()) && !NOT_COMPARED.iter().any(|words| line.contains(words))
         });
         Self { status: ended.status, log, printed: lines(&ended.stdout, &ended.folder), consoles }
     }

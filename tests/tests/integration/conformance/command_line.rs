@@ -241,7 +241,7 @@ pub(super) fn rows() -> Vec<Row> {
             Stage::new("assert 'vde1.ctl' not in str(vlan1.socket_dir)").run(&[]).ended(0);
         })
         .differs("in a directory of the run's own, mode 0700, that goes with it"),
-        check("2.6 status 0; 1 for every failure; the script's own `sys.exit(n)`", || {
+        check("2.6 status 0; 1 for every failure; the script's own `sys.exit(n)`; 130 for `KeyboardInterrupt`", || {
             for (script, status) in [
                 ("pass", 0),
                 ("import sys; sys.exit(0)", 0),
@@ -252,6 +252,7 @@ pub(super) fn rows() -> Vec<Row> {
                 ("assert False", 1),
                 ("1/0", 1),
                 ("this is no Python", 1),
+                ("raise KeyboardInterrupt", 130),
                 ("create_machine('exit 3;').start()", 1),
             ] {
                 Stage::new(script).run(&[]).ended(status);
