@@ -1,6 +1,7 @@
 # The screen and the keyboard: a shell on a terminal is typed to.
 server.wait_for_unit("multi-user.target")
-server.succeed("systemctl stop getty@tty1.service")
+# Nobody but the shell writes there.
+server.succeed("systemctl stop getty@tty1.service; dmesg -n 1")
 server.succeed("systemd-run -p StandardInput=tty-force -p StandardOutput=tty -p TTYPath=/dev/tty1 bash --norc")
 server.wait_until_tty_matches("1", "bash[^ ]*# ")
 server.send_chars("echo typed-$((6*7))\n", delay=0.05)

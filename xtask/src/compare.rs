@@ -2,7 +2,7 @@
 //! in its place. What differs, and is not meant to, is shown.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,7 +12,7 @@ use crate::upstream::Upstream;
 use crate::{command, guests, setup};
 use said::{Comparison, Said};
 use script::Script;
-use stage::{Side, Stage};
+use stage::{Ended, Side, Stage};
 
 mod rules;
 mod said;
@@ -45,6 +45,9 @@ pub(crate) struct Args {
     /// Keep what the drivers said in this folder
     #[arg(long, value_name = "FOLDER")]
     keep: Option<PathBuf>,
+    /// Compare what is in the folder of --keep, without running anything
+    #[arg(long, requires = "keep")]
+    again: bool,
     /// Only scripts of tests/upstream that have one of these in their names
     names: Vec<String>,
 }
@@ -53,16 +56,21 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let upstream = Upstream::find(&args.against, &args.python)?;
     let scripts = Script::all(&args.names)?;
-    setup::run(setup::Purpose::Runs)?;
-    guests::run(&guests::Args::only("base"))?;
-    let stage = Stage::new(&upstream, program(args)?, args.without_agent, &args.accel)?;
+    let stage = if args.again {
+        None
+    } else {
+        setup::run(setup::Purpose::Runs)?;
+        guests::run(&guests::Args::only("base"))?;
+        args.keep.as_deref().map_or(Ok(()), fs::create_dir_all)?;
+        Some(Stage::new(&upstream, program(args)?, args.without_agent, &args.accel)?)
+    };
     let results = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..args.at_once {
             scope.spawn(|| {
                 while let Some(script) = scripts.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let result = compare(&stage, script, args.keep.as_deref());
+                    let result = compare(stage.as_ref(), script, args.keep.as_deref());
                     match &result {
                         Ok(comparison) => println!("{}: {}", script.name, comparison.verdict()),
                         Err(error) => println!("{}: {error:#}", script.name),
@@ -108,20 +116,23 @@ fn program(args: &Args) -> Result<PathBuf> {
     Ok(command::target()?.join("debug/innkeeper"))
 }
 
-/// Runs a script under both drivers at once.
-fn compare(stage: &Stage<'_>, script: &Script, keep: Option<&std::path::Path>) -> Result<Comparison> {
+/// Runs a script under both drivers at once, or takes what an earlier run has kept.
+fn compare(stage: Option<&Stage<'_>>, script: &Script, keep: Option<&Path>) -> Result<Comparison> {
+    let file = |side| keep.map(|folder| folder.join(format!("{}.{side}.json", script.name)));
+    let ended = |side| {
+        let Some(stage) = stage else {
+            return Ended::kept(&file(side).context("--again goes with --keep")?);
+        };
+        let ended = stage.run(side, script)?;
+        if let Some(file) = file(side) {
+            ended.keep(&file)?;
+        }
+        Ok(ended)
+    };
     let (upstream, ours) = std::thread::scope(|scope| {
-        let upstream = scope.spawn(|| stage.run(Side::Upstream, script));
-        let ours = stage.run(Side::Innkeeper, script);
+        let upstream = scope.spawn(|| ended(Side::Upstream));
+        let ours = ended(Side::Innkeeper);
         (upstream.join().expect("no thread panics"), ours)
     });
-    let (upstream, ours) = (upstream?, ours?);
-    if let Some(keep) = keep {
-        fs::create_dir_all(keep)?;
-        for (ended, driver) in [(&upstream, "nixos"), (&ours, "innkeeper")] {
-            fs::write(keep.join(format!("{}.{driver}.stderr", script.name)), &ended.stderr)?;
-            fs::write(keep.join(format!("{}.{driver}.stdout", script.name)), &ended.stdout)?;
-        }
-    }
-    Ok(Comparison::of(Said::read(&upstream), Said::read(&ours)))
+    Ok(Comparison::of(Said::read(&upstream?), Said::read(&ours?)))
 }

@@ -14,6 +14,7 @@ const RULES: &[(&str, Rule)] = &[
     ("looks that come sooner", sooner),
     ("machines that start at once", at_once),
     ("lines of the switch", switch),
+    ("the steps of a copy", copies),
     ("the seconds of sleep()", seconds),
     ("the name of what is killed", killed),
     ("the clean-up after a time-out", after_time_out),
@@ -96,6 +97,29 @@ fn switch(upstream: &mut Said, ours: &mut Said) -> bool {
     upstream.log.retain(|line| !line.starts_with("creating tap interface "));
     ours.log.retain(|line| !line.starts_with("the seed of the networks' faults is "));
     before != upstream.log.len() + ours.log.len()
+}
+
+/// Files go through the agent or the shell instead of by commands through the shared folder.
+fn copies(upstream: &mut Said, ours: &mut Said) -> bool {
+    let is_copy = |line: &String| {
+        let step = line.split_once(": ").map_or("", |(_, step)| step).trim_start_matches("(finished: ");
+        [
+            "must succeed: mkdir -p ",
+            "must succeed: cp -r ",
+            "must succeed: echo -n ",
+            "copying ",
+            "copied ",
+            "output: ",
+        ]
+        .iter()
+        .any(|start| step.starts_with(start))
+    };
+    let differs = ours.log.iter().any(|line| line.contains(": copying "));
+    if differs {
+        upstream.log.retain(|line| !is_copy(line));
+        ours.log.retain(|line| !is_copy(line));
+    }
+    differs
 }
 
 /// `sleep 1.0`, as today's NixOS driver has it, for `sleep 1`.

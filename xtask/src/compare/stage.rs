@@ -1,5 +1,6 @@
 //! Runs a script under one of the drivers, with start scripts in the manner of NixOS's.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process_group};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tempfile::TempDir;
 
 use super::script::Script;
@@ -26,15 +27,37 @@ pub(super) enum Side {
     Innkeeper,
 }
 
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Upstream => "nixos",
+            Self::Innkeeper => "innkeeper",
+        })
+    }
+}
+
 /// What came of it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Ended {
     /// As a shell tells it.
     pub(super) status: i32,
     pub(super) stdout: String,
     pub(super) stderr: String,
-    /// The folder that all happened in.
-    pub(super) folder: PathBuf,
+}
+
+impl Ended {
+    /// Writes it down.
+    pub(super) fn keep(&self, file: &Path) -> Result<()> {
+        fs::write(file, serde_json::to_string_pretty(self)?)
+            .with_context(|| format!("failed to write `{}`", file.display()))
+    }
+
+    /// Reads what was written down.
+    pub(super) fn kept(file: &Path) -> Result<Self> {
+        let text =
+            fs::read_to_string(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+        Ok(serde_json::from_str(&text)?)
+    }
 }
 
 /// The image's description.
@@ -91,10 +114,7 @@ impl<'a> Stage<'a> {
 
     /// Runs a script to its end.
     pub(super) fn run(&self, side: Side, script: &Script) -> Result<Ended> {
-        let folder = self.work.path().join(&script.name).join(match side {
-            Side::Upstream => "n",
-            Side::Innkeeper => "i",
-        });
+        let folder = self.work.path().join(&script.name).join(side.to_string());
         // The working directory has the same name for both.
         let (here, temporary, out) = (folder.join("here"), folder.join("tmp"), folder.join("out"));
         for folder in [&here, &temporary, &out] {
@@ -126,11 +146,14 @@ impl<'a> Stage<'a> {
         };
         self.same_for_both(&mut command, &here, &temporary);
         let status = run(command, &folder, Duration::from_secs(script.timeout.into()) + GRACE)?;
-        let text =
-            |file: &str| anyhow::Ok(String::from_utf8_lossy(&fs::read(folder.join(file))?).into_owned());
+        // All that happened in the folder, which is another one for each.
+        let text = |file: &str| {
+            let text = String::from_utf8_lossy(&fs::read(folder.join(file))?).into_owned();
+            anyhow::Ok(text.replace(&folder.display().to_string(), "FOLDER"))
+        };
         let (stdout, stderr) = (text("stdout")?, text("stderr")?);
         let status = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
-        Ok(Ended { status, stdout, stderr, folder })
+        Ok(Ended { status, stdout, stderr })
     }
 
     fn same_for_both(&self, command: &mut Command, here: &Path, temporary: &Path) {
