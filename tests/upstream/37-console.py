@@ -1,4 +1,5 @@
 # The serial console: lines are waited for, kept, hidden and shown.
+server.start()
 server.wait_for_console_text("Linux version")
 server.wait_for_unit("multi-user.target")
 server.succeed("echo said: one two >/dev/ttyS0")
