@@ -161,15 +161,7 @@ fn after_time_out(upstream: &mut Said, ours: &mut Said) -> bool {
 /// Python's own traceback at the very end, or one through the driver's files, where ours tells the script's frames before the
 /// clean-up; and ours tells what led to an exception. The exception itself must be the same.
 fn exceptions(upstream: &mut Said, ours: &mut Said) -> bool {
-    // The words of `sys.exit("words")`.
-    if let Some(words) = upstream.log.pop_if(|last| !last.starts_with("(finished: cleanup")) {
-        if let Some(at) = ours.log.iter().position(|line| line.trim_start_matches(MARK) == words) {
-            ours.log.remove(at);
-            return true;
-        }
-        upstream.log.push(words);
-    }
-    let Some(theirs) = block(&upstream.log) else { return false };
+    let Some(theirs) = block(&upstream.log) else { return words(upstream, ours) };
     let Some(own) = block(&ours.log) else { return false };
     if upstream.log[theirs.clone()] == ours.log[own.clone()] {
         return false;
@@ -196,6 +188,16 @@ fn exceptions(upstream: &mut Said, ours: &mut Said) -> bool {
         ours.log.drain(own);
     }
     is_same
+}
+
+/// What `sys.exit("words")` says: after the clean-up, or before it.
+fn words(upstream: &mut Said, ours: &mut Said) -> bool {
+    let [.., cleanup, words] = upstream.log.as_slice() else { return false };
+    let at = ours.log.iter().position(|line| line.trim_start_matches(MARK) == words);
+    let Some(at) = at.filter(|_| cleanup.starts_with("(finished: cleanup")) else { return false };
+    ours.log.remove(at);
+    upstream.log.pop();
+    true
 }
 
 /// Where the last failure is told: the lines from its first traceback on that belong together.
