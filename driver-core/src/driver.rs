@@ -66,6 +66,7 @@ pub(crate) struct Context {
     pub(crate) choice: Vec<(String, Capabilities)>,
     pub(crate) evidence: EvidencePolicy,
     pub(crate) video: bool,
+    pub(crate) environment: created::Environment,
     run_dir: PathBuf,
     cancelled: watch::Sender<Option<String>>,
 }
@@ -106,6 +107,7 @@ impl Driver {
             choice: config.choice,
             evidence: config.evidence,
             video: config.video,
+            environment: created::Environment::default(),
             // From here on the guard removes it.
             run_dir: TempDir::keep(run_dir),
             cancelled: watch::Sender::new(None),

@@ -170,6 +170,9 @@ impl Node {
     /// How the machine boots: as it was described, with its name where the kernel can hand that on.
     fn boot(&self) -> Boot {
         let mut boot = self.config.boot.clone();
+        if let Boot::StartScript { command } = &mut boot {
+            *command = self.context.environment.around(command);
+        }
         if let Boot::Kernel { cmdline, .. } = &mut boot
             && self.gives_addresses()
         {

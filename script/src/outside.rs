@@ -1,5 +1,5 @@
 //! What scripts of the NixOS driver read and change behind the verbs: machines that they make, the processes and the
-//! directories of machines, the lines of their consoles one by one.
+//! directories of machines, the lines of their consoles one by one, variables of start scripts.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,8 +15,15 @@ use serde_json::{Value, json};
 use crate::wire::Refusal;
 
 /// The methods of this module.
-pub(crate) const METHODS: &[&str] =
-    &["machine", "set_machine", "console_line", "create_machine", "show_consoles", "open_door"];
+pub(crate) const METHODS: &[&str] = &[
+    "machine",
+    "set_machine",
+    "console_line",
+    "create_machine",
+    "set_environment",
+    "show_consoles",
+    "open_door",
+];
 
 #[derive(Deserialize)]
 struct About {
@@ -44,6 +51,12 @@ struct CreateMachine {
     command: String,
     #[serde(default)]
     keep: bool,
+}
+
+#[derive(Deserialize)]
+struct SetEnvironment {
+    /// By name; null: unset.
+    variables: BTreeMap<String, Option<String>>,
 }
 
 #[derive(Deserialize)]
@@ -119,6 +132,11 @@ pub(crate) async fn answer(driver: &Arc<Driver>, method: &str, params: Value) ->
             let CreateMachine { name, command, keep } = read(params)?;
             let key = driver.create_machine(&name, &command, keep)?;
             Ok(describe(driver, find(driver, &key)?.as_ref(), &key))
+        }
+        "set_environment" => {
+            let SetEnvironment { variables } = read(params)?;
+            driver.set_environment(variables);
+            Ok(Value::Null)
         }
         "show_consoles" => {
             let ShowConsoles { shown } = read(params)?;

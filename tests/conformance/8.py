@@ -81,10 +81,19 @@ def _():
     slow.crash()
 
 
-@check("14. variables that the script sets for start scripts", missing="the driver is another process: it sees the "
-       "environment that it was started in")
+@check("14. variables that the script sets for start scripts: `os.environ[\"NIX_DISK_IMAGE\"] = path`")
 def _():
-    pass
+    os.environ["NIX_DISK_IMAGE"], os.environ["WITH_QUOTES"] = "/some/disk.qcow2", "it's \"$HOME\""
+    told = create_machine('echo "$NIX_DISK_IMAGE $WITH_QUOTES ${TMPDIR##*/}" >told; exec "$STAND_IN_VM"', name="told")
+    os.environ["TMPDIR"], kept = "/elsewhere", os.environ["TMPDIR"]
+    told.start()
+    assert (told.state_dir / "told").read_text() == '/some/disk.qcow2 it\'s "$HOME" vm-state-told\n'
+    os.environ["TMPDIR"] = kept
+    del os.environ["NIX_DISK_IMAGE"], os.environ["WITH_QUOTES"]
+    told.crash()
+    told.start()
+    assert (told.state_dir / "told").read_text() == "  vm-state-told\n"
+    told.crash()
 
 
 @check("15. what was never started is not booted at the end; `shutdown()` of what is off does nothing")

@@ -9,11 +9,11 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+use crate::upstream::Upstream;
 use crate::{command, guests, setup};
 use contestant::{Contestant, Job, Test};
 use measures::Samples;
 use script::{Findings, Plan};
-use upstream::Upstream;
 
 mod contestant;
 mod hypervisor;
@@ -26,7 +26,6 @@ mod report;
 mod script;
 mod snapshots;
 mod statistics;
-mod upstream;
 mod versions;
 
 /// What to measure.
@@ -234,7 +233,7 @@ impl Bench<'_> {
             (Contestant::Upstream, Some(upstream)) => {
                 let machine =
                     self.machines.get(&test).context("innkeeper has not started this machine yet")?;
-                upstream.command(&job, machine)?
+                job.upstream(upstream, machine)?
             }
             _ => job.innkeeper(&self.program)?,
         };

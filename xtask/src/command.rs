@@ -1,6 +1,7 @@
 //! Running other programs: what is run is shown first, and a failure is an error.
 
 use std::env;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -23,6 +24,13 @@ pub(crate) fn command(program: &str, args: &[&str]) -> Command {
     let mut command = Command::new(program);
     command.args(args).current_dir(root());
     command
+}
+
+/// A program that gets SIGTERM when we die, however we die.
+pub(crate) fn process_that_ends_with_us(program: &OsStr) -> Command {
+    let mut process = command("setpriv", &["--pdeathsig", "TERM", "--"]);
+    process.arg(program);
+    process
 }
 
 /// The cargo that runs this task.
@@ -48,7 +56,8 @@ pub(crate) fn show(command: &Command) -> String {
     variables.chain([quote(&program.to_string_lossy())]).chain(words).collect::<Vec<_>>().join(" ")
 }
 
-fn quote(word: &str) -> String {
+/// The word as a shell takes it.
+pub(crate) fn quote(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:,+@%~^*".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.into()

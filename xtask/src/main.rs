@@ -10,6 +10,7 @@ mod bench;
 mod check;
 mod cloud_hypervisor;
 mod command;
+mod compare;
 mod demo;
 mod guests;
 mod nested;
@@ -17,6 +18,7 @@ mod ocr_corpus;
 mod sanitize;
 mod setup;
 mod test;
+mod upstream;
 
 use crate::setup::Purpose;
 
@@ -58,6 +60,8 @@ enum Task {
     OcrCorpus(ocr_corpus::Args),
     /// Run the tests of plugins under the address sanitiser
     Sanitize,
+    /// Run test scripts under innkeeper and under the NixOS test driver, and compare what they say
+    Compare(compare::Args),
     /// Measure commands, waits, copies and start-up, alone or against the NixOS test driver
     Bench(bench::Args),
 }
@@ -72,6 +76,7 @@ fn main() -> ExitCode {
         Task::Check => check::run(),
         Task::OcrCorpus(args) => ocr_corpus::run(&args),
         Task::Sanitize => sanitize::run(),
+        Task::Compare(args) => compare::run(&args),
         Task::Bench(args) => bench::run(&args),
     };
     match outcome {

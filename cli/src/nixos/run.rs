@@ -210,7 +210,14 @@ async fn supervise(
             driver.journal().log(Level::Error, None, error.chain());
             return Ended::of_error(&error);
         }
-        let ended = Ended::of_script(script::run(driver, script).await);
+        let ran = script::run(driver, script).await;
+        if let Err(error) = &ran
+            && !matches!(error, ScriptError::Cancelled { .. })
+        {
+            // Nothing else has told it: the script did not begin.
+            driver.journal().log(Level::Error, None, error_chain(error));
+        }
+        let ended = Ended::of_script(ran);
         if ended.outcome == Outcome::Passed && !plan.interactive {
             sync(driver).await;
         }

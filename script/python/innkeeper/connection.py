@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import queue
 import re
 import socket
@@ -28,6 +29,8 @@ class Connection:
         self._max_message = None
         self._thread = threading.local()
         self._root_scope = 0
+        # As far as the driver knows it.
+        self._environment = os.environ.copy()
         # Called with each exception that leaves a scope, before anybody is told of it.
         self.complete = lambda error: None
         # The prompt of interactive mode, if there is one, and what shows a text of the log then.
@@ -69,6 +72,15 @@ class Connection:
         """Adds a line to the log."""
         params = {"level": level, "text": text, "machine": machine, "scope": self.current_scope}
         self.notify("log", params)
+
+    def tell_environment(self):
+        """Tells the driver which variables the script has set or removed: start scripts are to see it."""
+        with self._lock:
+            known, now = self._environment, os.environ.copy()
+            self._environment = now
+        if now != known:
+            changed = {name: now.get(name) for name in {**known, **now} if now.get(name) != known.get(name)}
+            self.request("set_environment", {"variables": changed})
 
     def request(self, method, params, patterns=None, meanwhile=None):
         """Sends a request and waits for its answer.

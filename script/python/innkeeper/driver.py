@@ -47,6 +47,8 @@ class Driver:
             self.debug = debug.DebugPrompt() if self.interactive else debug.DebugNop()
         # The driver's own timer runs elsewhere; this one is for those who look at it.
         self.race_timer = threading.Timer(self.global_timeout or 0, lambda: None)
+        if setup.get("generation") == 25:
+            machine.QemuMachine.__name__ = machine.QemuMachine.__qualname__ = "Machine"
         machine.add_verbs(connection, hello["verbs"])
         vlan.add_verbs(connection, hello["verbs"])
         commands = (setup.get("config") or {}).get("vms", {})

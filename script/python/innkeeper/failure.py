@@ -57,7 +57,9 @@ def _kind_and_message(error):
 
 
 def _status(error):
-    """The status that a script ended itself with."""
+    """The status that a script ended itself with; what a shell says of an interrupted one, too."""
+    if isinstance(error, KeyboardInterrupt):
+        return 130
     if not isinstance(error, SystemExit):
         return None
     return error.code if isinstance(error.code, int) else 1

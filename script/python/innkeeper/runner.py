@@ -31,9 +31,10 @@ def main(script):
     try:
         runner.read()
         run = driver.Driver(connection, hello, runner)
-        if setup.get("generation"):
+        if setup.get("generation", 0) >= 26:
+            # The generations before warn of nothing, and show Python's own warnings as Python does.
             caution.show_as_nixos_does()
-            durations.are_numbers_old = setup["generation"] >= 26
+            durations.are_numbers_old = True
         connection.complete = lambda error: failure.complete(error, runner.name, runner.source)
         runner.debug = run.debug
         if connection.prompt:

@@ -145,6 +145,7 @@ def function(connection, verb):
             if kind == "pattern":
                 patterns[converted[param]] = re.compile(value)
         params = dict(about(subject), verb=name, args=converted, scope=connection.current_scope)
+        connection.tell_environment()
         meanwhile = None
         if runs_callbacks:
             subject.run_callbacks()

@@ -1,8 +1,8 @@
 //! Who takes part, in what, and how innkeeper is asked to.
 
-use std::ffi::OsStr;
 use std::fmt;
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -11,8 +11,13 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::json;
 
+use super::hypervisor::CommandLine;
 use super::script::Plan;
 use crate::command;
+use crate::upstream::{Request, Upstream};
+
+/// How long upstream's driver may run by its own count, in seconds; ours ends it before.
+const UPSTREAM_TIMEOUT: u32 = 7200;
 
 /// A driver.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -90,11 +95,35 @@ impl Job<'_> {
                 manifest.display().to_string()
             }
         };
-        let mut command = process_that_ends_with_us(program.as_os_str());
+        let mut command = command::process_that_ends_with_us(program.as_os_str());
         command.args(["run", &manifest, "-o"]).arg(self.folder.join("out"));
         if self.driver == Contestant::Shell {
             command.arg("--no-agent");
         }
+        Ok(command)
+    }
+
+    /// Upstream's command, on the machine that innkeeper has started for the same test.
+    pub(super) fn upstream(&self, upstream: &Upstream, machine: &CommandLine) -> Result<Command> {
+        // The name of the machine is read off the script's.
+        let start = self.folder.join("run-server-vm");
+        fs::write(&start, machine.start_script()?)?;
+        fs::set_permissions(&start, fs::Permissions::from_mode(0o755))?;
+        let request = Request {
+            // Started by way of `sh -c`, which need not give its own process to the last command: QEMU has to be the
+            // process that the driver ends.
+            machines: vec![("server", format!("exec {}", start.display()))],
+            vlans: &[],
+            timeout: UPSTREAM_TIMEOUT,
+            out: &self.folder.join("out"),
+            script: &command::root().join(self.test.script()),
+        };
+        let mut command = upstream.command(&request, self.folder)?;
+        command
+            .env("XDG_RUNTIME_DIR", self.folder)
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY")
+            .env_remove("LOGFILE");
         Ok(command)
     }
 
@@ -123,11 +152,4 @@ impl Job<'_> {
         command.env("BENCH_PLAN", plan.to_string()).env("BENCH_RESULT", self.folder.join("findings.json"));
         Ok(())
     }
-}
-
-/// A program that gets SIGTERM when we die, however we die.
-pub(super) fn process_that_ends_with_us(program: &OsStr) -> Command {
-    let mut command = command::command("setpriv", &["--pdeathsig", "TERM", "--"]);
-    command.arg(program);
-    command
 }

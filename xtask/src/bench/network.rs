@@ -12,7 +12,6 @@ use anyhow::{Context, Result, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::contestant::process_that_ends_with_us;
 use super::hypervisor::CommandLine;
 use super::statistics::{quantile_of_runs, ratio};
 use super::{page, process, versions};
@@ -153,7 +152,7 @@ impl Round<'_> {
             "pings": if self.quick { 20 } else { 200 },
             "repeats": if self.quick { 1 } else { 3 },
         });
-        let mut command = process_that_ends_with_us(self.program.as_os_str());
+        let mut command = command::process_that_ends_with_us(self.program.as_os_str());
         command.arg("run").arg(&manifest).arg("-o").arg(self.folder.join("out"));
         command.env("BENCH_PLAN", plan.to_string()).env("BENCH_RESULT", &result);
         let log = self.folder.join("log");
@@ -195,7 +194,7 @@ struct VdeSwitch(Child);
 
 impl VdeSwitch {
     fn start(socket: &Path) -> Result<Self> {
-        let mut command = process_that_ends_with_us("vde_switch".as_ref());
+        let mut command = command::process_that_ends_with_us("vde_switch".as_ref());
         command.arg("--sock").arg(socket).args(["--dirmode", "0700", "--hub"]);
         let child = command.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().context("no vde_switch")?;
         let switch = Self(child);

@@ -10,7 +10,6 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::contestant::process_that_ends_with_us;
 use super::process;
 use super::statistics::quantile;
 use crate::nested::{self, Nested};
@@ -61,7 +60,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 fn here(args: &Args, program: &Path) -> Result<String> {
     let work = super::work_folder()?;
     let (result, log) = (work.path().join("figures.json"), work.path().join("log"));
-    let mut command = process_that_ends_with_us(program.as_os_str());
+    let mut command = command::process_that_ends_with_us(program.as_os_str());
     command.arg("run").arg(command::root().join(MANIFEST)).arg("-o").arg(work.path().join("out"));
     command.args(["--backend", &args.backend]);
     command.env("BENCH_PLAN", plan(args)).env("BENCH_RESULT", &result);

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::hypervisor::CommandLine;
-use super::upstream::Upstream;
 use crate::command;
+use crate::upstream::Upstream;
 
 /// What was measured.
 #[derive(Debug, Clone, Serialize)]

@@ -156,6 +156,15 @@ pub(super) fn rows() -> Vec<Row> {
             fs::copy(STAND_IN, stage.path().join("start")).expect("what the stage has made");
             stage.run_old(&["--start-scripts", "./start", "--", "script"]).ended(0);
         }),
+        check("2.2 names and warnings of that time: `<Machine 'NAME'>`, nothing is deprecated", || {
+            let script = "print(repr(server))\nserver.succeed('echo x >copied', timeout=9)\n\
+                          server.copy_from_vm(server.succeed('pwd').strip() + '/copied')\n";
+            let stage = Stage::new(script);
+            let said = stage.run_old(&["--start-scripts", "./run-server-vm", "--", "script"]).ended(0);
+            assert!(said.stdout.contains("<Machine 'server'>\n"), "{}", said.stdout);
+            assert!(!said.stderr.contains("Warning"), "{}", said.stderr);
+            assert!(stage.out().join("copied").exists());
+        }),
         check("2.2 no `--global-timeout`: no limit", || {
             let stage = Stage::new("pass");
             let said = stage.run_old(&["--start-scripts", "./run-server-vm", "--", "script"]).ended(0).log();
@@ -244,7 +253,7 @@ pub(super) fn rows() -> Vec<Row> {
             Stage::new("assert 'vde1.ctl' not in str(vlan1.socket_dir)").run(&[]).ended(0);
         })
         .differs("in a directory of the run's own, mode 0700, that goes with it"),
-        check("2.6 status 0; 1 for every failure; the script's own `sys.exit(n)`", || {
+        check("2.6 status 0; 1 for every failure; the script's own `sys.exit(n)`; 130 for `KeyboardInterrupt`", || {
             for (script, status) in [
                 ("pass", 0),
                 ("import sys; sys.exit(0)", 0),
@@ -255,6 +264,7 @@ pub(super) fn rows() -> Vec<Row> {
                 ("assert False", 1),
                 ("1/0", 1),
                 ("this is no Python", 1),
+                ("raise KeyboardInterrupt", 130),
                 ("create_machine('exit 3;').start()", 1),
             ] {
                 Stage::new(script).run(&[]).ended(status);

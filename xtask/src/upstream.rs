@@ -2,7 +2,6 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,27 +9,22 @@ use anyhow::{Context, Result, bail};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
-use super::contestant::{Job, process_that_ends_with_us};
-use super::hypervisor::CommandLine;
 use crate::command;
-
-/// How long it may run by its own count, in seconds; ours ends it before.
-const TIMEOUT: u32 = 7200;
 
 /// An upstream driver that can be run.
 #[derive(Debug)]
-pub(super) struct Upstream {
+pub(crate) struct Upstream {
     /// The folder that holds the package `test_driver`.
     source: PathBuf,
     python: PathBuf,
-    generation: Generation,
+    pub(crate) generation: Generation,
     /// The commit of the checkout, or a hash of the driver's files outside of one.
-    pub(super) revision: String,
+    pub(crate) revision: String,
 }
 
 /// How it wants to be told what to run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Generation {
+pub(crate) enum Generation {
     /// By arguments: NixOS 23.05 to 25.11.
     Arguments,
     /// By a file in JSON: NixOS 26.05 and later.
@@ -39,7 +33,7 @@ enum Generation {
 
 impl Upstream {
     /// Looks whether there is such a driver, and whether it can run here.
-    pub(super) fn find(folder: &Path, python: &str) -> Result<Self> {
+    pub(crate) fn find(folder: &Path, python: &str) -> Result<Self> {
         let folder = fs::canonicalize(folder)
             .with_context(|| format!("--against: there is no folder `{}`", folder.display()))?;
         let source = folder.join("src");
@@ -91,56 +85,70 @@ impl Upstream {
         Ok(())
     }
 
-    /// The command that runs a job's script on the machine that innkeeper has started for it.
-    pub(super) fn command(&self, job: &Job<'_>, machine: &CommandLine) -> Result<Command> {
-        // The name of the machine is read off the script's.
-        let start = job.folder.join("run-server-vm");
-        fs::write(&start, machine.start_script()?)?;
-        fs::set_permissions(&start, fs::Permissions::from_mode(0o755))?;
-        // Started by way of `sh -c`, which need not give its own process to the last command: QEMU has to be the
-        // process that the driver ends.
-        let start = format!("exec {}", start.display());
-        let mut command = process_that_ends_with_us(self.python.as_os_str());
-        command.args(["-c", "import test_driver; test_driver.main()"]).args(self.arguments(job, &start)?);
+    /// The command that runs a script. What the driver needs besides goes into `folder`.
+    pub(crate) fn command(&self, request: &Request<'_>, folder: &Path) -> Result<Command> {
+        let mut command = command::process_that_ends_with_us(self.python.as_os_str());
         command
+            .args(["-c", "import test_driver; test_driver.main()"])
+            .args(request.arguments(self.generation, folder)?)
             .env("PYTHONPATH", &self.source)
             // Compiled once, as an installed driver is, but not into the user's checkout.
-            .env("PYTHONPYCACHEPREFIX", job.port.with_file_name("pycache"))
-            .env("XDG_RUNTIME_DIR", job.folder)
-            .env_remove("DISPLAY")
-            .env_remove("WAYLAND_DISPLAY")
-            .env_remove("LOGFILE");
+            .env("PYTHONPYCACHEPREFIX", folder.with_file_name("pycache"));
         Ok(command)
     }
 
-    fn arguments(&self, job: &Job<'_>, start: &str) -> Result<Vec<OsString>> {
-        let out = job.folder.join("out").into_os_string();
-        let script = command::root().join(job.test.script());
-        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
-        Ok(match self.generation {
+    /// Where its Python lies, if that was said.
+    pub(crate) fn python_folder(&self) -> Option<PathBuf> {
+        self.python.parent().filter(|folder| folder.is_absolute()).map(Path::to_owned)
+    }
+}
+
+/// What a driver of NixOS tests is asked to run.
+#[derive(Debug)]
+pub(crate) struct Request<'a> {
+    /// Names of machines and the shell commands that start them. The older generation reads the name off the command.
+    pub(crate) machines: Vec<(&'a str, String)>,
+    pub(crate) vlans: &'a [u32],
+    /// Of the whole test, in seconds.
+    pub(crate) timeout: u32,
+    pub(crate) out: &'a Path,
+    pub(crate) script: &'a Path,
+}
+
+impl Request<'_> {
+    /// The words of the command line, which are the same for all drivers of a generation.
+    pub(crate) fn arguments(&self, generation: Generation, folder: &Path) -> Result<Vec<OsString>> {
+        let starts = self.machines.iter().map(|(_, start)| start);
+        let vlans = self.vlans.iter().map(u32::to_string);
+        let mut words: Vec<OsString> = match generation {
             Generation::Arguments => {
-                let timeout = TIMEOUT.to_string();
-                let mut arguments =
-                    words(&["--start-scripts", start, "--vlans", "--global-timeout", &timeout, "-o"]);
-                arguments.extend([out, script.into_os_string()]);
-                arguments
+                let options = ["--start-scripts"].map(str::to_owned).into_iter().chain(starts.cloned());
+                let options = options.chain(["--vlans".to_owned()]).chain(vlans);
+                let timeout = ["--global-timeout".to_owned(), self.timeout.to_string()];
+                options.chain(timeout).map(OsString::from).collect()
             }
             Generation::File => {
-                let file = job.folder.join("driver.json");
+                let vm = |(name, start): &(&str, String)| {
+                    ((*name).to_owned(), json!({ "name": name, "start_script": start }))
+                };
+                let file = folder.join("driver.json");
                 let config = json!({
-                    "vms": { "server": { "name": "server", "start_script": start } },
+                    "vms": self.machines.iter().map(vm).collect::<serde_json::Map<_, _>>(),
                     "containers": {},
-                    "vlans": [],
-                    "global_timeout": TIMEOUT,
+                    "vlans": self.vlans,
+                    "global_timeout": self.timeout,
                     "enable_ssh_backdoor": false,
-                    "test_script": script,
+                    "test_script": self.script,
                 });
                 fs::write(&file, config.to_string())?;
-                let mut arguments = words(&["--config"]);
-                arguments.extend([file.into_os_string(), "-o".into(), out]);
-                arguments
+                vec!["--config".into(), file.into_os_string()]
             }
-        })
+        };
+        words.extend(["-o".into(), self.out.into()]);
+        if generation == Generation::Arguments {
+            words.push(self.script.into());
+        }
+        Ok(words)
     }
 }
 

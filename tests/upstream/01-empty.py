@@ -1,0 +1,2 @@
+# machines:
+pass

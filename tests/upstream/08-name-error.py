@@ -1,0 +1,3 @@
+# A machine that there is not.
+print("before")
+client.succeed("true")

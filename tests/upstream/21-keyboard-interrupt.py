@@ -1,0 +1,3 @@
+# machines:
+with subtest("somebody presses Ctrl-C"):
+    raise KeyboardInterrupt

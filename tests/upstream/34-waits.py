@@ -1,0 +1,15 @@
+# Waits for commands, files, ports and sockets; the last one in vain.
+server.succeed("(sleep 1; echo ready >/tmp/ready; sleep 1; rm /tmp/ready) >&2 &")
+print(server.wait_until_succeeds("cat /tmp/ready", timeout=60), end="")
+print(repr(server.wait_until_fails("cat /tmp/ready", timeout=60)))
+server.succeed("(nc -l 1234; true) >&2 &")
+server.wait_for_open_port(1234)
+server.wait_for_closed_port(1234)
+server.wait_for_closed_port(4321, "127.0.0.1", 30)
+server.succeed("(nc -lkU /tmp/socket) >&2 &")
+server.wait_for_open_unix_socket("/tmp/socket")
+server.succeed("touch /tmp/file-1")
+server.wait_for_file("/tmp/file-*")
+server.wait_for_file("~", timeout=60)
+with subtest("in vain"):
+    server.wait_until_succeeds("echo not yet; false", timeout=2)

@@ -1,0 +1,12 @@
+# Off and on again: the disk is kept, what is in memory is not.
+server.start()
+server.start()
+server.succeed("echo kept >/root/kept; echo gone >/run/gone")
+server.shutdown()
+print(server.booted, server.connected, server.pid)
+server.shutdown()
+print(server.succeed("cat /root/kept"), end="")
+server.fail("test -e /run/gone")
+server.execute("poweroff", check_return=False)
+server.wait_for_shutdown()
+print(server.is_up())
