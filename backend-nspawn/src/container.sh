@@ -20,11 +20,13 @@ mount -t overlay -o lowerdir=lower,upperdir=upper,workdir=work overlay root
 # The power button goes to the whole group of processes; systemd-nspawn is the one that heeds it.
 trap : TERM
 echo ready
+# What the shell has to say of commands that were killed is no news.
+exec 3>&2 2>/dev/null
 while read -r _; do
     status=0
     (
         echo 0 >"/sys/fs/cgroup$group/cgroup.procs"
-        exec "$@" </dev/null >"$console"
+        exec "$@" </dev/null >"$console" 2>&3 3>&-
     ) || status=$?
     echo "ended $status"
 done

@@ -290,6 +290,7 @@ fn nspawn_words(spec: &MachineSpec, options: &Options, console: &Line) -> Vec<Os
         "--timezone=off",
         "--private-users=no",
         "--network-namespace-path=/proc/self/ns/net",
+        "--capability=CAP_NET_ADMIN",
         "--console=read-only",
         "--notify-ready=yes",
         "--setenv=SYSTEMD_COLORS=0",

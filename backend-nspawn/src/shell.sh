@@ -6,5 +6,6 @@ cd /tmp
 echo "$0"
 # Its parent stays outside of the container's processes, and is not stopped with them when the container ends, as
 # nsenter's own child would be, and nsenter with it: it has to be there to take note of the child's end.
-PS1= bash --norc
+exec 3>&2 2>/dev/null
+PS1= bash --norc 2>&3 3>&-
 exit

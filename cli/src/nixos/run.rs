@@ -141,6 +141,7 @@ fn set_up(plan: &Plan, journal: Journal, deadline: Deadline) -> Result<Arc<Drive
         let boot = Boot::StartScript { command: container.command.clone() };
         MachineConfig::new(container.name.clone(), Arc::clone(&nspawn), Image { boot, memory_mib: None })
     };
+    // By these names the wrappers of containers find the VLANs (compat.md 3.6).
     let vlan = |&number: &u32| VlanConfig {
         tap: (!plan.containers.is_empty()).then(|| format!("vde-tap{number}")),
         ..VlanConfig::new(number)
