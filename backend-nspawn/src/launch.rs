@@ -1,8 +1,6 @@
 //! The backend: checks descriptions, and starts containers until they boot.
 
-use std::ffi::OsString;
 use std::io;
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 
@@ -16,7 +14,6 @@ use driver_core::{
     MachineSpec,
 };
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::unix::pipe::Receiver;
 use tokio::process::Command;
 use tokio::task::JoinSet;
 use tokio::time::timeout_at;
@@ -28,7 +25,7 @@ use crate::machine::{Boots, NspawnMachine, Parts, Tenants};
 use crate::notices::Notices;
 use crate::shell::Entrance;
 use crate::terminal::{self, Line};
-use crate::{NAME, exit, journal, programs};
+use crate::{NAME, exit, journal, programs, words};
 
 const CONTAINER: &str = include_str!("container.sh");
 const START_SCRIPT: &str = include_str!("start-script.sh");
@@ -143,8 +140,7 @@ struct Start {
     process: Process,
     words: Arc<LastWords>,
     boots: Option<Boots>,
-    output: Receiver,
-    input: tokio::net::unix::pipe::Sender,
+    console: Console,
     entrance: Entrance,
     janitor: Janitor,
     notices: Notices,
@@ -164,26 +160,24 @@ impl Start {
 
         let mut command = Command::new(unshare);
         command.current_dir(&spec.state_dir).args(["--mount", "--propagation", "private"]);
-        let is_script = match &spec.boot {
+        match &spec.boot {
             Boot::StartScript { command: script } => {
                 command.args(["--", "sh", "-c", START_SCRIPT, "innkeeper-start-script", janitor.place()]);
-                command.arg(line.path()).args(script_words(spec, &notices, script));
+                command.arg(line.path()).args(words::for_script(spec, notices.path(), script));
                 command.stdin(Stdio::null()).stdout(Stdio::null());
-                true
             }
             _ => {
                 let nspawn = programs::find_nspawn(options.binary.as_deref())?;
                 let root = std::path::absolute(&root(spec)?.path).map_err(failed)?;
                 command.args(["--net", "--", "sh", "-c", CONTAINER, "innkeeper-container"]);
                 command.arg(root).arg(janitor.place()).arg(line.path()).arg(nspawn);
-                command.args(nspawn_words(spec, &options, &line));
+                command.args(words::for_nspawn(spec, &options, line.path()));
                 command.env("NOTIFY_SOCKET", notices.path());
                 // The guest's `/tmp` is where its image has it.
                 command.env("SYSTEMD_NSPAWN_TMPFS_TMP", "0");
                 command.stdin(Stdio::piped()).stdout(Stdio::piped());
-                false
             }
-        };
+        }
         command.stderr(Stdio::piped());
         let relayed = Arc::clone(&log);
         let spawned = Process::spawn(command, &log, |child, words, readers| {
@@ -193,11 +187,10 @@ impl Start {
                 (Some(orders), Some(said)) => Some(Boots { orders, said: BufReader::new(said).lines() }),
                 _ => None,
             };
-            Ok((boots, Arc::clone(words)))
+            Ok((boots, Console::new(output, input, words, readers), Arc::clone(words)))
         });
-        let (process, (boots, words)) = spawned.map_err(failed)?;
-        debug_assert_eq!(boots.is_none(), is_script);
-        Ok(Self { process, words, boots, output, input, entrance, janitor, notices, line, log })
+        let (process, (boots, console, words)) = spawned.map_err(failed)?;
+        Ok(Self { process, words, boots, console, entrance, janitor, notices, line, log })
     }
 
     /// Boots the container, and returns when its first process runs.
@@ -240,9 +233,8 @@ impl Start {
                 return Err(refused(&spec.name, problem, way_out));
             }
         }
-        let Self { process, words, boots, output, input, entrance, janitor, notices, line, log } = self;
+        let Self { process, words, boots, console, entrance, janitor, notices, line, log } = self;
         words.leave_output_to_the_guest();
-        let console = process.group().read_with(|readers| Console::new(output, input, &words, readers));
         let (shell, service) = entrance.open(notices.state());
         let mut tasks = JoinSet::new();
         tasks.spawn(service);
@@ -268,73 +260,11 @@ impl Start {
         let group = self.process.group();
         let status = group.end_within(backend_kit::ending::GRACE).await;
         self.janitor.finish().await;
+        // Hangs the console up, or its last lines would be waited for.
+        drop(self.line);
         let last_words = group.final_words().await;
         let reason = exit::reason(None, status, false);
         let exit = Exit { reason, last_words };
         DriverError::Exited { machine: machine.to_owned(), exit, during: Some("starting".to_owned()) }
     }
-}
-
-/// What systemd-nspawn is told.
-fn nspawn_words(spec: &MachineSpec, options: &Options, console: &Line) -> Vec<OsString> {
-    let mut words: Vec<OsString> = [
-        "--quiet",
-        "--directory=root",
-        "--boot",
-        // No bus is asked for anything: there may be none.
-        "--keep-unit",
-        "--register=no",
-        "--settings=no",
-        "--link-journal=no",
-        "--resolv-conf=off",
-        "--timezone=off",
-        "--private-users=no",
-        "--network-namespace-path=/proc/self/ns/net",
-        "--capability=CAP_NET_ADMIN",
-        "--console=read-only",
-        "--notify-ready=yes",
-        "--setenv=SYSTEMD_COLORS=0",
-        // Power off, where the program's own choice is to halt.
-        "--kill-signal=SIGRTMIN+4",
-        "--machine=guest",
-    ]
-    .map(OsString::from)
-    .to_vec();
-    words.push(format!("--hostname={}", spec.name.replace('_', "-")).into());
-    words.push(bind(console.path(), "/dev/ttyS0"));
-    words.push(bind(&spec.shared_dir, "/tmp/shared"));
-    words.extend(spec.shares.iter().map(|share| bind(&share.path, &format!("/tmp/{}", share.tag))));
-    words.extend(options.arguments.iter().map(OsString::from));
-    words
-}
-
-fn bind(host: &Path, guest: &str) -> OsString {
-    let mut word = OsString::from("--bind=");
-    for part in host.as_os_str().to_string_lossy().chars() {
-        if matches!(part, ':' | '\\') {
-            word.push("\\");
-        }
-        word.push(part.to_string());
-    }
-    word.push(":");
-    word.push(guest);
-    word
-}
-
-/// The variables of a start script, and its command.
-fn script_words(spec: &MachineSpec, notices: &Notices, script: &str) -> Vec<OsString> {
-    let variable = |name: &str, value: &Path| {
-        let mut word = OsString::from(name);
-        word.push("=");
-        word.push(value);
-        word
-    };
-    let mut words = vec![
-        variable("RUN_NSPAWN_ROOT_DIR", &spec.state_dir),
-        variable("RUN_NSPAWN_SHARED_DIR", &spec.shared_dir),
-        variable("NOTIFY_SOCKET", notices.path()),
-    ];
-    words.extend(["/bin/sh", "-c"].map(OsString::from));
-    words.push(OsString::from(format!("exec {script}")));
-    words
 }
