@@ -81,8 +81,19 @@ impl Ending {
         hypervisor: &str,
         ask: impl Future<Output = Result<(), impl fmt::Display>>,
     ) {
+        self.order_within(GRACE, group, hypervisor, ask).await;
+    }
+
+    /// As [`Ending::order`], for what may take as long as `grace` when it is asked.
+    pub async fn order_within(
+        &self,
+        grace: Duration,
+        group: &Group,
+        hypervisor: &str,
+        ask: impl Future<Output = Result<(), impl fmt::Display>>,
+    ) {
         self.ordered.0.store(true, Ordering::Relaxed);
-        end(group, hypervisor, ask).await;
+        end_within(grace, group, hypervisor, ask).await;
         if self.seen(Deadline::after(2 * GRACE)).await.is_none() {
             tracing::error!(machine = self.machine, "{hypervisor} was killed and did not end");
         }
@@ -99,13 +110,22 @@ impl Ending {
 /// Ends a hypervisor. It is asked first, since it leaves overlays whole that way; an error of `ask` says that it does
 /// not want to.
 pub async fn end(group: &Group, hypervisor: &str, ask: impl Future<Output = Result<(), impl fmt::Display>>) {
+    end_within(GRACE, group, hypervisor, ask).await;
+}
+
+async fn end_within(
+    grace: Duration,
+    group: &Group,
+    hypervisor: &str,
+    ask: impl Future<Output = Result<(), impl fmt::Display>>,
+) {
     let ended = async {
         match ask.await {
             Ok(()) => drop(group.ended().await),
             Err(error) => tracing::debug!(%error, "{hypervisor} does not end"),
         }
     };
-    if timeout(GRACE, ended).await.is_err() {
+    if timeout(grace, ended).await.is_err() {
         tracing::debug!("{hypervisor} takes too long to end");
     }
     group.kill();

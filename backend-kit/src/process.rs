@@ -95,12 +95,17 @@ impl Group {
 
     /// Kills all processes of the group.
     pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// Sends a signal to all processes of the group.
+    pub fn signal(&self, signal: Signal) {
         let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         if *alive
-            && let Err(error) = kill_process_group(self.pgid, Signal::KILL)
+            && let Err(error) = kill_process_group(self.pgid, signal)
             && error != Errno::SRCH
         {
-            tracing::error!(pgid = self.id(), %error, "failed to kill a process group");
+            tracing::error!(pgid = self.id(), ?signal, %error, "failed to signal a process group");
         }
     }
 

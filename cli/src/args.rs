@@ -128,8 +128,8 @@ pub(crate) struct RunArgs {
     #[arg(long = "plugin", value_name = "LIB")]
     pub(crate) plugins: Vec<PathBuf>,
 
-    /// Run machines on this backend, except those for which the manifest names one: qemu, cloud-hypervisor, or a
-    /// plugin's.
+    /// Run machines on this backend, except those for which the manifest names one: qemu, cloud-hypervisor, nspawn,
+    /// or a plugin's.
     #[arg(long, value_name = "NAME")]
     pub(crate) backend: Option<String>,
 

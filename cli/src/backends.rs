@@ -36,6 +36,12 @@ const BUILT_IN: &[BuiltIn] = &[
         settings: fields_of::<backend_cloud_hypervisor::Options>,
         check: |table| backend_cloud_hypervisor::Options::deserialize(table).map(drop),
     },
+    BuiltIn {
+        word: backend_nspawn::NAME,
+        make: || Arc::<backend_nspawn::Nspawn>::default(),
+        settings: fields_of::<backend_nspawn::Options>,
+        check: |table| backend_nspawn::Options::deserialize(table).map(drop),
+    },
 ];
 
 /// Whether a backend of our own has that name.

@@ -51,7 +51,9 @@ const ROOTLESS_NEEDS: [Need; 2] = [
 ];
 
 /// What only tests need.
-const TEST_NEEDS: [Need; 4] = [
+const TEST_NEEDS: [Need; 6] = [
+    Need { file: "systemd-nspawn", package: "systemd-container", why: "runs containers as machines" },
+    Need { file: "nix-instantiate", package: "nix-bin", why: "evaluates what is for Nix" },
     Need {
         file: "vde_plug",
         package: "vde2",

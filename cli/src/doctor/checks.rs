@@ -23,7 +23,8 @@ const FOR_CH: &str = "only machines with the backend cloud-hypervisor need it";
 
 /// Looks at everything.
 pub(super) fn all() -> Vec<Finding> {
-    let mut findings = vec![qemu(), qemu_img(), kvm(), cloud_hypervisor(), vhost_user(), virtiofsd(), tap()];
+    let mut findings =
+        vec![qemu(), qemu_img(), kvm(), cloud_hypervisor(), vhost_user(), virtiofsd(), tap(), nspawn()];
     findings.extend(languages());
     findings.push(ocr());
     findings.extend([memory(), space("temp", &env::temp_dir())]);
@@ -85,6 +86,25 @@ fn cloud_hypervisor() -> Finding {
             NAME,
             format!("not on the PATH, or another program of that name; {FOR_CH}"),
             "take the program from the project's releases, and say where it is with CLOUD_HYPERVISOR",
+        ),
+    }
+}
+
+/// What runs containers.
+fn nspawn() -> Finding {
+    const NAME: &str = "nspawn";
+    const FOR_CONTAINERS: &str = "only machines with the backend nspawn need it";
+    match version_of("systemd-nspawn", &["--version"]) {
+        Some(version) if rustix::process::geteuid().is_root() => Finding::good(NAME, version),
+        Some(version) => Finding::limited(
+            NAME,
+            format!("{version}, but containers need root; {FOR_CONTAINERS}"),
+            "run innkeeper as root, or take another backend",
+        ),
+        None => Finding::limited(
+            NAME,
+            format!("`systemd-nspawn` is not on the PATH; {FOR_CONTAINERS}"),
+            "install the package `systemd-container`",
         ),
     }
 }

@@ -13,9 +13,9 @@ use super::iso;
 /// The file's content.
 #[derive(Debug, Deserialize)]
 pub(super) struct Config {
-    pub(super) vms: BTreeMap<String, Vm>,
+    pub(super) vms: BTreeMap<String, Machine>,
     #[serde(default)]
-    pub(super) containers: BTreeMap<String, serde_json::Value>,
+    pub(super) containers: BTreeMap<String, Machine>,
     pub(super) vlans: Vec<u32>,
     #[serde(deserialize_with = "duration")]
     pub(super) global_timeout: Duration,
@@ -24,9 +24,9 @@ pub(super) struct Config {
     pub(super) test_script: PathBuf,
 }
 
-/// A virtual machine.
+/// A virtual machine, or a container.
 #[derive(Debug, Deserialize)]
-pub(super) struct Vm {
+pub(super) struct Machine {
     pub(super) start_script: String,
 }
 

@@ -1,6 +1,6 @@
 //! What either command line comes to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 
 use super::args::{Common, Wishes, WithFile, WithScripts};
 use super::backdoor::Backdoor;
-use super::config::Config;
+use super::config::{Config, Machine};
 use super::place;
 use super::usage::{Problem, Said};
 
-/// A machine: its name, and the shell command that starts it.
+/// A machine, or a container: its name, and the shell command that starts it.
 #[derive(Debug, Clone)]
 pub(super) struct Vm {
     pub(super) name: String,
@@ -26,6 +26,7 @@ pub(super) struct Vm {
 #[derive(Debug)]
 pub(super) struct Plan {
     pub(super) vms: Vec<Vm>,
+    pub(super) containers: Vec<Vm>,
     pub(super) vlans: Vec<u32>,
     pub(super) script: PathBuf,
     /// The time that the test may take, if there is a limit.
@@ -80,16 +81,13 @@ fn with_file(wishes: WithFile) -> Result<Plan, Problem> {
     let WithFile { config: file, test_script, keep_machine_state, keep_vm_state, log_level, common } = wishes;
     let out_dir = output::<WithFile>(&common)?;
     let (config, whole) = Config::read(&file)?;
-    if !config.containers.is_empty() {
-        return Err(Problem::Other(anyhow::anyhow!(
-            "containers cannot be run yet (this configuration has {})",
-            config.containers.keys().cloned().collect::<Vec<_>>().join(", ")
-        )));
-    }
-    let vms = config.vms.into_iter().map(|(name, vm)| Vm { name, command: vm.start_script });
+    let described = |machines: BTreeMap<String, Machine>| -> Vec<Vm> {
+        machines.into_iter().map(|(name, machine)| Vm { name, command: machine.start_script }).collect()
+    };
     let basis = Basis {
         manner: Manner::Present,
-        vms: vms.collect(),
+        vms: described(config.vms),
+        containers: described(config.containers),
         vlans: config.vlans,
         script: test_script.unwrap_or(config.test_script),
         timeout: Some(config.global_timeout),
@@ -163,6 +161,7 @@ fn with_scripts(wishes: WithScripts) -> Result<Plan, Problem> {
     let basis = Basis {
         manner: Manner::Old,
         vms,
+        containers: Vec::new(),
         vlans: vlans.into_iter().collect(),
         script,
         timeout: timeout.map(Duration::from_secs),
@@ -187,6 +186,7 @@ fn output<P: clap::CommandFactory>(common: &Common) -> Result<PathBuf, Problem> 
 struct Basis {
     manner: Manner,
     vms: Vec<Vm>,
+    containers: Vec<Vm>,
     vlans: Vec<u32>,
     script: PathBuf,
     timeout: Option<Duration>,
@@ -197,9 +197,9 @@ struct Basis {
 
 impl Basis {
     fn plan(self, common: Common, out_dir: PathBuf) -> anyhow::Result<Plan> {
-        let Self { manner, vms, vlans, script, timeout, keep, log_level, config } = self;
+        let Self { manner, vms, containers, vlans, script, timeout, keep, log_level, config } = self;
         let mut seen = BTreeSet::new();
-        if let Some(twice) = vms.iter().find(|vm| !seen.insert(vm.name.as_str())) {
+        if let Some(twice) = vms.iter().chain(&containers).find(|vm| !seen.insert(vm.name.as_str())) {
             bail!("two machines are called `{}`", twice.name);
         }
         let log_level = log_level.unwrap_or_else(|| "info".to_owned());
@@ -216,6 +216,7 @@ impl Basis {
         });
         Ok(Plan {
             vms: vms.into_iter().map(Vm::quoted).collect(),
+            containers: containers.into_iter().map(Vm::quoted).collect(),
             vlans,
             script,
             timeout: timeout.filter(|_| !common.interactive),

@@ -169,14 +169,25 @@ fn set_up(plan: &Plan, journal: Journal, deadline: Deadline) -> Result<Arc<Drive
             ..MachineConfig::new(vm.name.clone(), Arc::clone(&qemu), Image { boot, memory_mib: None })
         }
     };
+    let nspawn: Arc<dyn Backend> = Arc::<backend_nspawn::Nspawn>::default();
+    let container = |container: &super::plan::Vm| {
+        // The script makes its network cards, and plugs them into the bridges of the taps.
+        let boot = Boot::StartScript { command: container.command.clone() };
+        MachineConfig::new(container.name.clone(), Arc::clone(&nspawn), Image { boot, memory_mib: None })
+    };
+    // By these names the wrappers of containers find the VLANs (compat.md 3.6).
+    let vlan = |&number: &u32| VlanConfig {
+        tap: (!plan.containers.is_empty()).then(|| format!("vde-tap{number}")),
+        ..VlanConfig::new(number)
+    };
     Driver::new(DriverConfig {
         deadline,
-        machines: plan.vms.iter().map(machine).collect(),
+        machines: plan.vms.iter().map(machine).chain(plan.containers.iter().map(container)).collect(),
         agent: if plan.agent { agent_binary::AGENT } else { None },
         // As the NixOS driver: whoever holds the output of a command is waited for.
         grace: None,
         switches: Some(Arc::new(Switches)),
-        vlans: plan.vlans.iter().copied().map(VlanConfig::new).collect(),
+        vlans: plan.vlans.iter().map(vlan).collect(),
         state: Some(plan.state.clone()),
         start_scripts: Some((qemu, plan.options.clone())),
         // Fonts that cannot be read are no reason to refuse a test that looks at no screen.
@@ -206,7 +217,13 @@ async fn supervise(
     signals: &mut Signals,
 ) -> Ended {
     let mut test = pin!(async {
-        if let Err(error) = driver.check().await {
+        let ready = async {
+            if driver.nodes().iter().any(|node| node.backend() == backend_nspawn::NAME) {
+                backend_nspawn::prepare_sandbox().await?;
+            }
+            driver.check().await
+        };
+        if let Err(error) = ready.await {
             driver.journal().log(Level::Error, None, error.chain());
             return Ended::of_error(&error);
         }
@@ -259,7 +276,7 @@ fn run_started(plan: &Plan, deadline: Deadline) -> Event {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         test: super::NAME.to_owned(),
-        machines: plan.vms.iter().map(|vm| vm.name.clone()).collect(),
+        machines: plan.vms.iter().chain(&plan.containers).map(|vm| vm.name.clone()).collect(),
         script: plan.script.display().to_string(),
         timeout_s: deadline.limit().as_secs_f64(),
         started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),

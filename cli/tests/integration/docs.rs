@@ -63,6 +63,7 @@ fn the_page_on_manifests_names_every_key() {
         ("[machines.a]\n", 10),
         ("[machines.a.qemu]\n", 8),
         ("[machines.a]\nbackend = \"cloud-hypervisor\"\n[machines.a.cloud-hypervisor]\n", 4),
+        ("[machines.a]\nbackend = \"nspawn\"\n[machines.a.nspawn]\n", 2),
         ("[vlans.1]\n", 5),
     ] {
         let place = Place::with(&[("test.toml", &format!("{table}no_such_key = 1\n"))]);

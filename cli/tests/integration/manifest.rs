@@ -25,7 +25,7 @@ error: unknown key `memroy` in machine `server`
 6 | memroy = \"1G\"
   | ^^^^^^ did you mean `memory`?
   |
-  = help: known keys: `backend`, `qemu`, `cloud-hypervisor`, `image`, `start_script`, `kernel`, `initrd`, `cmdline`, `disks`, `memory`, `cores`, `vlans`, `boot_timeout`, `allow_reboot`, `needs`, `shares`
+  = help: known keys: `backend`, `qemu`, `cloud-hypervisor`, `nspawn`, `image`, `start_script`, `kernel`, `initrd`, `cmdline`, `disks`, `memory`, `cores`, `vlans`, `boot_timeout`, `allow_reboot`, `needs`, `shares`
 "
     );
 }

@@ -106,7 +106,8 @@ set_card() {
 set_host_name() {
     local old=
     read -r old </proc/sys/kernel/hostname
-    [ "$old" = "$1" ] || printf %s "$1" >/proc/sys/kernel/hostname || echo "the host name cannot be set"
+    # In a container the file can only be read.
+    [ "$old" = "$1" ] || printf %s "$1" >/proc/sys/kernel/hostname || hostname "$1" || echo "the host name cannot be set"
 } 2>/dev/null
 
 # set_hosts LINES: they take the place of what an earlier boot was given.

@@ -51,24 +51,28 @@ class Driver:
             machine.QemuMachine.__name__ = machine.QemuMachine.__qualname__ = "Machine"
         machine.add_verbs(connection, hello["verbs"])
         vlan.add_verbs(connection, hello["verbs"])
-        commands = (setup.get("config") or {}).get("vms", {})
-        self.machines_qemu = [
-            self._machine(description, commands.get(description["name"], {}).get("start_script", ""))
-            for description in hello["machines"]]
-        for each in self.machines_qemu:
+        config = setup.get("config") or {}
+        containers = config.get("containers") or {}
+        self.machines_qemu, self.machines_nspawn = [], []
+        for description in hello["machines"]:
+            name = description["name"]
+            kind, known = (("nspawn", containers) if name in containers else ("qemu", config.get("vms", {})))
+            made = self._machine(description, known.get(name, {}).get("start_script", ""), kind=kind)
+            (self.machines_nspawn if kind == "nspawn" else self.machines_qemu).append(made)
+        self._described = self.machines_qemu + self.machines_nspawn
+        for each in self._described:
             each.callbacks = [self.check_polling_conditions]
-            if self.vhost_vsock:
-                sockets = self.vhost_vsock.sockets[each.name]
-                each.vsock_host, each.vsock_guest = sockets.host, sockets.guest
-        self._described = list(self.machines_qemu)
-        self.machines_nspawn = []
+        for each in self.machines_qemu if self.vhost_vsock else []:
+            sockets = self.vhost_vsock.sockets[each.name]
+            each.vsock_host, each.vsock_guest = sockets.host, sockets.guest
         self.vlans = [vlan.VLan(description) for description in hello["vlans"]]
         self.out_dir = pathlib.Path(hello["out_dir"])
         self.polling_condition = polling.decorator(self)
 
-    def _machine(self, description, command, keep=False):
+    def _machine(self, description, command, keep=False, kind="qemu"):
         keep = keep or self.keep_machine_state
-        return machine.QemuMachine(self._connection, description, self.logger, command, keep)
+        make = machine.NspawnMachine if kind == "nspawn" else machine.QemuMachine
+        return make(self._connection, description, self.logger, command, keep)
 
     @property
     def machines(self):

@@ -4,8 +4,10 @@ that scripts read and assign, and verbs that are made of others."""
 import pathlib
 import re
 import shutil
+import subprocess
+import tempfile
 
-from . import caution, durations, efi, interact, parts, qmp, retrying, verbs
+from . import caution, durations, efi, errors, interact, parts, qmp, retrying, verbs
 
 _TIMEOUT_S = 900
 
@@ -25,6 +27,7 @@ class BaseMachine:
         self.callbacks = []
         self.keep_machine_state = keep_machine_state
         self.start_command = parts.StartCommand(start_command, self.name)
+        self._process = None
 
     def __repr__(self):
         return "<%s %r>" % (type(self).__name__, self.name)
@@ -44,6 +47,30 @@ class BaseMachine:
     def state_dir(self, directory):
         self._state_dir = pathlib.Path(directory)
         self._ask("set_machine", state_dir=str(self._state_dir.absolute()))
+
+    @property
+    def pid(self):
+        """The number of the hypervisor's process; ``None`` when the machine is off."""
+        return self._state()["pid"]
+
+    @property
+    def process(self):
+        """The hypervisor's process; ``None`` before the first start."""
+        pid = self.pid
+        if pid is not None and (self._process is None or self._process.pid != pid):
+            self._process = parts.Process(self, pid)
+        return self._process
+
+    @process.setter
+    def process(self, process):
+        self._process = process
+
+    def release(self):
+        """Ends the machine."""
+        pid = self.pid
+        if pid is not None:
+            self.log("kill %s (pid %d)" % (type(self).__name__, pid))
+            self._crash()
 
     def nested(self, msg, attrs=None):
         """A context manager: what happens inside is shown under ``msg``."""
@@ -117,7 +144,7 @@ class QemuMachine(BaseMachine):
         super().__init__(*args, **kwargs)
         self.last_lines = parts.ConsoleLines(self)
         self.shell = parts.Shell(self)
-        self._process = self._monitor = self._qmp = None
+        self._monitor = self._qmp = None
         self.efi_vars = efi.Store(self)
 
     @property
@@ -139,23 +166,6 @@ class QemuMachine(BaseMachine):
     def connected(self, value):
         if not value:
             self._ask("set_machine", connected=False)
-
-    @property
-    def pid(self):
-        """The number of the hypervisor's process; ``None`` when the machine is off."""
-        return self._state()["pid"]
-
-    @property
-    def process(self):
-        """The hypervisor's process; ``None`` before the first start."""
-        pid = self.pid
-        if pid is not None and (self._process is None or self._process.pid != pid):
-            self._process = parts.Process(self, pid)
-        return self._process
-
-    @process.setter
-    def process(self, process):
-        self._process = process
 
     @property
     def monitor_path(self):
@@ -236,13 +246,6 @@ class QemuMachine(BaseMachine):
         """Puts the terminal at the guest's serial console; Ctrl-] leaves it."""
         interact.console(self)
 
-    def release(self):
-        """Ends the machine."""
-        pid = self.pid
-        if pid is not None:
-            self.log("kill %s (pid %d)" % (type(self).__name__, pid))
-            self.crash()
-
     def create_efi_vars(self):
         """Makes an empty store of the firmware's variables."""
         self.efi_vars.create()
@@ -264,9 +267,51 @@ class QemuMachine(BaseMachine):
 class NspawnMachine(BaseMachine):
     """A container of the run."""
 
+    def is_up(self):
+        """Whether the container is on."""
+        return self._state()["on"]
+
+    def wait_for_x(self, timeout=_TIMEOUT_S):
+        """Waits until the container has an X server."""
+        with self.nested("waiting for the X11 server"):
+            retrying.retry(lambda _last: self.execute("xwininfo -root >/dev/null 2>&1")[0] == 0,
+                           timeout=durations.seconds(timeout, "wait_for_x"))
+
+    def screenshot(self, filename):
+        """Takes a picture of the container's X server."""
+        target = pathlib.Path(filename if "." in filename else filename + ".png")
+        if "/" not in filename:
+            target = self.out_dir / target
+        with self._connection.scope("step", "making screenshot %s" % target, self.name), \
+                tempfile.TemporaryDirectory(dir=self.shared_dir) as folder:
+            inside = "/tmp/shared/%s/screen.xwd" % pathlib.Path(folder).name
+            self.succeed("xwd -root -silent -out %s" % inside)
+            data = (pathlib.Path(folder) / "screen.xwd").read_bytes()
+            for program in ("xwdtopnm", "pnmtopng"):
+                done = subprocess.run([program], input=data, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+                if done.returncode != 0:
+                    raise errors.MachineError("Cannot convert screenshot (%s returned code %d)"
+                                              % (program, done.returncode))
+                data = done.stdout
+            target.write_bytes(data)
+
+
+# What containers have not (in the NixOS driver, which has no attributes of these names there).
+_ONLY_OF_QEMU = frozenset([
+    "block", "connect", "console_interact", "crash", "dump_tty_contents", "forward_port", "get_console_log",
+    "get_tty_text", "reboot", "send_console", "send_monitor_command", "shell_interact", "switch_root", "unblock",
+    "wait_for_console_text", "wait_until_tty_matches",
+])
+
 
 def add_verbs(connection, table):
     """Gives machines their verbs."""
     for verb in table:
-        if verb["target"] == "machine":
-            setattr(QemuMachine, verb["name"], verbs.function(connection, verb))
+        if verb["target"] != "machine":
+            continue
+        function = verbs.function(connection, verb)
+        setattr(QemuMachine, verb["name"], function)
+        if verb["name"] not in _ONLY_OF_QEMU and verb["name"] not in vars(NspawnMachine):
+            setattr(NspawnMachine, verb["name"], function)
+        if verb["name"] == "crash":
+            BaseMachine._crash = function

@@ -16,13 +16,16 @@ const END: &str = "<!-- to here -->";
 
 /// The facets of innkeeper's own backends, with the verbs that need them.
 fn table() -> String {
-    let backends: [Box<dyn Backend>; 2] =
-        [Box::<backend_qemu::Qemu>::default(), Box::<backend_cloud_hypervisor::CloudHypervisor>::default()];
+    let backends: [Box<dyn Backend>; 3] = [
+        Box::<backend_qemu::Qemu>::default(),
+        Box::<backend_cloud_hypervisor::CloudHypervisor>::default(),
+        Box::<backend_nspawn::Nspawn>::default(),
+    ];
     let mut table = "\n| facet | verbs that need it |".to_owned();
     for backend in &backends {
         let _ = write!(table, " `{}` |", backend.name());
     }
-    table.push_str("\n|---|---|---|---|\n");
+    table.push_str("\n|---|---|---|---|---|\n");
     for facet in Facet::ALL {
         let needing = verbs::table().filter(|verb| verb.needs == Some(facet));
         let needing: Vec<String> = needing.map(|verb| format!("`{}`", verb.name)).collect();

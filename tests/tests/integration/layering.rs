@@ -21,7 +21,9 @@ fn siblings_are_strangers_and_driver_core_knows_but_the_protocol() {
             // Those whose tests look at pages.
             "report" => &["driver-core", "browser"],
             // And at what the backends say of themselves.
-            "integration-tests" => &["driver-core", "browser", "backend-qemu", "backend-cloud-hypervisor"],
+            "integration-tests" => {
+                &["driver-core", "browser", "backend-qemu", "backend-cloud-hypervisor", "backend-nspawn"]
+            }
             // The program puts everything together, and so does a test in Rust.
             "cli" | "guestbook-in-rust" => &members,
             // What backends of hypervisors have in common.
