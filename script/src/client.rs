@@ -12,7 +12,11 @@ pub struct Script {
     path: PathBuf,
     language: Language,
     setup: serde_json::Value,
+    heading: Option<&'static str>,
 }
+
+/// What the step that a script runs in is called.
+const HEADING: &str = "run the VM test script";
 
 impl Script {
     /// A script in `language`; without one, the suffix of the file decides.
@@ -26,7 +30,7 @@ impl Script {
             return Err(ScriptError::Language { path });
         };
         match fs::File::open(&path) {
-            Ok(_) => Ok(Self { path, language, setup: serde_json::Value::Null }),
+            Ok(_) => Ok(Self { path, language, setup: serde_json::Value::Null, heading: Some(HEADING) }),
             Err(source) => Err(ScriptError::Unreadable { path, source }),
         }
     }
@@ -36,6 +40,16 @@ impl Script {
     #[must_use]
     pub fn with_setup(self, setup: serde_json::Value) -> Self {
         Self { setup, ..self }
+    }
+
+    /// Without a step around it: its client takes the steps itself.
+    #[must_use]
+    pub fn without_step(self) -> Self {
+        Self { heading: None, ..self }
+    }
+
+    pub(crate) fn heading(&self) -> Option<&'static str> {
+        self.heading
     }
 
     pub(crate) fn setup(&self) -> &serde_json::Value {
@@ -145,6 +159,10 @@ impl Language {
                 "Machine.pm",
                 "Innkeeper/Connection.pm",
                 "Innkeeper/Error.pm",
+                "Innkeeper/Command.pm",
+                "Innkeeper/Create.pm",
+                "Innkeeper/Fields.pm",
+                "Innkeeper/Log.pm",
                 "Innkeeper/Needs.pm",
                 "Innkeeper/Script.pm",
                 "Innkeeper/Verbs.pm",

@@ -18,6 +18,7 @@ mod layering;
 mod machine_dies;
 mod multi_machine;
 mod networks;
+mod nixos_2019;
 mod nixos_test_driver;
 mod nothing_to_run;
 mod ocr;
