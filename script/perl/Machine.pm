@@ -218,7 +218,7 @@ sub waitForX {
 sub getWindowNames {
     my ($self) = @_;
     my $text = $self->succeed(
-        q(xwininfo -root -tree | sed 's/.*0x[0-9a-f]* \"\([^\"]*\)\".*/\1/; t; d'));
+        q{xwininfo -root -tree | sed 's/.*0x[0-9a-f]* \"\([^\"]*\)\".*/\1/; t; d'});
     return split /\n/, $text;
 }
 

@@ -37,6 +37,7 @@ check "`start`: `QEMU died prematurely`", undef, sub {
 };
 
 check "`execute`: a list of status and output; in the log `running command: ...` and `exit status N`", undef, sub {
+    $server->connect;
     my ($status, $out) = $server->execute("echo out; exit 3");
     is($status, 3);
     is($out, "out\n");

@@ -13,7 +13,7 @@ use driver_core::{
     VlanConfig,
 };
 use report::{ClassicTerminal, LogHtml, LogXml};
-use script::{Language, Script};
+use script::{Language, Script, ScriptOutcome};
 use serde_json::json;
 use tokio::time::sleep;
 use vlan::Switches;
@@ -69,11 +69,11 @@ async fn conduct(plan: &Plan, journal: Journal, mut signals: Signals) -> u8 {
     for vlan in &plan.vlans {
         journal.log(Level::Info, None, format!("starting VDE switch for network {vlan}"));
     }
-    let verdict = match set_up(plan, journal.clone()) {
+    let Ended { verdict, status } = match set_up(plan, journal.clone()) {
         Ok(driver) => {
             let began = Instant::now();
-            let verdict = supervise(&driver, plan, &mut signals).await;
-            if verdict.passed() {
+            let ended = supervise(&driver, plan, &mut signals).await;
+            if ended.verdict.passed() {
                 let text = format!("test script finished in {:.2}s", began.elapsed().as_secs_f64());
                 journal.log(Level::Info, None, text);
             }
@@ -82,7 +82,7 @@ async fn conduct(plan: &Plan, journal: Journal, mut signals: Signals) -> u8 {
                 // A second signal: the guard ends what is left.
                 _ = signals.next() => {}
             }
-            verdict
+            ended
         }
         Err(error) => failed(&journal, error.chain()),
     };
@@ -90,7 +90,7 @@ async fn conduct(plan: &Plan, journal: Journal, mut signals: Signals) -> u8 {
         _ if bug::seen() => exit::BUG,
         Outcome::Passed => exit::PASSED,
         Outcome::Interrupted => verdict.exit_status(),
-        _ => exit::FAILED,
+        _ => status.unwrap_or(exit::FAILED),
     };
     let Verdict { outcome, message, .. } = verdict;
     let duration_us = journal.elapsed_us();
@@ -104,9 +104,33 @@ async fn conduct(plan: &Plan, journal: Journal, mut signals: Signals) -> u8 {
     if status == exit::PASSED && !errors.is_empty() { exit::FAILED } else { status }
 }
 
-fn failed(journal: &Journal, problem: String) -> Verdict {
+/// What came out.
+#[derive(Debug)]
+struct Ended {
+    verdict: Verdict,
+    /// The status that the script ended itself with, if it did.
+    status: Option<u8>,
+}
+
+impl Ended {
+    fn of_script(script: &Script, outcome: ScriptOutcome) -> Self {
+        let status = match &outcome {
+            ScriptOutcome::Failed(failure) => failure.status,
+            ScriptOutcome::Passed => None,
+        };
+        // As the operating system sees it.
+        let status = status.map(|status| status.to_le_bytes()[0]);
+        Self { verdict: Verdict::of_script(script, Ok(outcome)), status }
+    }
+
+    fn with(verdict: Verdict) -> Self {
+        Self { verdict, status: None }
+    }
+}
+
+fn failed(journal: &Journal, problem: String) -> Ended {
     journal.log(Level::Error, None, format!("error: {problem}"));
-    Verdict::new(Outcome::MachineFailed, Some(problem))
+    Ended::with(Verdict::new(Outcome::MachineFailed, Some(problem)))
 }
 
 /// The code as a script, in a directory that goes with the run.
@@ -144,19 +168,22 @@ fn set_up(plan: &Plan, journal: Journal) -> Result<Arc<Driver>, DriverError> {
 }
 
 /// Runs the test until it is over, or somebody stops it.
-async fn supervise(driver: &Arc<Driver>, plan: &Plan, signals: &mut Signals) -> Verdict {
+async fn supervise(driver: &Arc<Driver>, plan: &Plan, signals: &mut Signals) -> Ended {
     let mut test = pin!(async {
         let begun = match driver.check().await {
             Ok(()) => script_of(plan, driver.run_dir()),
             Err(error) => Err(error.into()),
         };
         match begun {
-            Ok(script) => Verdict::of_script(&script, script::run(driver, &script).await),
+            Ok(script) => match script::run(driver, &script).await {
+                Ok(outcome) => Ended::of_script(&script, outcome),
+                Err(error) => failed(driver.journal(), format!("{:#}", anyhow::Error::from(error))),
+            },
             Err(error) => failed(driver.journal(), format!("{error:#}")),
         }
     });
     let signal = tokio::select! {
-        verdict = &mut test => return verdict,
+        ended = &mut test => return ended,
         signal = signals.next() => signal,
     };
     let verdict = Verdict::interrupted(signal);
@@ -166,7 +193,7 @@ async fn supervise(driver: &Arc<Driver>, plan: &Plan, signals: &mut Signals) -> 
         () = sleep(GRACE) => {}
         _ = signals.next() => {}
     }
-    verdict
+    Ended::with(verdict)
 }
 
 fn run_started(plan: &Plan) -> Event {

@@ -12,6 +12,7 @@ my @REWORDED = (
     [qr/\Aunit "(.*?)" is inactive/s, sub { "unit ‘$_[0]’ is inactive" }],
     [qr/\A(?=machine `[^`]*`: no root shell appeared)/, sub { "timed out waiting for the VM to connect: " }],
     [qr/\A(?=machine `[^`]*`: .* \(while waiting for its shell\))/s, sub { "the VM quit before connecting: " }],
+    [qr/\A(?=machine `[^`]*`: .* \(while starting\))/s, sub { "QEMU died prematurely: " }],
 );
 
 # The error of a JSON-RPC error object.
