@@ -160,10 +160,13 @@ sub log_error {
     $connection->log("error", "error: $message");
 }
 
-# What the guests of a kernel that counts its coverage have counted, and their disks: the end of a run in 2019.
+# The end of a run in 2019: how long units took to start, what a kernel that counts its coverage has counted, and whole
+# disks.
 sub collect {
     my @up = grep { $_->isUp } map { $main::vms{$_} } sort keys %main::vms;
     my $counts = "/sys/kernel/debug/gcov";
+    # So it was written.
+    $main::log->nest("collecting systemd units exection time", sub { $_->systemdAnalyzeBlame for @up });
     $main::log->nest("collecting coverage data", sub {
         for my $vm (@up) {
             my ($status) = $vm->execute("test -e $counts");

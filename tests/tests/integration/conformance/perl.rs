@@ -138,13 +138,15 @@ fn invocation() -> Vec<Row> {
             failing("exit 3").ended(3);
             failing("if (1 {").ended(1).says("syntax error at testScript line 1");
         }),
-        check("after the script: `collecting coverage data`, `syncing`, `cleaning up`", || {
+        check("after the script: `collecting systemd units exection time`, `collecting coverage data`, `syncing`, `cleaning up`", || {
             let said = passes("$server->connect;").log();
             let mut rest = said.as_str();
             for line in [
                 "starting VDE switch for network 1\n",
                 "running the VM test script\n",
                 "server: waiting for the VM to finish booting\n",
+                "collecting systemd units exection time\n",
+                "server: running command: systemd-analyze blame\n",
                 "collecting coverage data\n",
                 "server: running command: test -e /sys/kernel/debug/gcov\n",
                 "server: exit status 1\n",
@@ -158,8 +160,6 @@ fn invocation() -> Vec<Row> {
             }
             assert!(!said.contains("client: running command: sync"), "{said}");
         }),
-        check("`collecting systemd units exection time`, in the last drivers in Perl", || {})
-            .missing("`systemdAnalyzeBlame` is there for scripts"),
         check("`kill -9`, SIGTERM", || {}).differs("no machine is left behind"),
         check("options of innkeeper's: `--with-report DIR`, `--with-log-html`, `--with-accel`, `--without-agent`", || {
             let stage = Stage::new("");
