@@ -13,6 +13,7 @@ mod manifest;
 mod needle;
 
 mod nixos;
+mod nixos_2019;
 mod ocr_command;
 mod pause;
 mod plan;
@@ -36,7 +37,7 @@ use crate::manifest::FileError;
 
 fn main() -> ExitCode {
     bug::watch();
-    if let Some(status) = panic::catch_unwind(nixos::called_by_name).unwrap_or(Some(exit::BUG)) {
+    if let Some(status) = panic::catch_unwind(called_by_name).unwrap_or(Some(exit::BUG)) {
         return ExitCode::from(status);
     }
     let args = Args::parse();
@@ -44,6 +45,11 @@ fn main() -> ExitCode {
     // The hook has told about a panic already; what is left is the status.
     let status = panic::catch_unwind(AssertUnwindSafe(|| dispatch(&args))).unwrap_or(exit::BUG);
     ExitCode::from(if bug::seen() { exit::BUG } else { status })
+}
+
+/// Runs under another program's name, if it was called by one, and returns the exit status.
+fn called_by_name() -> Option<u8> {
+    nixos_2019::called_by_name().or_else(nixos::called_by_name)
 }
 
 fn dispatch(args: &Args) -> u8 {
@@ -55,7 +61,9 @@ fn dispatch(args: &Args) -> u8 {
         Command::Ocr(ocr_args) => ocr_command::run(ocr_args, args.color),
         Command::Needle(needle_args) => needle::run(needle_args),
         Command::Plugins(plugins_args) => plugins::run(plugins_args),
-        Command::NixosTestDriver { words } => Ok(nixos::main(words.iter().cloned())),
+        Command::NixosTestDriver { words } => {
+            Ok(nixos_2019::main_if_meant(words).unwrap_or_else(|| nixos::main(words.iter().cloned())))
+        }
     };
     done.unwrap_or_else(|error| {
         console::err(&describe(&error, args.color));

@@ -7,7 +7,7 @@ mod config;
 mod iso;
 mod outcome;
 mod place;
-mod plan;
+pub(crate) mod plan;
 mod run;
 mod symbols;
 mod usage;

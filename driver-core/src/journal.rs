@@ -2,6 +2,7 @@
 //! them to the reporters. What `emit` has returned from is on disk for every later reader, also after a
 //! kill -9 of the driver.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
@@ -18,6 +19,8 @@ use crate::event::{Event, Level, Record, ScopeId, ScopeKind};
 tokio::task_local! {
     /// The innermost open scope of the task: where its events belong.
     static SCOPE: ScopeId;
+    /// What the task's next step is called, if not as the verb would have it.
+    static HEADING: Cell<Option<String>>;
 }
 
 /// Bytes of console text that one machine may add to the journal; what comes after is dropped, and the
@@ -167,7 +170,8 @@ impl Journal {
         file: Option<String>,
         work: impl Future<Output = Result<T, DriverError>>,
     ) -> Result<T, DriverError> {
-        let scope = self.open_scope(current_scope(), machine, ScopeKind::Step, text, file);
+        let heading = HEADING.try_with(Cell::take).ok().flatten().unwrap_or_else(|| text.into());
+        let scope = self.open_scope(current_scope(), machine, ScopeKind::Step, heading, file);
         let result = in_scope(scope.id, work).await;
         self.close_scope(&scope, result.as_ref().err().map(DriverError::chain));
         result
@@ -360,6 +364,11 @@ pub fn current_scope() -> ScopeId {
 /// Runs `work` with `scope` as the place that its events belong to.
 pub fn in_scope<F: Future>(scope: ScopeId, work: F) -> impl Future<Output = F::Output> {
     SCOPE.scope(scope, work)
+}
+
+/// Runs `work` with `heading` instead of the text of the first step that it takes; with none, as it is.
+pub fn under_heading<F: Future>(heading: Option<String>, work: F) -> impl Future<Output = F::Output> {
+    HEADING.scope(Cell::new(heading), work)
 }
 
 #[cfg(test)]

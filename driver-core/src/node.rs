@@ -28,6 +28,7 @@ mod witness;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct Node {
     state_dir: PathBuf,
     /// Where the next launch runs, if not there.
     moved_to: Mutex<Option<PathBuf>>,
+    /// Whether a reboot restarts the next launch unless the call that starts it says so.
+    reboots: AtomicBool,
     shared_dir: PathBuf,
     nics: Vec<Nic>,
     context: Arc<Context>,
@@ -83,6 +86,7 @@ impl Node {
         let film = Arc::new(Film::new(&config.name, &state_dir, &context));
         Arc::new_cyclic(|this| Self {
             this: this.clone(),
+            reboots: AtomicBool::new(config.allow_reboot),
             config,
             state_dir,
             moved_to: Mutex::default(),

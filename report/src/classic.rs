@@ -32,19 +32,40 @@ enum Entry {
     Printed { stream: OutputStream, text: String },
 }
 
+/// The step that the driver in Perl ran scripts in; readers of its log see it opened.
+const SCRIPT_STEP_OF_2019: &str = "running the VM test script";
+
+/// Whose forms they are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Manner {
+    /// The driver's in Python.
+    #[default]
+    Python,
+    /// The driver's in Perl, until 2019 (compat.md 7.4).
+    Perl,
+}
+
 /// Makes entries of records.
 #[derive(Debug, Default)]
 struct Reader {
+    manner: Manner,
     headings: HashMap<ScopeId, String>,
     is_console_hidden: bool,
 }
 
 impl Reader {
+    fn of_2019() -> Self {
+        Self { manner: Manner::Perl, ..Self::default() }
+    }
+
     fn read(&mut self, record: &Record) -> Option<Entry> {
         Some(match &record.event {
             Event::ScopeStarted { id, kind, text, file } => {
                 let heading = match kind {
                     ScopeKind::Subtest => format!("subtest: {text}"),
+                    ScopeKind::Step if self.manner == Manner::Perl && text == "cleanup" => {
+                        "cleaning up".to_owned()
+                    }
                     ScopeKind::Step => text.clone(),
                 };
                 self.headings.insert(*id, heading.clone());
@@ -53,10 +74,18 @@ impl Reader {
             Event::ScopeEnded { id, duration_us, error } => {
                 let heading = self.headings.remove(id)?;
                 let seconds = crate::tally::micros(*duration_us).as_secs_f64();
-                let line = error.is_none().then(|| format!("(finished: {heading}, in {seconds:.2} seconds)"));
+                let line = match self.manner {
+                    Manner::Perl => Some(format!("({seconds:.2} seconds)")),
+                    Manner::Python if error.is_some() => None,
+                    Manner::Python => Some(format!("(finished: {heading}, in {seconds:.2} seconds)")),
+                };
                 Entry::End { scope: *id, line }
             }
-            Event::Log { level, text } => Entry::Line { level: *level, text: text.clone() },
+            Event::Log { level, text } => {
+                let killed = text.strip_prefix("kill machine ").filter(|_| self.manner == Manner::Perl);
+                let text = killed.map_or_else(|| text.clone(), |machine| format!("killing {machine}"));
+                Entry::Line { level: *level, text }
+            }
             Event::ConsolesShown { shown } => {
                 self.is_console_hidden = !shown;
                 return None;

@@ -14,7 +14,13 @@ pub struct Script {
     language: Language,
     setup: serde_json::Value,
     prompt: Option<Prompt>,
+    heading: Option<&'static str>,
 }
+
+/// What the step that a script runs in is called.
+const HEADING: &str = "run the VM test script";
+/// The same, with somebody at a prompt instead.
+const AT_A_PROMPT: &str = "interactive session";
 
 impl Script {
     /// A script in `language`; without one, the suffix of the file decides.
@@ -28,7 +34,10 @@ impl Script {
             return Err(ScriptError::Language { path });
         };
         match fs::File::open(&path) {
-            Ok(_) => Ok(Self { path, language, setup: serde_json::Value::Null, prompt: None }),
+            Ok(_) => {
+                let setup = serde_json::Value::Null;
+                Ok(Self { path, language, setup, prompt: None, heading: Some(HEADING) })
+            }
             Err(source) => Err(ScriptError::Unreadable { path, source }),
         }
     }
@@ -48,11 +57,21 @@ impl Script {
         if self.language != Language::Python {
             return Err(ScriptError::NoPrompt { path: self.path });
         }
-        Ok(Self { prompt: Some(prompt), ..self })
+        Ok(Self { prompt: Some(prompt), heading: Some(AT_A_PROMPT), ..self })
     }
 
     pub(crate) fn prompt(&self) -> Option<&Prompt> {
         self.prompt.as_ref()
+    }
+
+    /// Without a step around it: its client takes the steps itself.
+    #[must_use]
+    pub fn without_step(self) -> Self {
+        Self { heading: None, ..self }
+    }
+
+    pub(crate) fn heading(&self) -> Option<&'static str> {
+        self.heading
     }
 
     pub(crate) fn setup(&self) -> &serde_json::Value {
@@ -165,6 +184,10 @@ impl Language {
                 "Machine.pm",
                 "Innkeeper/Connection.pm",
                 "Innkeeper/Error.pm",
+                "Innkeeper/Command.pm",
+                "Innkeeper/Create.pm",
+                "Innkeeper/Fields.pm",
+                "Innkeeper/Log.pm",
                 "Innkeeper/Needs.pm",
                 "Innkeeper/Script.pm",
                 "Innkeeper/Verbs.pm",

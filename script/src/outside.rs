@@ -37,6 +37,8 @@ struct SetMachine {
     state_dir: Option<PathBuf>,
     /// `false`: the shell is lost.
     connected: Option<bool>,
+    /// Whether a reboot restarts the next launch.
+    allow_reboot: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -109,13 +111,16 @@ pub(crate) async fn answer(driver: &Arc<Driver>, method: &str, params: Value) ->
             Ok(json!({ "pid": node.process_id(), "on": is_on, "up": is_up, "console_lines": lines }))
         }
         "set_machine" => {
-            let SetMachine { machine, state_dir, connected } = read(params)?;
+            let SetMachine { machine, state_dir, connected, allow_reboot } = read(params)?;
             let node = find(driver, &machine)?;
             if let Some(dir) = state_dir {
                 node.set_state_dir(dir);
             }
             if connected == Some(false) {
                 node.disconnect().await;
+            }
+            if let Some(allow) = allow_reboot {
+                node.set_allow_reboot(allow);
             }
             Ok(Value::Null)
         }

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use driver_core::Driver;
 use driver_core::event::{Event, Level, ScopeKind};
+use driver_core::{Driver, Scope};
 use tokio::net::UnixListener;
 
 use crate::client::Script;
@@ -38,22 +38,25 @@ pub async fn run(driver: &Arc<Driver>, script: &Script) -> Result<ScriptOutcome,
     })?;
 
     let journal = driver.journal();
-    let heading = if script.prompt().is_some() { "interactive session" } else { "run the VM test script" };
-    let scope = journal.open_scope(0, None, ScopeKind::Step, heading, None);
-    let ending = Session::new(driver, script, scope.id(), listener, process).serve().await;
+    let heading = script.heading();
+    let scope = heading.map(|heading| journal.open_scope(0, None, ScopeKind::Step, heading, None));
+    let root = scope.as_ref().map_or(0, Scope::id);
+    let ending = Session::new(driver, script, root, listener, process).serve().await;
     let outcome = outcome(ending);
     let error = match &outcome {
         Ok(ScriptOutcome::Passed) => None,
         Ok(ScriptOutcome::Failed(failure)) => {
             if !failure.traceback.is_empty() {
                 let event = Event::Log { level: Level::Error, text: failure.traceback.join("\n") };
-                journal.emit_in(scope.id(), None, event);
+                journal.emit_in(root, None, event);
             }
             Some(failure.message.clone())
         }
         Err(error) => Some(error.to_string()),
     };
-    journal.close_scope(&scope, error);
+    if let Some(scope) = scope {
+        journal.close_scope(&scope, error);
+    }
     outcome
 }
 

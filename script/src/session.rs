@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use driver_core::event::{Event, OutputStream, ScopeId};
 use driver_core::verbs::{self, Subject};
-use driver_core::{Driver, Scope, in_scope};
+use driver_core::{Driver, Scope, in_scope, under_heading};
 use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -296,7 +296,7 @@ impl<'a> Session<'a> {
         let is_prompt = self.script.prompt().is_some();
         let task = self.calls.spawn(async move {
             let patterns = Arc::new(ScriptPatterns::new(Arc::clone(&peer), id));
-            let Call { verb, machine, vlan, args, .. } = call;
+            let Call { verb, machine, vlan, args, heading, .. } = call;
             let work = async {
                 let subject = match (&machine, vlan) {
                     (None, None) => Subject::Run,
@@ -307,7 +307,8 @@ impl<'a> Session<'a> {
                 Ok(driver.call(&verb, subject, args, patterns).await?)
             };
             // A verb that panics must not leave its caller waiting.
-            let caught = AssertUnwindSafe(in_scope(scope, work)).catch_unwind().await;
+            let work = in_scope(scope, under_heading(heading, work));
+            let caught = AssertUnwindSafe(work).catch_unwind().await;
             let result = caught.unwrap_or_else(|_| Err(Refusal::bug(&verb)));
             if is_prompt {
                 // What the verb has logged comes before what it returns.

@@ -53,6 +53,8 @@ pub(crate) struct Call {
     pub(crate) vlan: Option<u32>,
     pub(crate) args: Value,
     pub(crate) scope: ScopeId,
+    /// What the verb's first step is called in the log, if not as it would have it.
+    pub(crate) heading: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

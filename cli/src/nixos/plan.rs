@@ -17,9 +17,9 @@ use super::usage::{Problem, Said};
 
 /// A machine, or a container: its name, and the shell command that starts it.
 #[derive(Debug, Clone)]
-pub(super) struct Vm {
-    pub(super) name: String,
-    pub(super) command: String,
+pub(crate) struct Vm {
+    pub(crate) name: String,
+    pub(crate) command: String,
 }
 
 /// Everything that a run needs to know.
@@ -240,7 +240,7 @@ impl Basis {
 
 impl Vm {
     /// A command that is nothing but a file is that file, whatever is in its name.
-    fn quoted(self) -> Self {
+    pub(crate) fn quoted(self) -> Self {
         let path = Path::new(&self.command);
         let command = match std::path::absolute(path) {
             Ok(file) if file.is_file() => quote(&file.display().to_string()),
@@ -251,7 +251,7 @@ impl Vm {
 }
 
 /// The name of the machine that a start script starts: `run-NAME-vm`.
-fn machine_name(command: &str) -> String {
+pub(crate) fn machine_name(command: &str) -> String {
     let file = command.rsplit('/').next().unwrap_or(command);
     let name = file.split_once("run-").and_then(|(_, rest)| rest.strip_suffix("-vm"));
     name.filter(|name| !name.is_empty()).unwrap_or("machine").to_owned()

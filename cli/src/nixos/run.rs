@@ -12,7 +12,7 @@ use driver_core::{
     VlanConfig,
 };
 use report::{ClassicTerminal, JunitXml, LogHtml, LogXml};
-use script::{Language, PromptLog, Script};
+use script::{Language, PromptLog, Script, ScriptError};
 use tokio::process::Child;
 use tokio::time::{sleep, sleep_until};
 use vlan::Switches;
@@ -228,13 +228,12 @@ async fn supervise(
             return Ended::of_error(&error);
         }
         let ran = script::run(driver, script).await;
-        if let Err(error) = &ran
-            && !matches!(error, ScriptError::Cancelled { .. })
-        {
-            // Nothing else has told it: the script did not begin.
-            driver.journal().log(Level::Error, None, error_chain(error));
-        }
+        let has_begun = matches!(ran, Ok(_) | Err(ScriptError::Cancelled { .. }));
         let ended = Ended::of_script(ran);
+        if let Some(message) = ended.message.as_deref().filter(|_| !has_begun) {
+            // Nothing else has told it.
+            driver.journal().log(Level::Error, None, message);
+        }
         if ended.outcome == Outcome::Passed && !plan.interactive {
             sync(driver).await;
         }

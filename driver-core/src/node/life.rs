@@ -98,7 +98,7 @@ impl Node {
             return Ok(());
         }
         self.log("starting vm");
-        self.launch(allow_reboot.unwrap_or(self.config.allow_reboot), None).await
+        self.launch(allow_reboot.unwrap_or_else(|| self.reboots.load(Ordering::SeqCst)), None).await
     }
 
     /// Starts the hypervisor; the guest boots, or goes on from a snapshot.

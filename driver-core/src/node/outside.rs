@@ -23,6 +23,11 @@ impl Node {
         *self.moved_to.lock().unwrap_or_else(PoisonError::into_inner) = Some(dir);
     }
 
+    /// Whether a reboot of the guest restarts the launches to come, where the call that starts one does not say so.
+    pub fn set_allow_reboot(&self, allow: bool) {
+        self.reboots.store(allow, Ordering::SeqCst);
+    }
+
     /// Where the next launch runs.
     pub(super) fn present_state_dir(&self) -> PathBuf {
         let moved_to = self.moved_to.lock().unwrap_or_else(PoisonError::into_inner);

@@ -16,8 +16,8 @@ use crate::html::address;
 const PAGE: &str = "log.html";
 const STYLE: (&str, &str) = ("logfile.css", include_str!("../../templates/logfile.css"));
 const SCRIPT: (&str, &str) = ("treebits.js", include_str!("../../templates/treebits.js"));
-/// The step that a reader wants to see first.
-const SCRIPT_STEP: &str = "run the VM test script";
+/// What the step is called that a reader wants to see first.
+const SCRIPT_STEPS: [&str; 2] = ["run the VM test script", super::SCRIPT_STEP_OF_2019];
 
 /// Writes `log.html`, with its style and script beside it, and `nix-support/hydra-build-products`.
 pub struct LogHtml {
@@ -30,6 +30,12 @@ impl LogHtml {
     #[must_use]
     pub fn new(dir: &Path) -> Self {
         Self { dir: dir.to_owned(), tree: Tree::default() }
+    }
+
+    /// Prepares the page with the words of the driver in Perl.
+    #[must_use]
+    pub fn of_2019(dir: &Path) -> Self {
+        Self { dir: dir.to_owned(), tree: Tree::of_2019() }
     }
 
     fn page(&self) -> Result<String, fmt::Error> {
@@ -66,7 +72,7 @@ impl LogHtml {
         if node.children.is_empty() {
             return write_line(page, node);
         }
-        let is_open = node.has_error || node.text == SCRIPT_STEP;
+        let is_open = node.has_error || SCRIPT_STEPS.contains(&node.text.as_str());
         let sign = if is_open { '-' } else { '+' };
         write!(page, "<a href=\"javascript:\" class=\"logTreeToggle\">{sign}</a> ")?;
         write_line(page, node)?;

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use driver_core::event::{Level, OutputStream, Record};
 use driver_core::{DriverError, Reporter};
 
-use super::{Entry, Reader};
+use super::{Entry, Manner, Reader};
 use crate::escape::visible;
 use crate::files::failed;
 
@@ -31,6 +31,12 @@ impl ClassicTerminal {
         Self::new(Box::new(io::stderr()), Box::new(io::stdout()), shows_debug)
     }
 
+    /// On standard error and standard output, as the driver in Perl had it: without colours.
+    #[must_use]
+    pub fn of_2019() -> Self {
+        Self { reader: Reader::of_2019(), ..Self::stdio(false) }
+    }
+
     /// With the log on `log`, and what the script prints on its standard output on `script_output`.
     #[must_use]
     pub fn new(log: Box<dyn Write + Send>, script_output: Box<dyn Write + Send>, shows_debug: bool) -> Self {
@@ -48,6 +54,9 @@ impl Reporter for ClassicTerminal {
     fn record(&mut self, record: &Record) -> Result<(), DriverError> {
         let Some(entry) = self.reader.read(record) else { return Ok(()) };
         let machine = record.machine.as_deref().map(visible).unwrap_or_default();
+        if self.reader.manner == Manner::Perl && !matches!(entry, Entry::Printed { .. }) {
+            return plain(&machine, &entry).map_or(Ok(()), |text| self.print(&text));
+        }
         let prefix = if machine.is_empty() { String::new() } else { format!("{machine}: ") };
         let lines =
             |text: &str| -> Vec<String> { text.split('\n').map(|line| visible(line).into()).collect() };
@@ -87,6 +96,23 @@ impl Reporter for ClassicTerminal {
     fn finish(&mut self) -> Result<(), DriverError> {
         self.script_output_error.take().map_or(Ok(()), Err)
     }
+}
+
+/// The lines of an entry in the log of 2019.
+fn plain(machine: &str, entry: &Entry) -> Option<String> {
+    let (sign, text) = match entry {
+        Entry::Nest { heading, .. } => (": ", heading),
+        // What a step took is told without its machine.
+        Entry::End { line, .. } => ("", line.as_ref()?),
+        Entry::Line { level: Level::Debug, .. } => return None,
+        Entry::Line { text, .. } => (": ", text),
+        Entry::Serial { text } => ("# ", text),
+        Entry::Printed { text, .. } => ("", text),
+    };
+    let machine = if sign.is_empty() { "" } else { machine };
+    let prefix = if machine.is_empty() { String::new() } else { format!("{machine}{sign}") };
+    let lines: Vec<_> = text.split('\n').map(visible).collect();
+    Some(format!("{prefix}{}\n", lines.join("\n")))
 }
 
 impl fmt::Debug for ClassicTerminal {

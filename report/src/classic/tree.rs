@@ -49,6 +49,10 @@ impl Default for Tree {
 }
 
 impl Tree {
+    pub(super) fn of_2019() -> Self {
+        Self { reader: Reader::of_2019(), ..Self::default() }
+    }
+
     pub(super) fn root(&self) -> &Node {
         &self.nodes[0]
     }

@@ -5,13 +5,14 @@ use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use driver_core::event::{Record, ScopeId};
+use driver_core::event::{Level, Record, ScopeId};
 use driver_core::{DriverError, Reporter};
 
-use super::{Entry, Reader, clean};
+use super::{Entry, Manner, Reader, SCRIPT_STEP_OF_2019, clean};
 use crate::files::failed;
 
-const BEGINNING: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<logfile>";
+const DECLARATION: &str = "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n";
+const BEGINNING: &str = "<logfile>";
 
 /// Writes the log as XML. In a plain file the document's end is written after each record and overwritten by the next.
 pub struct LogXml {
@@ -30,12 +31,26 @@ impl LogXml {
     /// # Errors
     /// [`DriverError::File`] when it cannot be written.
     pub fn create(path: &Path) -> Result<Self, DriverError> {
+        Self::begin(path, Reader::default())
+    }
+
+    /// Starts the document as the driver in Perl had it (compat.md 7.4).
+    ///
+    /// # Errors
+    /// As [`LogXml::create`].
+    pub fn of_2019(path: &Path) -> Result<Self, DriverError> {
+        Self::begin(path, Reader::of_2019())
+    }
+
+    fn begin(path: &Path, reader: Reader) -> Result<Self, DriverError> {
         let shown = path.display().to_string();
         let mut file = File::create(path).map_err(failed("create", shown.clone()))?;
         let can_seek = file.metadata().is_ok_and(|metadata| metadata.is_file());
+        if reader.manner == Manner::Python {
+            file.write_all(DECLARATION.as_bytes()).map_err(failed("write", shown.clone()))?;
+        }
         file.write_all(BEGINNING.as_bytes()).map_err(failed("write", shown))?;
-        let mut log =
-            Self { file, path: path.to_owned(), can_seek, open: Vec::new(), reader: Reader::default() };
+        let mut log = Self { file, path: path.to_owned(), can_seek, open: Vec::new(), reader };
         log.append("")?;
         Ok(log)
     }
@@ -75,19 +90,24 @@ impl Reporter for LogXml {
     fn record(&mut self, record: &Record) -> Result<(), DriverError> {
         let Some(entry) = self.reader.read(record) else { return Ok(()) };
         let machine = record.machine.as_deref();
+        let is_old = self.reader.manner == Manner::Perl;
         let text = match entry {
             Entry::Nest { scope, heading, file } => {
                 self.open.push((scope, false));
                 let image = file.as_deref().map(|file| file.rsplit('/').next().unwrap_or(file));
-                let attributes = attributes(&[("machine", machine), ("image", image)]);
+                let expanded = (is_old && heading == SCRIPT_STEP_OF_2019).then_some("1");
+                let attributes =
+                    attributes(&[("machine", machine), ("image", image), ("expanded", expanded)]);
                 format!("<nest><head{attributes}>{}</head>", escaped(&heading))
             }
             Entry::End { scope, line } => {
                 let line = line.map(|line| format!("<line>{}</line>", escaped(&line))).unwrap_or_default();
                 format!("{line}{}", self.close(scope))
             }
-            Entry::Line { text, .. } => {
-                format!("<line{}>{}</line>", attributes(&[("machine", machine)]), escaped(&text))
+            Entry::Line { level, text } => {
+                let error = (is_old && level == Level::Error).then_some("1");
+                let attributes = attributes(&[("machine", machine), ("error", error)]);
+                format!("<line{attributes}>{}</line>", escaped(&text))
             }
             Entry::Serial { text } => {
                 let attributes = attributes(&[("machine", machine), ("type", Some("serial"))]);

@@ -26,9 +26,9 @@ sub hello {
     return $answer;
 }
 
-# Runs $work inside a scope and hands its exception on.
+# Runs $work inside a scope and hands its exception on; $failed is told of it first, inside the scope.
 sub in_scope {
-    my ($self, $kind, $heading, $machine, $work) = @_;
+    my ($self, $kind, $heading, $machine, $work, $failed) = @_;
     my $scope = $self->request("open_scope",
         { kind => $kind, text => bytes($heading), machine => $machine, scope => $self->{scope} });
     my @result;
@@ -38,6 +38,7 @@ sub in_scope {
         local $self->{scope} = $scope;
         local $@;
         eval { @result = $list ? $work->() : scalar $work->(); 1 } or $error = $@;
+        $failed->($error) if defined $error && $failed;
     }
     chomp(my $text = defined $error ? bytes("$error") : "");
     $self->notify("close_scope", { scope => $scope, error => defined $error ? $text : undef });

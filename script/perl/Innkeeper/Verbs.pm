@@ -4,6 +4,7 @@ use strict;
 use warnings;
 use File::Spec;
 use JSON::PP ();
+use Innkeeper::Command;
 use Innkeeper::Connection;
 use Innkeeper::Error;
 
@@ -12,9 +13,24 @@ my %ALIASES = (
     succeed => ["mustSucceed"],
     fail => ["mustFail"],
     wait_for_unit => ["waitForJob"],
-    require_unit_state => ["requireActiveUnit"],
     copy_from_host => ["copyFileFromHost"],
 );
+
+# What steps were called in 2019, where that is not what the driver calls them. They are given converted arguments.
+my %HEADINGS = (
+    start_all => sub { "starting all VMs" },
+    join_all => sub { "waiting for all VMs to finish" },
+    wait_for_unit => sub { "waiting for unit ‘$_[0]{unit}’" . (defined $_[0]{user} ? " with user $_[0]{user}" : "") },
+    wait_for_file => sub { "waiting for file ‘$_[0]{filename}’" },
+    wait_for_open_port => sub { "waiting for TCP port $_[0]{port}" . on($_[0]{addr}) },
+    wait_for_closed_port => sub { "waiting for TCP port $_[0]{port} to be closed" . on($_[0]{addr}) },
+    wait_until_succeeds => sub { "waiting for success: $_[0]{command}" },
+    wait_until_fails => sub { "waiting for failure: $_[0]{command}" },
+    wait_for_text => sub { "waiting for $_[0]{regex} to appear on the screen" },
+    send_chars => sub { "sending keys ‘$_[0]{chars}’" },
+);
+
+sub on { return defined $_[0] ? " on $_[0]" : "" }
 
 my %CONVERT = (
     text => \&Innkeeper::Connection::bytes,
@@ -48,7 +64,7 @@ my %REPEATED = (texts => 1, groups => 1);
 # The packages of what verbs are called on, and how a call names the object.
 my %PACKAGES = (machine => "Machine", vlan => "Innkeeper::Vlan", run => "main");
 my %SUBJECT = (
-    machine => sub { (machine => $_[0]->name) },
+    machine => sub { (machine => $_[0]{key}) },
     vlan => sub { (machine => undef, vlan => $_[0]{nr}) },
     run => sub { (machine => undef) },
 );
@@ -69,14 +85,20 @@ sub names {
     return ($camel, @{ $ALIASES{$name} || [] });
 }
 
-# Defines the verbs: those of machines and of VLANs as methods, those of the run as functions in main.
+my %TABLE;
+
+# Defines the verbs: those of machines and of VLANs as methods, those of the run as functions in main. What is there
+# already knows better what it did in 2019.
 sub define {
     my ($connection, $table) = @_;
     for my $verb (@$table) {
         my $package = $PACKAGES{ $verb->{target} } or next;
+        $TABLE{ $verb->{target} }{ $verb->{name} } = $verb;
         my $code = function($connection, $verb);
         no strict "refs";
-        *{"${package}::$_"} = $code for names($verb->{name});
+        for my $name (map { "${package}::$_" } names($verb->{name})) {
+            *$name = $code if !defined &$name;
+        }
     }
 }
 
@@ -86,7 +108,6 @@ sub define {
 sub function {
     my ($connection, $verb) = @_;
     my ($name) = names($verb->{name});
-    my %kinds = map { $_->{name} => $_->{kind} } @{ $verb->{params} };
     return sub {
         my $subject = $verb->{target} eq "run" ? undef : shift;
         my $work = $verb->{returns} eq "handle" && ref $_[-1] eq "CODE" ? pop : undef;
@@ -96,25 +117,38 @@ sub function {
             $args{ $param->{name} } = $REPEATED{ $param->{kind} } ? [splice @_] : shift;
         }
         usage("$name: too many arguments") if @_;
-        for my $param (keys %args) {
-            my $kind = $kinds{$param} or usage("$name: there is no parameter `$param`");
-            usage("$name: `$param` belongs to another VLAN")
-                if $kind eq "handle" && ref $args{$param} && $args{$param}{subject} != $subject;
-            # All verbs that take one end it.
-            $args{$param}{ended} = 1 if $kind eq "handle" && ref $args{$param};
-            $args{$param} = $CONVERT{$kind}->($args{$param});
-        }
-        my $result = $connection->request("call",
-            { $SUBJECT{ $verb->{target} }->($subject),
-                verb => $verb->{name}, args => \%args, scope => $connection->{scope} });
-        return wantarray ? @$result : $result->[-1] if $verb->{returns} eq "status_and_text";
-        return wantarray ? @$result : $result if $verb->{returns} eq "texts";
-        return $result ? 1 : 0 if $verb->{returns} eq "flag";
-        return packet($result) if $verb->{returns} eq "packet";
-        return $result if $verb->{returns} ne "handle";
-        my $handle = Innkeeper::Handle->new($subject, $result);
-        return $work ? $handle->around($work) : $handle;
+        return call($connection, $verb->{target}, $verb->{name}, $subject, \%args, undef, $work);
     };
+}
+
+# Calls a verb with arguments by name; its step has a heading of its own, unless one is given.
+sub call {
+    my ($connection, $target, $verb_name, $subject, $given, $heading, $work) = @_;
+    my $verb = $TABLE{$target}{$verb_name} or usage("there is no verb `$verb_name`");
+    my ($name) = names($verb_name);
+    my %kinds = map { $_->{name} => $_->{kind} } @{ $verb->{params} };
+    my %args = %$given;
+    for my $param (keys %args) {
+        my $kind = $kinds{$param} or usage("$name: there is no parameter `$param`");
+        usage("$name: `$param` belongs to another VLAN")
+            if $kind eq "handle" && ref $args{$param} && $args{$param}{subject} != $subject;
+        # All verbs that take one end it.
+        $args{$param}{ended} = 1 if $kind eq "handle" && ref $args{$param};
+        $args{$param} = $CONVERT{$kind}->($args{$param});
+    }
+    $heading = $HEADINGS{$verb_name}->(\%args) if !defined $heading && $HEADINGS{$verb_name};
+    $args{command} = Innkeeper::Command::for_driver($args{command})
+        if defined $args{command} && $verb_name =~ /\A(?:execute|wait_until_succeeds|wait_until_fails)\z/;
+    my $result = $connection->request("call",
+        { $SUBJECT{$target}->($subject), verb => $verb_name, args => \%args, heading => $heading,
+            scope => $connection->{scope} });
+    return wantarray ? @$result : $result->[-1] if $verb->{returns} eq "status_and_text";
+    return wantarray ? @$result : $result if $verb->{returns} eq "texts";
+    return $result ? 1 : 0 if $verb->{returns} eq "flag";
+    return packet($result) if $verb->{returns} eq "packet";
+    return $result if $verb->{returns} ne "handle";
+    my $handle = Innkeeper::Handle->new($subject, $result);
+    return $work ? $handle->around($work) : $handle;
 }
 
 # A packet that passed: its summary, port, length, after_s and first bytes.

@@ -6,6 +6,7 @@ mod endings;
 mod needs;
 mod networks;
 mod perl;
+mod perl_2019;
 mod python;
 mod stubs;
 mod support;

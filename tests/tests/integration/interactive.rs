@@ -10,7 +10,7 @@ use std::time::Duration;
 use integration_tests::{Leaks, Terminal, need_vm, program};
 use tempfile::TempDir;
 
-use crate::conformance::has_python;
+use crate::conformance::has;
 use crate::machine;
 
 const STAND_IN: &str =
@@ -74,7 +74,7 @@ impl Place {
 
 #[test]
 fn a_person_starts_machines_runs_verbs_completes_names_and_leaves() {
-    if !has_python() {
+    if !has("python3") {
         return;
     }
     let place = Place::new(STAND_IN, "print('the script of', server.name)\nassert False, 'as it was told'\n");
@@ -140,7 +140,7 @@ fn a_person_starts_machines_runs_verbs_completes_names_and_leaves() {
 
 #[test]
 fn a_prompt_that_is_ended_from_outside_leaves_the_terminal_as_it_was() {
-    if !has_python() {
+    if !has("python3") {
         return;
     }
     let place = Place::new(STAND_IN, "");
@@ -155,7 +155,7 @@ fn a_prompt_that_is_ended_from_outside_leaves_the_terminal_as_it_was() {
 
 #[test]
 fn lines_that_are_piped_in_are_obeyed_too() {
-    if !has_python() {
+    if !has("python3") {
         return;
     }
     let place = Place::new(STAND_IN, "");
@@ -173,7 +173,7 @@ fn lines_that_are_piped_in_are_obeyed_too() {
 
 #[test]
 fn the_machines_of_a_failed_test_stay_up_until_somebody_has_seen_enough() {
-    if !has_python() {
+    if !has("python3") {
         return;
     }
     let place = Place::new(STAND_IN, "server.succeed('true')\nserver.succeed('exit 3')\n");
@@ -198,7 +198,7 @@ fn the_machines_of_a_failed_test_stay_up_until_somebody_has_seen_enough() {
 
 #[test]
 fn a_real_guest_has_a_shell_and_a_console_for_a_person() {
-    if need_vm("base").is_none() || !has_python() {
+    if need_vm("base").is_none() || !has("python3") {
         return;
     }
     let place =

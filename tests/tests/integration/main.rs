@@ -21,6 +21,7 @@ mod machine_dies;
 mod multi_machine;
 mod networks;
 mod nix;
+mod nixos_2019;
 mod nixos_test_driver;
 mod nothing_to_run;
 mod ocr;

@@ -45,13 +45,13 @@ impl Row {
     }
 }
 
-/// Whether there is a Python to run scripts.
-pub(crate) fn has_python() -> bool {
-    let found = Command::new("python3").arg("--version").stdout(Stdio::null()).status();
+/// Whether there is that interpreter to run scripts.
+pub(crate) fn has(interpreter: &str) -> bool {
+    let found = Command::new(interpreter).arg("--version").stdout(Stdio::null()).status();
     let is_there = found.is_ok_and(|status| status.success());
     if !is_there {
-        assert!(std::env::var_os("REQUIRE_VM").is_none_or(|value| value != "1"), "there is no python3");
-        let _ = writeln!(std::io::stderr(), "skipped: there is no python3");
+        assert!(std::env::var_os("REQUIRE_VM").is_none_or(|value| value != "1"), "there is no {interpreter}");
+        let _ = writeln!(std::io::stderr(), "skipped: there is no {interpreter}");
     }
     is_there
 }

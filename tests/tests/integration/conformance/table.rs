@@ -1,23 +1,24 @@
-//! docs/compatibility.md: a table by section.
+//! docs/compatibility.md and docs/compatibility-perl.md: a table by section.
 
 use std::fmt::Write as _;
 use std::fs;
 
 use super::stage::Row;
 
-const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/compatibility.md");
+const PAGES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/");
 const BEGINNING: &str =
     "<!-- the table: made by `UPDATE_GOLDEN=1 cargo test -p integration-tests conformance` -->\n";
 
-/// The page's table is that of these rows.
-pub(super) fn check(sections: &[(&str, Vec<Row>)]) {
-    let page = fs::read_to_string(PAGE).expect("docs/compatibility.md");
+/// The table of the page of that name is that of these rows.
+pub(super) fn check(name: &str, sections: &[(&str, Vec<Row>)]) {
+    let file = format!("{PAGES}{name}");
+    let page = fs::read_to_string(&file).expect("the page is there");
     let (before, _) = page.split_once(BEGINNING).expect("the mark before the table");
     let made = format!("{before}{BEGINNING}{}", table(sections));
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        fs::write(PAGE, &made).expect("the page is written");
+        fs::write(&file, &made).expect("the page is written");
     } else {
-        assert!(page == made, "docs/compatibility.md is out of date (UPDATE_GOLDEN=1 writes it anew)");
+        assert!(page == made, "docs/{name} is out of date (UPDATE_GOLDEN=1 writes it anew)");
     }
 }
 
