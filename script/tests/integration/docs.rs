@@ -93,20 +93,6 @@ fn the_messages_in_the_page_on_the_protocol_are_json() {
     }
 }
 
-/// What the page calls missing is told as soon as it is there.
-#[tokio::test]
-async fn what_the_page_calls_missing_is_missing() {
-    let page = page("docs/writing-tests.md");
-    let (_, missing) = page.split_once("## Not there yet").expect("the section is there");
-    let words: Vec<_> = missing.split('`').skip(1).step_by(2).collect();
-    assert!(!words.is_empty());
-    let script = format!(
-        "for word in {words:?}:\n    assert not hasattr(server, word) and word not in globals(), word\n\
-         for word in ['connected', 'wait_for_unit']:\n    assert hasattr(server, word), word\n"
-    );
-    Bench::new(&["server"]).run("missing.py", &script).await.passed();
-}
-
 #[test]
 fn the_pages_name_every_verb_in_both_languages() {
     for verb in verbs::table() {
