@@ -4,6 +4,7 @@ package Machine;
 use strict;
 use warnings;
 use File::Basename ();
+use IO::Select ();
 use JSON::PP ();
 use Time::HiRes ();
 use Innkeeper::Connection;
@@ -114,10 +115,16 @@ sub sleep {
     return;
 }
 
+# How long a wait may take, in seconds.
+sub limit {
+    my ($more) = @_;
+    return $more && defined $more->{timeout} ? $more->{timeout} : $RETRY_SECONDS;
+}
+
 # Calls $code with the seconds that are left until it returns something true; the last call gets a zero.
 sub retry {
     my ($code, $more) = @_;
-    my $limit = $more && defined $more->{timeout} ? $more->{timeout} : $RETRY_SECONDS;
+    my $limit = limit($more);
     my ($ends, $pause) = (Time::HiRes::time() + $limit, 0.02);
     while ((my $left = $ends - Time::HiRes::time()) > 0) {
         return if $code->(int($left) || 1);
@@ -248,11 +255,16 @@ sub sendMonitorCommand {
     return $answer;
 }
 
-# Reads from $machine->{monitor} until it prompts.
+# Reads from $machine->{monitor} until it prompts, or has gone.
 sub waitForMonitorPrompt {
-    my ($self) = @_;
-    my ($monitor, $text) = ($self->{monitor}, "");
-    while ($monitor && $text !~ s/\(qemu\) \z//) {
+    my ($self, $more) = @_;
+    my $monitor = $self->{monitor} or return "";
+    my $limit = limit($more);
+    my ($ends, $text) = (Time::HiRes::time() + $limit, "");
+    while ($text !~ s/\(qemu\) \z//) {
+        my $left = $ends - Time::HiRes::time();
+        die Innkeeper::Error->new("assertion", "action timed out after $limit seconds")
+            if $left <= 0 || !IO::Select->new($monitor)->can_read($left);
         sysread($monitor, $text, 4096, length $text) or last;
     }
     return $text;

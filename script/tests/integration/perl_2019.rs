@@ -83,6 +83,27 @@ async fn fields_are_what_the_driver_knows() {
 }
 
 #[tokio::test]
+async fn a_monitor_that_is_silent_is_not_waited_for_without_end() {
+    run(
+        "monitor.pl",
+        r#"
+use Socket;
+socketpair(my $ours, my $theirs, AF_UNIX, SOCK_STREAM, PF_UNSPEC) or die $!;
+my $machine = bless { monitor => $ours }, "Machine";
+syswrite $theirs, "VM status: running\r\n(qemu) ";
+die if $machine->waitForMonitorPrompt ne "VM status: running\r\n";
+eval { $machine->waitForMonitorPrompt({ timeout => 0.2 }) };
+die $@ unless $@ =~ /^action timed out after 0\.2 seconds at /;
+syswrite $theirs, "half";
+close $theirs;
+die if $machine->waitForMonitorPrompt ne "half";
+"#,
+    )
+    .await
+    .passed();
+}
+
+#[tokio::test]
 async fn nobody_makes_machines_where_no_start_scripts_are_run() {
     let ran = run("create.pl", "createMachine({ startCommand => 'run-x-vm' });\n").await;
     let failure = ran.failure();
