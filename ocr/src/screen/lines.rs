@@ -40,7 +40,9 @@ fn sort(marks: &[Mark]) -> (Vec<Area>, Vec<Area>, Vec<Area>) {
         let (width, height) = (mark.area.width(), mark.area.height());
         // Bars one above the other touch, as in a tree of processes or the frame of a table, and so do their branches.
         let is_bar = height > usual * 2 + 4 && width < height / 2;
-        let has_branches = height * 10 > usual * 16 && mark.ink * 9 < width * height * 2;
+        // A row of a frame is much wider than high, and a line of its own where the font does not join rows.
+        let is_row = width > height * 4;
+        let has_branches = height * 10 > usual * 16 && mark.ink * 9 < width * height * 2 && !is_row;
         if marks.len() > 30 && (is_bar || has_branches) {
             tall.push(mark.area);
             continue;
