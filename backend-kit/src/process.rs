@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use driver_core::MachineLog;
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::process::{Child, Command};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -100,9 +100,18 @@ impl Group {
 
     /// Sends a signal to all processes of the group.
     pub fn signal(&self, signal: Signal) {
+        self.send(signal, kill_process_group);
+    }
+
+    /// Sends a signal to the process that was started, and not to its own.
+    pub fn signal_first(&self, signal: Signal) {
+        self.send(signal, kill_process);
+    }
+
+    fn send(&self, signal: Signal, send: impl Fn(Pid, Signal) -> rustix::io::Result<()>) {
         let alive = self.alive.lock().unwrap_or_else(PoisonError::into_inner);
         if *alive
-            && let Err(error) = kill_process_group(self.pgid, signal)
+            && let Err(error) = send(self.pgid, signal)
             && error != Errno::SRCH
         {
             tracing::error!(pgid = self.id(), ?signal, %error, "failed to signal a process group");

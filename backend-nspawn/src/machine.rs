@@ -132,9 +132,9 @@ impl Machine for NspawnMachine {
     async fn destroy(&self) {
         let group = self.process.group();
         if self.is_script {
-            // It has more to tidy up than we know of.
+            // It has more to tidy up than we know of, and it tells systemd-nspawn itself: told twice, that one kills.
             let ask = async {
-                group.signal(Signal::TERM);
+                group.signal_first(Signal::TERM);
                 Ok::<(), &str>(())
             };
             self.ending.order_within(SCRIPT_GRACE, group, PROGRAM, ask).await;
