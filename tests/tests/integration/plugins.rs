@@ -267,7 +267,7 @@ fn a_plugin_that_panics_ends_the_run_in_an_orderly_way() {
         "panicked in `launch`: the fixture panics in launch",
         "it is not called again in this run",
     ]);
-    run.assert_kind(Some("hypervisor_error"));
+    run.assert_kind(Some("not_launched"));
 
     // A reporter that panics has not written its report: that is no pass.
     // No machine is its backend's: that could be set aside first, or not.
@@ -352,10 +352,10 @@ fn the_users_configuration_names_plugins_too() {
     for line in [
         "local 0.1.0\n",
         "innkeeper/liblocal.so\n",
-        "  built for ABI 1.0\n",
+        "  built for ABI 1.1\n",
         "  backend `local` without facets\n",
         "innkeeper/config.toml\n",
-        "  backend `rust-fake` with screen, keyboard, monitor, power\n",
+        "  backend `rust-fake` with screen, keyboard, pointer, monitor, power\n",
         "  OCR engine `rust-fake`\n",
         "  reporter `rust-fake`\n",
         "  named by --plugin\n",
