@@ -40,8 +40,7 @@ fn a_start_script_that_exits_1_after_printing_a_line() {
 
 #[test]
 fn a_start_script_that_finds_the_disk_full() {
-    let run =
-        ends_with(5, started_by("exec cat /dev/zero >/dev/full"), &["No space left on device"]);
+    let run = ends_with(5, started_by("exec cat /dev/zero >/dev/full"), &["No space left on device"]);
     run.assert_kind(Some("host_exhausted"));
 }
 
