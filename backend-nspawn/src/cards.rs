@@ -66,10 +66,16 @@ async fn make(space: File, macs: Vec<[u8; 6]>) -> io::Result<Vec<File>> {
     made.await.map_err(io::Error::other)?
 }
 
-async fn outward(mut card: Receiver, mut switch: OwnedWriteHalf) -> io::Result<()> {
+async fn outward(card: Receiver, mut switch: OwnedWriteHalf) -> io::Result<()> {
     let mut buffer = vec![0; 4 + LONGEST];
     loop {
-        let length = card.read(&mut buffer[4..]).await?;
+        card.readable().await?;
+        // Not `read`: that takes a short one, as each frame is, for the last of what is there.
+        let length = match card.try_read(&mut buffer[4..]) {
+            Ok(length) => length,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+            Err(error) => return Err(error),
+        };
         let prefix = u32::try_from(length).map_err(io::Error::other)?;
         buffer[..4].copy_from_slice(&prefix.to_be_bytes());
         switch.write_all(&buffer[..4 + length]).await?;
