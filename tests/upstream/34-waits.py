@@ -1,5 +1,5 @@
 # Waits for commands, files, ports and sockets; the last one in vain.
-server.succeed("(sleep 1; echo ready >/tmp/ready; sleep 1; rm /tmp/ready) >&2 &")
+server.succeed("(sleep 1; echo ready >/tmp/almost; mv /tmp/almost /tmp/ready; sleep 1; rm /tmp/ready) >&2 &")
 print(server.wait_until_succeeds("cat /tmp/ready", timeout=60), end="")
 print(repr(server.wait_until_fails("cat /tmp/ready", timeout=60)))
 server.succeed("(nc -l 1234; true) >&2 &")

@@ -1,4 +1,5 @@
-//! What differs on purpose. Each has its reason in docs/compatibility.md; a rule takes it out of what both have said.
+//! What differs on purpose: a rule takes it out of what both have said. The reasons are in docs/compatibility.md, which
+//! still lacks those for the words and looks of waits, the seconds of `sleep()`, exceptions and the mark before errors.
 
 use super::said::Said;
 
