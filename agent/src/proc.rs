@@ -44,6 +44,33 @@ pub(crate) fn kill_session(session: Pid) {
     }
 }
 
+/// The sessions, other than `session`, of what the process `parent` has started and its children have, as far as
+/// they have not been orphaned: a terminal's, say.
+pub(crate) fn sessions_below(parent: Pid, session: Pid) -> Vec<Pid> {
+    let all: Vec<(Pid, Pid, Pid)> = processes().filter_map(place).collect();
+    let mut below = vec![parent];
+    let mut looked_at = 0;
+    while let Some(above) = below.get(looked_at).copied() {
+        below.extend(all.iter().filter(|(_, parent, _)| *parent == above).map(|(pid, ..)| *pid));
+        looked_at += 1;
+    }
+    let mut sessions = Vec::new();
+    for (pid, _, own) in all {
+        if below.contains(&pid) && own != session && !sessions.contains(&own) {
+            sessions.push(own);
+        }
+    }
+    sessions
+}
+
+/// A process with its parent and its session. Those of the kernel have none.
+fn place(pid: Pid) -> Option<(Pid, Pid, Pid)> {
+    let stat = fields(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
+    let number = |field: &String| Pid::from_raw(field.parse().ok()?);
+    // State, parent, group, session.
+    Some((pid, number(stat.get(1)?)?, number(stat.get(3)?)?))
+}
+
 fn processes() -> impl Iterator<Item = Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))

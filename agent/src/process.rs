@@ -90,11 +90,15 @@ impl Process {
         }
     }
 
-    /// Ends the process and all that is in its session.
+    /// Ends the process, all that is in its session, and the sessions that it and its children have begun.
     pub(crate) fn kill(&self) {
+        let begun = proc::sessions_below(self.pid(), self.session());
         // It may have left its session.
         let _ = kill_process(self.pid(), Signal::KILL);
         proc::kill_session(self.session());
+        for session in begun {
+            proc::kill_session(session);
+        }
         self.reap();
     }
 }

@@ -139,6 +139,17 @@ fn a_process_is_found_whatever_its_name() {
     host.until("it is gone", |_| !is_alive(pid));
 }
 
+/// A shell at a terminal of its own can die of the hang-up while it forks: who has just been forked stays.
+#[test]
+fn cancel_ends_the_sessions_that_a_command_has_begun() {
+    let mut host = Host::new();
+    let id = host.start(command("setsid sh -c 'sh -c \"trap : HUP; echo \\$\\$; sleep 1008\"; :' & wait"));
+    host.until("it has begun", |host| host.so_far(id).stdout.ends_with(b"\n"));
+    let pid: u32 = host.so_far(id).text().trim().parse().unwrap();
+    host.send(&ToGuest::Cancel { id });
+    host.until("it is gone", |_| !is_alive(pid));
+}
+
 /// The last command takes bash's place, and need not fork to lead a session then.
 #[test]
 fn a_command_that_leaves_its_session_is_ended() {
