@@ -69,6 +69,14 @@ impl Picture {
         self.cells[start..self.cursor].iter().copied().map(character).collect()
     }
 
+    /// The same with the cursor after its row, where it stands on the last character of a full row: a terminal goes
+    /// on to the next row only with the character that comes next. `None` elsewhere.
+    pub(super) fn after_full_row(&self) -> Option<Self> {
+        let is_last = (self.cursor + 1).is_multiple_of(self.columns);
+        let is_written = self.cells.get(self.cursor).is_some_and(|cell| !matches!(cell, b' ' | 0));
+        (is_last && is_written).then(|| Self { cursor: self.cursor + 1, ..self.clone() })
+    }
+
     /// How much of a text the terminal can show in half of its rows.
     pub(super) fn half(&self) -> usize {
         self.cells.len() / 2
@@ -118,6 +126,14 @@ pub(super) mod tests {
             bytes.extend(format!("{row:20}").bytes().flat_map(|cell| [cell, 7]));
         }
         Picture::read(&bytes).expect("a picture")
+    }
+
+    impl Picture {
+        /// With the cursor one character to the left.
+        pub(in crate::node::terminal) fn back(mut self) -> Self {
+            self.cursor -= 1;
+            self
+        }
     }
 
     #[test]

@@ -132,6 +132,11 @@ impl Echo {
     }
 
     fn is_in(&self, picture: &Picture) -> bool {
+        self.is_before_cursor(picture)
+            || picture.after_full_row().is_some_and(|picture| self.is_before_cursor(&picture))
+    }
+
+    fn is_before_cursor(&self, picture: &Picture) -> bool {
         let (row, whole) = (picture.row_before_cursor(), format!("{}{}", self.prompt, self.typed));
         // Elsewhere, the prompt of before may have become another since: the guest may still have been busy
         // with the line before.
@@ -190,6 +195,14 @@ mod tests {
         let single = picture(&["$ echo 012[ 1.234567", "] usb", "b"]);
         assert!(!echo("echo 0123456789 a 3 b").is_in(&single), "a letter may be anything");
         assert!(!echo("ls").is_in(&picture(&["$ ls", "$ "])), "the line above is an older one");
+    }
+
+    #[test]
+    fn a_text_that_fills_its_row_is_found() {
+        let full = picture(&["$ ls", "$ echo 0123456789 ab"]).back();
+        assert!(echo("echo 0123456789 ab").is_in(&full));
+        assert!(!echo("echo 0123456789 ac").is_in(&full));
+        assert!(!echo("echo 0123456789 ab").is_in(&picture(&["$ ls", "$ echo 0123456789 a"])));
     }
 
     #[test]
