@@ -18,6 +18,10 @@ except ImportError:
 _KEPT = 500
 # Has the thread that waits for a line draw. By default nothing comes of it.
 _DRAW = signal.SIGURG
+# Seconds after which it is told again: a signal that comes just before it waits for a key wakes nobody.
+_AGAIN = 0.05
+# Set in readline's state while it has the terminal.
+_RL_STATE_TERMPREPPED = 4
 
 
 class Screen:
@@ -25,6 +29,7 @@ class Screen:
 
     def __init__(self):
         self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         # What the person is asked, while they are, and what is to appear above it.
         self._prompt = None
         self._above = []
@@ -40,12 +45,20 @@ class Screen:
                 _write(text)
             else:
                 self._above.append(text)
+                self._changed.notify()
+
+    def _urge(self):
+        """Has the thread that types draw what is to appear, for as long as the program runs."""
+        with self._lock:
+            while True:
+                self._changed.wait_for(lambda: self._above)
                 os.kill(os.getpid(), _DRAW)
+                self._changed.wait(_AGAIN)
 
     def _draw(self, _number, _frame):
         """In the thread that types, while it waits for a key: the line that is typed goes, and comes again below."""
         with self._lock:
-            if self._above and self._prompt is not None:
+            if self._above and self._prompt is not None and _has_terminal():
                 _write("\r\x1b[J" + "".join(self._above))
                 self._above.clear()
                 _draw_line(self._prompt)
@@ -70,6 +83,7 @@ class Screen:
                     self._above.clear()
 
         builtins.input = shared
+        threading.Thread(target=self._urge, name="log at the prompt", daemon=True).start()
         try:
             yield
         finally:
@@ -107,6 +121,15 @@ class PaintedScreen(Screen):
 
         with patch_stdout(raw=True):
             yield
+
+
+def _has_terminal():
+    """Whether readline waits for keys: what it draws earlier would be a prompt at which Ctrl-D is lost."""
+    try:
+        state = ctypes.c_ulong.in_dll(ctypes.PyDLL(readline.__file__), "rl_readline_state")
+    except (AttributeError, OSError, TypeError, ValueError):
+        return True
+    return bool(state.value & _RL_STATE_TERMPREPPED)
 
 
 def _draw_line(prompt):

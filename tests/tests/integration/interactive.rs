@@ -226,6 +226,8 @@ fn a_real_guest_has_a_shell_and_a_console_for_a_person() {
     terminal.wait_for(">>> ");
     terminal.type_in("(server.state_dir / 'vnc.sock').is_socket()\n");
     terminal.wait_for("True");
+    // Before there is a prompt again, it would be the end of nothing.
+    terminal.wait_for(">>> ");
     terminal.type_in(CTRL_D);
     place.ended(terminal, 0);
 }
