@@ -5,7 +5,7 @@ mod args;
 mod backdoor;
 mod config;
 mod iso;
-mod outcome;
+pub(crate) mod outcome;
 mod place;
 pub(crate) mod plan;
 mod run;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use driver_core::event::{ConsoleRules, Event, FORMAT, Level, Outcome, RunEnded, RunStarted, ScopeKind};
+use driver_core::event::{ConsoleRules, Event, FORMAT, Level, Outcome, RunStarted, ScopeKind};
 use driver_core::{
     Backend, Boot, Deadline, Driver, DriverConfig, DriverError, Image, Journal, MachineConfig, Reporter,
     VlanConfig,
@@ -21,7 +21,7 @@ use super::outcome::Ended;
 use super::plan::{Manner, Plan};
 use crate::result_dir::ResultDir;
 use crate::signals::Signals;
-use crate::{bug, console, engines, exit, interactive};
+use crate::{engines, interactive};
 
 /// How long the script may take to end after it has been told to. It kills its interpreter sooner.
 const GRACE: Duration = Duration::from_secs(4);
@@ -94,7 +94,7 @@ async fn conduct(plan: &Plan, script: &Script, journal: Journal, mut signals: Si
         let scope = journal.open_scope(0, None, ScopeKind::Step, "start all VLans", None);
         journal.close_scope(&scope, None);
     }
-    let mut ended = match prepare(plan, journal.clone(), deadline).await {
+    let ended = match prepare(plan, journal.clone(), deadline).await {
         // What is held until all machines are gone is the way into them.
         Ok((driver, _backdoor)) => {
             plan.told.iter().cloned().for_each(say);
@@ -123,22 +123,7 @@ async fn conduct(plan: &Plan, script: &Script, journal: Journal, mut signals: Si
             Ended::of_error(&error)
         }
     };
-    if bug::seen() {
-        let message = Some("innkeeper has a bug; standard error tells more".to_owned());
-        ended = Ended { outcome: Outcome::Bug, message, status: exit::BUG };
-    }
-    let Ended { outcome, message, status } = ended;
-    let duration_us = journal.elapsed_us();
-    journal.emit(
-        None,
-        Event::RunEnded(RunEnded { outcome, kind: None, message, duration_us, exit_status: status }),
-    );
-    let errors = journal.close().err().unwrap_or_default();
-    for error in &errors {
-        console::err(&format!("error: {}", error.chain()));
-    }
-    // A result that was not written whole is no pass.
-    if status == exit::PASSED && !errors.is_empty() { exit::FAILED } else { status }
+    ended.conclude(&journal)
 }
 
 /// The run with all that its machines need, none of which is started yet.

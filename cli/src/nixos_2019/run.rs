@@ -7,22 +7,22 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use driver_core::event::{ConsoleRules, Event, FORMAT, Level, Outcome, RunEnded, RunStarted};
+use driver_core::event::{ConsoleRules, Event, FORMAT, Level, Outcome, RunStarted};
 use driver_core::{
     Backend, Boot, Deadline, Driver, DriverConfig, DriverError, Image, Journal, MachineConfig, Reporter,
     VlanConfig,
 };
 use report::{ClassicTerminal, LogHtml, LogXml};
-use script::{Language, Script, ScriptOutcome};
+use script::{Language, Script};
 use serde_json::json;
 use tokio::time::sleep;
 use vlan::Switches;
 
 use super::plan::Plan;
+use crate::nixos::outcome::Ended;
 use crate::result_dir::ResultDir;
 use crate::signals::Signals;
-use crate::verdict::Verdict;
-use crate::{bug, console, engines, exit, nixos};
+use crate::{engines, nixos};
 
 /// How long the script may take to end after it has been told to. It kills its interpreter sooner.
 const GRACE: Duration = Duration::from_secs(4);
@@ -69,11 +69,11 @@ async fn conduct(plan: &Plan, journal: Journal, mut signals: Signals) -> u8 {
     for vlan in &plan.vlans {
         journal.log(Level::Info, None, format!("starting VDE switch for network {vlan}"));
     }
-    let Ended { verdict, status } = match set_up(plan, journal.clone()) {
+    let ended = match set_up(plan, journal.clone()) {
         Ok(driver) => {
             let began = Instant::now();
             let ended = supervise(&driver, plan, &mut signals).await;
-            if ended.verdict.passed() {
+            if ended.outcome == Outcome::Passed {
                 let text = format!("test script finished in {:.2}s", began.elapsed().as_secs_f64());
                 journal.log(Level::Info, None, text);
             }
@@ -86,51 +86,12 @@ async fn conduct(plan: &Plan, journal: Journal, mut signals: Signals) -> u8 {
         }
         Err(error) => failed(&journal, error.chain()),
     };
-    let status = match verdict.outcome {
-        _ if bug::seen() => exit::BUG,
-        Outcome::Passed => exit::PASSED,
-        Outcome::Interrupted => verdict.exit_status(),
-        _ => status.unwrap_or(exit::FAILED),
-    };
-    let Verdict { outcome, message, .. } = verdict;
-    let duration_us = journal.elapsed_us();
-    let ended = RunEnded { outcome, kind: None, message, duration_us, exit_status: status };
-    journal.emit(None, Event::RunEnded(ended));
-    let errors = journal.close().err().unwrap_or_default();
-    for error in &errors {
-        console::err(&format!("error: {}", error.chain()));
-    }
-    // A result that was not written whole is no pass.
-    if status == exit::PASSED && !errors.is_empty() { exit::FAILED } else { status }
-}
-
-/// What came out.
-#[derive(Debug)]
-struct Ended {
-    verdict: Verdict,
-    /// The status that the script ended itself with, if it did.
-    status: Option<u8>,
-}
-
-impl Ended {
-    fn of_script(script: &Script, outcome: ScriptOutcome) -> Self {
-        let status = match &outcome {
-            ScriptOutcome::Failed(failure) => failure.status,
-            ScriptOutcome::Passed => None,
-        };
-        // As the operating system sees it.
-        let status = status.map(|status| status.to_le_bytes()[0]);
-        Self { verdict: Verdict::of_script(script, Ok(outcome)), status }
-    }
-
-    fn with(verdict: Verdict) -> Self {
-        Self { verdict, status: None }
-    }
+    ended.conclude(&journal)
 }
 
 fn failed(journal: &Journal, problem: String) -> Ended {
     journal.log(Level::Error, None, format!("error: {problem}"));
-    Ended::with(Verdict::new(Outcome::MachineFailed, Some(problem)))
+    Ended::failed(Outcome::MachineFailed, problem)
 }
 
 /// The code as a script, in a directory that goes with the run.
@@ -176,8 +137,8 @@ async fn supervise(driver: &Arc<Driver>, plan: &Plan, signals: &mut Signals) -> 
         };
         match begun {
             Ok(script) => match script::run(driver, &script).await {
-                Ok(outcome) => Ended::of_script(&script, outcome),
                 Err(error) => failed(driver.journal(), format!("{:#}", anyhow::Error::from(error))),
+                ended => Ended::of_script(ended),
             },
             Err(error) => failed(driver.journal(), format!("{error:#}")),
         }
@@ -186,14 +147,14 @@ async fn supervise(driver: &Arc<Driver>, plan: &Plan, signals: &mut Signals) -> 
         ended = &mut test => return ended,
         signal = signals.next() => signal,
     };
-    let verdict = Verdict::interrupted(signal);
-    driver.cancel(verdict.message.as_deref().unwrap_or_default());
+    let ended = Ended::by_signal(signal);
+    driver.cancel(ended.message.as_deref().unwrap_or_default());
     tokio::select! {
         _ = &mut test => {}
         () = sleep(GRACE) => {}
         _ = signals.next() => {}
     }
-    Ended::with(verdict)
+    ended
 }
 
 fn run_started(plan: &Plan) -> Event {
