@@ -14,6 +14,7 @@ pub struct Script {
     language: Language,
     setup: serde_json::Value,
     prompt: Option<Prompt>,
+    has_terminal: bool,
     heading: Option<&'static str>,
 }
 
@@ -36,7 +37,7 @@ impl Script {
         match fs::File::open(&path) {
             Ok(_) => {
                 let setup = serde_json::Value::Null;
-                Ok(Self { path, language, setup, prompt: None, heading: Some(HEADING) })
+                Ok(Self { path, language, setup, prompt: None, has_terminal: false, heading: Some(HEADING) })
             }
             Err(source) => Err(ScriptError::Unreadable { path, source }),
         }
@@ -57,7 +58,19 @@ impl Script {
         if self.language != Language::Python {
             return Err(ScriptError::NoPrompt { path: self.path });
         }
-        Ok(Self { prompt: Some(prompt), heading: Some(AT_A_PROMPT), ..self })
+        let script = self.with_terminal();
+        Ok(Self { prompt: Some(prompt), heading: Some(AT_A_PROMPT), ..script })
+    }
+
+    /// With standard input, output and error for the client itself: one that asks a person, and leaves the log to
+    /// whoever shows it.
+    #[must_use]
+    pub fn with_terminal(self) -> Self {
+        Self { has_terminal: true, ..self }
+    }
+
+    pub(crate) fn has_terminal(&self) -> bool {
+        self.has_terminal
     }
 
     pub(crate) fn prompt(&self) -> Option<&Prompt> {
@@ -189,6 +202,7 @@ impl Language {
                 "Innkeeper/Fields.pm",
                 "Innkeeper/Log.pm",
                 "Innkeeper/Needs.pm",
+                "Innkeeper/Prompt.pm",
                 "Innkeeper/Script.pm",
                 "Innkeeper/Verbs.pm",
                 "Innkeeper/Vlan.pm",

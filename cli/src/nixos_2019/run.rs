@@ -94,12 +94,14 @@ fn failed(journal: &Journal, problem: String) -> Ended {
     Ended::failed(Outcome::MachineFailed, problem)
 }
 
-/// The code as a script, in a directory that goes with the run.
+/// The code as a script, in a directory that goes with the run; without any, one that has a person type it.
 fn script_of(plan: &Plan, dir: &Path) -> anyhow::Result<Script> {
     let path = dir.join("tests");
-    fs::write(&path, &plan.tests).context("the script cannot be written")?;
-    let script = Script::new(path, Some(Language::Perl))?;
-    Ok(script.with_setup(json!({ "generation": "2019" })).without_step())
+    fs::write(&path, plan.tests.as_deref().unwrap_or_default()).context("the script cannot be written")?;
+    let at_prompt = plan.tests.is_none();
+    let setup = json!({ "generation": "2019", "at_prompt": at_prompt });
+    let script = Script::new(path, Some(Language::Perl))?.with_setup(setup).without_step();
+    Ok(if at_prompt { script.with_terminal() } else { script })
 }
 
 fn set_up(plan: &Plan, journal: Journal) -> Result<Arc<Driver>, DriverError> {

@@ -139,6 +139,61 @@ fn a_person_starts_machines_runs_verbs_completes_names_and_leaves() {
 }
 
 #[test]
+fn a_person_types_perl_of_2019() {
+    if !has("perl") {
+        return;
+    }
+    let place = Place::new("", "");
+    let mut command = Command::new(program());
+    command
+        .args(["nixos-test-driver", "./run-server-vm", "--without-agent", "--with-accel=tcg"])
+        .current_dir(place.path())
+        .env("INNKEEPER_TEST", place.path())
+        .env("TMPDIR", place.path().join("kept"))
+        .env("LOGFILE", "/dev/null")
+        .env("VLANS", "1")
+        .env("testScript", "print 'the script of ', $server->name, \"\\n\";")
+        .env_remove("tests");
+    let mut terminal = Terminal::start(&command);
+    terminal.wait_for("> ");
+    terminal.type_in("startAll\n");
+    terminal.wait_for("server: starting vm");
+    terminal.wait_for("> ");
+    terminal.type_in("$said = $server->succeed('echo x$((6*7))')\n");
+    terminal.wait_for("> ");
+    terminal.type_in("print \"it was $said\"\n");
+    terminal.wait_for("it was x42");
+    terminal.wait_for("> ");
+    terminal.type_in("testScript\n");
+    terminal.wait_for("the script of server");
+    terminal.wait_for("> ");
+    terminal.type_in("$server->succeed('exit 3')\n");
+    terminal.wait_for("command `exit 3' did not succeed (exit code 3)");
+    terminal.wait_for("> ");
+    // Ctrl-C ends what is being waited for, and a line that is being typed.
+    terminal.type_in("$server->waitUntilSucceeds('false')\n");
+    terminal.wait_for("waiting for success: false");
+    terminal.type_in(CTRL_C);
+    terminal.wait_for("interrupted");
+    terminal.wait_for("> ");
+    terminal.type_in("die 'never'");
+    terminal.wait_for("never");
+    terminal.type_in(CTRL_C);
+    terminal.wait_for("> ");
+    terminal.type_in("print $server->isUp ? \"it is u\" . \"p\\n\" : ''\n");
+    terminal.wait_for("it is up");
+    terminal.wait_for("> ");
+    terminal.type_in(CTRL_D);
+    terminal.wait_for("test script finished in ");
+    place.ended(terminal, 0);
+    // Nothing but the machine's state, which is there for the next run.
+    let kept = fs::read_dir(place.path().join("kept")).expect("the directory");
+    let mut kept: Vec<_> = kept.map(|entry| entry.expect("an entry").file_name()).collect();
+    kept.sort();
+    assert_eq!(kept, ["shared-xchg", "vm-state-server"]);
+}
+
+#[test]
 fn a_prompt_that_is_ended_from_outside_leaves_the_terminal_as_it_was() {
     if !has("python3") {
         return;
