@@ -4,6 +4,7 @@
 mod args;
 mod backdoor;
 mod config;
+pub(crate) mod early;
 mod iso;
 pub(crate) mod outcome;
 mod place;

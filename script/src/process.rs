@@ -46,9 +46,10 @@ pub(crate) trait Pipe: AsyncRead + Send + Unpin + fmt::Debug {}
 impl<T: AsyncRead + Send + Unpin + fmt::Debug> Pipe for T {}
 
 impl Process {
-    /// Starts the interpreter of `script` with the client package in `client`.
+    /// Starts the interpreter of `script`, which is in `file`, with the client package in `client`.
     pub(crate) fn start(
         script: &Script,
+        file: &Path,
         client: &Path,
         socket: &Path,
         driver: &Driver,
@@ -57,7 +58,7 @@ impl Process {
         let stdio = |otherwise: fn() -> Stdio| if has_terminal { Stdio::inherit() } else { otherwise() };
         let mut child = Command::new(script.language().program())
             .arg(client.join(script.language().entry()))
-            .arg(script.path())
+            .arg(file)
             .env("INNKEEPER_SOCKET", socket)
             // As the NixOS driver has it: what a script starts by itself can plug in.
             .envs(

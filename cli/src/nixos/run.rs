@@ -18,7 +18,7 @@ use tokio::time::{sleep, sleep_until};
 use vlan::Switches;
 
 use super::outcome::Ended;
-use super::plan::{Manner, Plan};
+use super::plan::{Manner, Plan, Source};
 use crate::result_dir::ResultDir;
 use crate::signals::Signals;
 use crate::{engines, interactive};
@@ -33,7 +33,11 @@ const SYNC: Duration = Duration::from_secs(60);
 /// Runs the test, and returns the exit status.
 pub(super) fn run(plan: Plan) -> anyhow::Result<u8> {
     crate::log_if_asked();
-    let mut script = Script::new(&plan.script, Some(Language::Python))?.with_setup(plan.setup.clone());
+    let mut script = match &plan.script {
+        Source::File(path) => Script::new(path, Some(Language::Python))?,
+        Source::Text(text) => Script::of_text("testScript", text.clone(), Language::Python),
+    }
+    .with_setup(plan.setup.clone());
     let mut log = None;
     if plan.interactive {
         let prompt = interactive::prompt_with(std::path::absolute(HISTORY)?)?;
@@ -84,7 +88,7 @@ fn reporters(
 /// Everything between the first event and the last.
 async fn conduct(plan: &Plan, script: &Script, journal: Journal, mut signals: Signals) -> u8 {
     let deadline = plan.timeout.map_or_else(Deadline::far, Deadline::after);
-    journal.emit(None, run_started(plan, deadline));
+    journal.emit(None, run_started(plan, script, deadline));
     let say = |text: String| journal.log(Level::Info, None, text);
     if !plan.state.keep {
         let flag = if plan.manner == Manner::Old { "--keep-vm-state" } else { "--keep-machine-state" };
@@ -254,14 +258,14 @@ async fn sync(driver: &Driver) {
     }
 }
 
-fn run_started(plan: &Plan, deadline: Deadline) -> Event {
+fn run_started(plan: &Plan, script: &Script, deadline: Deadline) -> Event {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Event::RunStarted(RunStarted {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         test: super::NAME.to_owned(),
         machines: plan.vms.iter().chain(&plan.containers).map(|vm| vm.name.clone()).collect(),
-        script: plan.script.display().to_string(),
+        script: script.path().display().to_string(),
         timeout_s: deadline.limit().as_secs_f64(),
         started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
         console: ConsoleRules::default(),

@@ -1,6 +1,5 @@
 //! The life of a test as the driver in Perl had it. What that driver did at the end of a script, the script's client does.
 
-use std::fs;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -26,6 +25,8 @@ use crate::{engines, nixos};
 
 /// How long the script may take to end after it has been told to. It kills its interpreter sooner.
 const GRACE: Duration = Duration::from_secs(4);
+/// What the script is called.
+const SCRIPT: &str = "tests";
 /// How long a child of a command may hold the command's output: it was not waited for.
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 
@@ -94,14 +95,13 @@ fn failed(journal: &Journal, problem: String) -> Ended {
     Ended::failed(Outcome::MachineFailed, problem)
 }
 
-/// The code as a script, in a directory that goes with the run; without any, one that has a person type it.
-fn script_of(plan: &Plan, dir: &Path) -> anyhow::Result<Script> {
-    let path = dir.join("tests");
-    fs::write(&path, plan.tests.as_deref().unwrap_or_default()).context("the script cannot be written")?;
+/// The code as a script; without any, one that has a person type it.
+fn script_of(plan: &Plan) -> Script {
     let at_prompt = plan.tests.is_none();
     let setup = json!({ "generation": "2019", "at_prompt": at_prompt });
-    let script = Script::new(path, Some(Language::Perl))?.with_setup(setup).without_step();
-    Ok(if at_prompt { script.with_terminal() } else { script })
+    let script = Script::of_text(SCRIPT, plan.tests.clone().unwrap_or_default(), Language::Perl);
+    let script = script.with_setup(setup).without_step();
+    if at_prompt { script.with_terminal() } else { script }
 }
 
 fn set_up(plan: &Plan, journal: Journal) -> Result<Arc<Driver>, DriverError> {
@@ -133,16 +133,12 @@ fn set_up(plan: &Plan, journal: Journal) -> Result<Arc<Driver>, DriverError> {
 /// Runs the test until it is over, or somebody stops it.
 async fn supervise(driver: &Arc<Driver>, plan: &Plan, signals: &mut Signals) -> Ended {
     let mut test = pin!(async {
-        let begun = match driver.check().await {
-            Ok(()) => script_of(plan, driver.run_dir()),
-            Err(error) => Err(error.into()),
-        };
-        match begun {
-            Ok(script) => match script::run(driver, &script).await {
-                Err(error) => failed(driver.journal(), format!("{:#}", anyhow::Error::from(error))),
-                ended => Ended::of_script(ended),
-            },
-            Err(error) => failed(driver.journal(), format!("{error:#}")),
+        if let Err(error) = driver.check().await {
+            return failed(driver.journal(), error.chain());
+        }
+        match script::run(driver, &script_of(plan)).await {
+            Err(error) => failed(driver.journal(), format!("{:#}", anyhow::Error::from(error))),
+            ended => Ended::of_script(ended),
         }
     });
     let signal = tokio::select! {
@@ -166,7 +162,7 @@ fn run_started(plan: &Plan) -> Event {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         test: nixos::NAME.to_owned(),
         machines: plan.vms.iter().map(|vm| vm.name.clone()).collect(),
-        script: "tests".to_owned(),
+        script: SCRIPT.to_owned(),
         timeout_s: Deadline::far().limit().as_secs_f64(),
         started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
         console: ConsoleRules::default(),

@@ -68,7 +68,8 @@ fn invocation() -> Vec<Row> {
         }),
         check("how it is told apart", || {}).differs(
             "it is this command line when `tests` or `VLANS` is set, `startScripts` is not, and there is no option of a later \
-             driver; the first drivers in Python (20.03 to 21.05) had the same, and are not there",
+             driver; the first drivers in Python (20.03 to 21.05) had the same, and are meant when `tests` or `testScript` \
+             is Python",
         ),
         check("`VLANS`: a network for each number; `QEMU_VDE_SOCKET_<N>`", || {
             passes("die if !-d $ENV{QEMU_VDE_SOCKET_1} || !-d $ENV{QEMU_VDE_SOCKET_2} || $ENV{QEMU_VDE_SOCKET_3};")
