@@ -116,6 +116,17 @@ fn a_person_starts_machines_runs_verbs_completes_names_and_leaves() {
     terminal.type_in(LEAVE);
     terminal.wait_for("Closing connection to the console");
 
+    // The plain shell is a visitor's for a while.
+    terminal.type_in("server.shell_interact()\n");
+    terminal.wait_for("Terminal is ready (there is no initial prompt):");
+    terminal.type_in("echo y$((6*7)); sleep 1000\n");
+    terminal.wait_for("y42");
+    terminal.type_in(LEAVE);
+    terminal.wait_for(">>> ");
+    terminal.type_in("server.succeed('echo z$((6*7))')\n");
+    terminal.wait_for("'z42\\n'");
+    terminal.wait_for(">>> ");
+
     terminal.type_in("debug.breakpoint()\n");
     terminal.wait_for("(Pdb) ");
     terminal.type_in("p server\n");
@@ -239,7 +250,9 @@ fn the_machines_of_a_failed_test_stay_up_until_somebody_has_seen_enough() {
     terminal.wait_for("innkeeper attach ");
     let console = terminal.wait_for("\r\n");
     let mut visitor = place.attach(shell.trim());
-    visitor.wait_for("machine `server` has one plain shell");
+    visitor.type_in("echo y$((6*7))\n");
+    visitor.wait_for("y42");
+    visitor.type_in(LEAVE);
     assert_eq!(visitor.finish().0, Some(0));
     let mut visitor = place.attach(console.trim());
     visitor.wait_for("(Ctrl-] leaves)");
