@@ -220,6 +220,30 @@ fn a_prompt_that_is_ended_from_outside_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
+fn a_prompt_that_is_killed_leaves_the_terminal_as_it_was() {
+    if !has("python3") {
+        return;
+    }
+    let place = Place::new(STAND_IN, "");
+    let mut terminal = place.run(&["-I", "--no-agent"]);
+    terminal.wait_for(">>> ");
+    terminal.type_in("import threading; os.mkfifo('go')\n");
+    terminal.wait_for(">>> ");
+    terminal
+        .type_in("threading.Thread(target=lambda: (open('go').close(), os.kill(os.getpid(), 9))).start()\n");
+    terminal.wait_for(">>> ");
+    // At the prompt the terminal has settings of the prompt's own.
+    terminal.type_in("40 + 2");
+    terminal.wait_for("40 + 2");
+    let echoed = terminal.echoes();
+    drop(File::options().write(true).open(place.path().join("go")).expect("the thread reads"));
+    terminal.wait_for("ended before the script was over");
+    let echoes = terminal.echoes();
+    place.ended(terminal, 1);
+    assert!(!echoed && echoes, "what is typed was seen: {echoed}, and is: {echoes}");
+}
+
+#[test]
 fn lines_that_are_piped_in_are_obeyed_too() {
     if !has("python3") {
         return;
