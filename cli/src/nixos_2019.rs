@@ -1,5 +1,5 @@
-//! The command line of the NixOS test driver in Perl, until 2019 (compat.md 7.1): start scripts as arguments, all else in
-//! the environment. The names are `nixos-test-driver`, shared with the later ones, and `nixos-run-vms`.
+//! The command line of the NixOS test driver in Perl, until 2019 (compat.md 7.1): start scripts as arguments, all else
+//! in the environment. The names are `nixos-test-driver`, shared with the later ones, and `nixos-run-vms`.
 
 mod plan;
 mod run;

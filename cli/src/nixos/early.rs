@@ -1,5 +1,5 @@
-//! Start scripts as arguments, and all else in the environment: the manner of the driver in Perl, and of the first ones in
-//! Python (NixOS 20.03 to 21.05). Their variables are the same, so that the test's own text tells which is meant.
+//! Start scripts as arguments, and all else in the environment: the manner of the driver in Perl, and of the first ones
+//! in Python (NixOS 20.03 to 21.05). Their variables are the same, so that the test's own text tells which is meant.
 
 use std::env;
 use std::ffi::OsString;

@@ -1,4 +1,5 @@
-//! The life of a test as the driver in Perl had it. What that driver did at the end of a script, the script's client does.
+//! The life of a test as the driver in Perl had it. What that driver did at the end of a script, the script's client
+//! does.
 
 use std::path::Path;
 use std::pin::pin;

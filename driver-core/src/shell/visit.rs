@@ -1,5 +1,5 @@
-//! Somebody at a guest's plain shell: a shell of their own, a child of it, on the same stream. What is typed goes there in
-//! lines of an encoding that nothing else is taken for, so that an empty line ends it, whatever runs in it.
+//! Somebody at a guest's plain shell: a shell of their own, a child of it, on the same stream. What is typed goes there
+//! in lines of an encoding that nothing else is taken for, so that an empty line ends it, whatever runs in it.
 
 use std::fmt::Write as _;
 
@@ -30,8 +30,8 @@ pub(super) struct Visit {
 }
 
 impl Visit {
-    /// The line to send. The guest says the beginning of its reply when the visitor's shell has ended, and all of it when
-    /// that and what ran in it is gone.
+    /// The line to send. The guest says the beginning of its reply when the visitor's shell has ended, and all of it
+    /// when that and what ran in it is gone.
     ///
     /// A session of its own, so that all of it can be killed; what has a terminal of its own hears of that by its
     /// terminal's end. Who types to a shell that has ended must not end the one that passes it on.
