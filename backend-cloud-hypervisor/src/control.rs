@@ -1,7 +1,7 @@
 //! The REST API, by which the program is told what to do: HTTP over a Unix socket, a connection for each request.
 //!
-//! Endpoints and types: the program's OpenAPI description (`vmm/src/api/openapi/cloud-hypervisor.yaml`). What it answers
-//! is taken apart leniently, so that a newer version breaks nothing.
+//! Endpoints and types: the program's OpenAPI description (`vmm/src/api/openapi/cloud-hypervisor.yaml`). What it
+//! answers is taken apart leniently, so that a newer version breaks nothing.
 
 use std::io;
 use std::path::PathBuf;

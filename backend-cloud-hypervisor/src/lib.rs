@@ -3,8 +3,8 @@
 //! [`CloudHypervisor`] checks a machine's description and puts it into the program's words (`launch`, `description`),
 //! creates and boots the machine through the REST API (`start`, `control`), and learns from the event monitor what
 //! becomes of it (`events`, `watcher`, `exit`). The serial console is a socket of the program's (`serial`); the guest
-//! shell is the virtio console, on lines of ours (`terminal`). Directories are shared by virtio-fs (`shares`). Snapshots
-//! are the program's, with copies of the overlays (`snapshots`).
+//! shell is the virtio console, on lines of ours (`terminal`). Directories are shared by virtio-fs (`shares`).
+//! Snapshots are the program's, with copies of the overlays (`snapshots`).
 
 mod config;
 mod control;

@@ -1,4 +1,5 @@
-//! Directories of the host that the guest can mount, by virtio-fs: a virtiofsd for each, in the machine's process group.
+//! Directories of the host that the guest can mount, by virtio-fs: a virtiofsd for each, in the machine's process
+//! group.
 //!
 //! A server ends with its connection, and the program makes a new one when the guest reboots. So the sockets are ours,
 //! and the next server takes the next connection.

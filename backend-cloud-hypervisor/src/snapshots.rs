@@ -2,8 +2,8 @@
 //!
 //! The program cannot put a new overlay on a disk that is in use. But a guest that stands still writes nothing, and the
 //! program has written all that it kept of the disks: so the overlays are copied (where the file system can, without
-//! copying a byte), and copied back by a launch that begins from there. A chain of overlays grows by neither: the program
-//! follows ten of them at most.
+//! copying a byte), and copied back by a launch that begins from there. A chain of overlays grows by neither: the
+//! program follows ten of them at most.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -2,10 +2,10 @@
 //!
 //! [`Nspawn`] puts a container into a mount and a network namespace of its own (`launch`, `container.sh`), over a
 //! root that is only read (an overlay) and into a control group that a janitor of its own (`janitor`) empties and
-//! removes, however the driver ends. What the container says of itself comes by its notification socket (`notices`). The
-//! console is a pseudo-terminal of ours (`terminal`); the root shell is a process that enters the container once that
-//! has booted (`shell`). Cards on VLANs are tap devices in its network (`cards`). A start script of NixOS's, which is
-//! a container's own wrapper, is served the same way (`start-script.sh`).
+//! removes, however the driver ends. What the container says of itself comes by its notification socket (`notices`).
+//! The console is a pseudo-terminal of ours (`terminal`); the root shell is a process that enters the container once
+//! that has booted (`shell`). Cards on VLANs are tap devices in its network (`cards`). A start script of NixOS's, which
+//! is a container's own wrapper, is served the same way (`start-script.sh`).
 
 mod cards;
 mod config;

@@ -1,8 +1,8 @@
 //! Snapshots: memory and devices by migration to a file, disks as overlays that are never written again.
 //!
 //! While the guest stands still, a fresh overlay is put on top of each disk's present one, so that what is frozen stays
-//! as it is, however often it is begun from and whatever is saved afterwards. No file is renamed: QEMU opens a disk anew,
-//! by its name, when it is no longer written to. The snapshot's directory has links to what is frozen.
+//! as it is, however often it is begun from and whatever is saved afterwards. No file is renamed: QEMU opens a disk
+//! anew, by its name, when it is no longer written to. The snapshot's directory has links to what is frozen.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -4,8 +4,9 @@
 mod args;
 mod backdoor;
 mod config;
+pub(crate) mod early;
 mod iso;
-mod outcome;
+pub(crate) mod outcome;
 mod place;
 pub(crate) mod plan;
 mod run;

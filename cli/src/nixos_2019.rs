@@ -1,5 +1,5 @@
-//! The command line of the NixOS test driver in Perl, until 2019 (compat.md 7.1): start scripts as arguments, all else in
-//! the environment. The names are `nixos-test-driver`, shared with the later ones, and `nixos-run-vms`.
+//! The command line of the NixOS test driver in Perl, until 2019 (compat.md 7.1): start scripts as arguments, all else
+//! in the environment. The names are `nixos-test-driver`, shared with the later ones, and `nixos-run-vms`.
 
 mod plan;
 mod run;
@@ -9,6 +9,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Parser;
+use script::Language;
 
 use crate::{bug, console, exit, nixos};
 
@@ -59,21 +60,7 @@ pub(crate) fn called_by_name() -> Option<u8> {
 
 /// Runs, if this is the manner that is meant, and returns the exit status.
 pub(crate) fn main_if_meant(words: &[OsString]) -> Option<u8> {
-    is_meant(words, |name| env::var(name).ok()).then(|| main(words, None))
-}
-
-/// Whether it is this command line: the environment has `tests` or `VLANS`, and nothing that only later drivers know,
-/// neither options nor `startScripts` nor a script in Python.
-fn is_meant(words: &[OsString], variable: impl Fn(&str) -> Option<String>) -> bool {
-    let is_later = |word: &OsString| {
-        word.to_str().is_some_and(|word| word.starts_with('-') && !word.starts_with("--with"))
-    };
-    let tests = variable("tests");
-    (tests.is_some() || variable("VLANS").is_some())
-        && variable("startScripts").is_none()
-        && !words.iter().any(is_later)
-        // As the first drivers in Python were told to run `testScript`.
-        && tests.is_none_or(|tests| !tests.contains("os.environ"))
+    (nixos::early::language(words) == Some(Language::Perl)).then(|| main(words, None))
 }
 
 fn main(words: &[OsString], script: Option<&str>) -> u8 {
@@ -95,35 +82,4 @@ fn main(words: &[OsString], script: Option<&str>) -> u8 {
         exit::FAILED
     });
     if bug::seen() { exit::BUG } else { status }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsString;
-
-    use super::is_meant;
-
-    #[test]
-    fn the_environment_tells_it_from_todays_command_lines() {
-        let perl = "eval $ENV{testScript}; die $@ if $@;";
-        let python = "exec(os.environ['testScript'])";
-        type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], bool);
-        let cases: [Case<'_>; 8] = [
-            (&["run-a-vm"], &[("tests", perl), ("VLANS", "1"), ("testScript", "startAll;")], true),
-            (&["run-a-vm"], &[("VLANS", "")], true),
-            (&["run-a-vm", "--without-agent"], &[("tests", "startAll;")], true),
-            (&["run-a-vm"], &[], false),
-            (&["run-a-vm"], &[("tests", python), ("VLANS", "1")], false),
-            (&["test.py"], &[("startScripts", "run-a-vm"), ("VLANS", "1")], false),
-            (&["-o", "out", "test.py"], &[("tests", perl)], false),
-            (&["--config", "config.json"], &[("tests", perl)], false),
-        ];
-        for (words, variables, expected) in cases {
-            let words: Vec<OsString> = words.iter().map(OsString::from).collect();
-            let variable = |name: &str| {
-                variables.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).into())
-            };
-            assert_eq!(is_meant(&words, variable), expected, "{words:?} {variables:?}");
-        }
-    }
 }

@@ -22,6 +22,7 @@ mod actor;
 mod reply;
 mod request;
 mod state;
+mod visit;
 
 use actor::{Actor, Answer, Job, Message};
 pub use reply::GREETING;

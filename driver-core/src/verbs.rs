@@ -198,7 +198,8 @@ impl Driver {
     ///
     /// # Errors
     /// [`DriverError::Usage`] for a verb, a subject or a parameter that does not exist;
-    /// [`DriverError::LacksFacet`] for a verb that the machine's backend cannot do; whatever the verb returns; [`DriverError::Cancelled`] as soon as the run has to end.
+    /// [`DriverError::LacksFacet`] for a verb that the machine's backend cannot do; whatever the verb returns;
+    /// [`DriverError::Cancelled`] as soon as the run has to end.
     pub async fn call(
         self: &Arc<Self>,
         verb: &str,

@@ -1,10 +1,10 @@
-//! How well engines read the corpus: `cargo run --release -p ocr --example score -- [-v] [ENGINE...]`. The engine `nixos`
-//! stands for what NixOS's test driver does: tesseract three times, on the raw picture (which is a row of its own) and on
-//! two that ImageMagick has processed; of each line the best of the three counts.
+//! How well engines read the corpus: `cargo run --release -p ocr --example score -- [-v] [ENGINE...]`. The engine
+//! `nixos` stands for what NixOS's test driver does: tesseract three times, on the raw picture (which is a row of its
+//! own) and on two that ImageMagick has processed; of each line the best of the three counts.
 //!
-//! The error rate of a line of truth is its edit distance to the best place in the engine's text, with blanks collapsed;
-//! what an engine reads beside that is not held against it. All engines read a picture before the next one is read, so
-//! that the host's other work slows all of them. `-v` prints each line with errors.
+//! The error rate of a line of truth is its edit distance to the best place in the engine's text, with blanks
+//! collapsed; what an engine reads beside that is not held against it. All engines read a picture before the next one
+//! is read, so that the host's other work slows all of them. `-v` prints each line with errors.
 
 #![expect(clippy::print_stdout, reason = "a program for the terminal")]
 

@@ -133,8 +133,8 @@ impl FontError {
     }
 }
 
-/// Reads the fonts in a file: a PSF file, or a glyph pack. A PSF file for cells of 8 pixels is also known as a VGA shows
-/// it.
+/// Reads the fonts in a file: a PSF file, or a glyph pack. A PSF file for cells of 8 pixels is also known as a VGA
+/// shows it.
 ///
 /// # Errors
 /// When it is neither, or is broken.

@@ -1,8 +1,8 @@
 //! Reads whatever is on a screen: a line finder of its own, and a small network that reads one line at a time.
 //!
 //! The finder does what makes the network's task easy: it separates ink from any background ([`ink`]), puts letters
-//! together to lines, and hands each of them over at one height and full contrast, bright on black. Lines that were read
-//! before are known again by their pixels.
+//! together to lines, and hands each of them over at one height and full contrast, bright on black. Lines that were
+//! read before are known again by their pixels.
 
 mod cache;
 mod cells;

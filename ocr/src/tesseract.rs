@@ -1,5 +1,5 @@
-//! Tesseract, the program: an engine for those who have it. It gets a picture of ours, grey and enlarged, with dark text
-//! on light ground: its models were made for printed pages.
+//! Tesseract, the program: an engine for those who have it. It gets a picture of ours, grey and enlarged, with dark
+//! text on light ground: its models were made for printed pages.
 
 mod picture;
 mod program;

@@ -17,8 +17,8 @@ pub const ATTEMPTS: &str = "attempts";
 const LOOKED_AT: usize = 10;
 /// Bytes of events that are read of one; a summary is not worth more than a second.
 const READ: u64 = 256 << 20;
-/// A run that begins so soon after the end of another one tries the same again. In a directory that is kept from build to
-/// build there are attempts of other days.
+/// A run that begins so soon after the end of another one tries the same again. In a directory that is kept from build
+/// to build there are attempts of other days.
 const SOON: Duration = Duration::from_secs(600);
 
 /// An earlier result.

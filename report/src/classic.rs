@@ -1,8 +1,8 @@
 //! The log in the forms of the NixOS test driver (compat.md 5 and 7.5), for those who have programs that read them:
 //! its lines on a terminal, `log.xml`, and the `log.html` of old.
 //!
-//! Steps, lines and consoles are the same as in our own views. What the NixOS driver does not tell (boot phases, faults,
-//! states of machines) is left out, so that the lines are those that a reader of its logs expects.
+//! Steps, lines and consoles are the same as in our own views. What the NixOS driver does not tell (boot phases,
+//! faults, states of machines) is left out, so that the lines are those that a reader of its logs expects.
 
 mod html;
 mod terminal;

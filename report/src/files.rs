@@ -20,8 +20,8 @@ use crate::video::Video;
 /// The name of the event file in a result directory: what all other views are made from.
 pub const EVENTS: &str = "events.jsonl";
 
-/// The reporters that write `report.html`, `junit.xml`, `results.tap`, `log.txt`, `console/` and `video/` into the result
-/// directory `dir`, which is there already.
+/// The reporters that write `report.html`, `junit.xml`, `results.tap`, `log.txt`, `console/` and `video/` into the
+/// result directory `dir`, which is there already.
 ///
 /// # Errors
 /// [`DriverError::File`] when one of the files cannot be made.

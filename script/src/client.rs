@@ -11,9 +11,12 @@ use crate::prompt::Prompt;
 #[derive(Debug, Clone)]
 pub struct Script {
     path: PathBuf,
+    /// What is in the file, if there is none yet.
+    text: Option<String>,
     language: Language,
     setup: serde_json::Value,
     prompt: Option<Prompt>,
+    has_terminal: bool,
     heading: Option<&'static str>,
 }
 
@@ -34,12 +37,28 @@ impl Script {
             return Err(ScriptError::Language { path });
         };
         match fs::File::open(&path) {
-            Ok(_) => {
-                let setup = serde_json::Value::Null;
-                Ok(Self { path, language, setup, prompt: None, heading: Some(HEADING) })
-            }
+            Ok(_) => Ok(Self::plain(path, None, language)),
             Err(source) => Err(ScriptError::Unreadable { path, source }),
         }
+    }
+
+    /// A script that is in no file, called `name`.
+    #[must_use]
+    pub fn of_text(name: &str, text: String, language: Language) -> Self {
+        Self::plain(name.into(), Some(text), language)
+    }
+
+    fn plain(path: PathBuf, text: Option<String>, language: Language) -> Self {
+        let setup = serde_json::Value::Null;
+        Self { path, text, language, setup, prompt: None, has_terminal: false, heading: Some(HEADING) }
+    }
+
+    /// The file for the interpreter to read, made in `directory` if there is none.
+    pub(crate) fn file_in(&self, directory: &Path) -> io::Result<PathBuf> {
+        let Some(text) = &self.text else { return Ok(self.path.clone()) };
+        let file = directory.join(&self.path);
+        fs::write(&file, text)?;
+        Ok(file)
     }
 
     /// With more for the client to know: under the name of the NixOS driver, what that driver's scripts see of its
@@ -57,7 +76,19 @@ impl Script {
         if self.language != Language::Python {
             return Err(ScriptError::NoPrompt { path: self.path });
         }
-        Ok(Self { prompt: Some(prompt), heading: Some(AT_A_PROMPT), ..self })
+        let script = self.with_terminal();
+        Ok(Self { prompt: Some(prompt), heading: Some(AT_A_PROMPT), ..script })
+    }
+
+    /// With standard input, output and error for the client itself: one that asks a person, and leaves the log to
+    /// whoever shows it.
+    #[must_use]
+    pub fn with_terminal(self) -> Self {
+        Self { has_terminal: true, ..self }
+    }
+
+    pub(crate) fn has_terminal(&self) -> bool {
+        self.has_terminal
     }
 
     pub(crate) fn prompt(&self) -> Option<&Prompt> {
@@ -189,6 +220,7 @@ impl Language {
                 "Innkeeper/Fields.pm",
                 "Innkeeper/Log.pm",
                 "Innkeeper/Needs.pm",
+                "Innkeeper/Prompt.pm",
                 "Innkeeper/Script.pm",
                 "Innkeeper/Verbs.pm",
                 "Innkeeper/Vlan.pm",

@@ -46,18 +46,19 @@ pub(crate) trait Pipe: AsyncRead + Send + Unpin + fmt::Debug {}
 impl<T: AsyncRead + Send + Unpin + fmt::Debug> Pipe for T {}
 
 impl Process {
-    /// Starts the interpreter of `script` with the client package in `client`.
+    /// Starts the interpreter of `script`, which is in `file`, with the client package in `client`.
     pub(crate) fn start(
         script: &Script,
+        file: &Path,
         client: &Path,
         socket: &Path,
         driver: &Driver,
     ) -> io::Result<(Self, Output)> {
-        let is_prompt = script.prompt().is_some();
-        let stdio = |otherwise: fn() -> Stdio| if is_prompt { Stdio::inherit() } else { otherwise() };
+        let has_terminal = script.has_terminal();
+        let stdio = |otherwise: fn() -> Stdio| if has_terminal { Stdio::inherit() } else { otherwise() };
         let mut child = Command::new(script.language().program())
             .arg(client.join(script.language().entry()))
-            .arg(script.path())
+            .arg(file)
             .env("INNKEEPER_SOCKET", socket)
             // As the NixOS driver has it: what a script starts by itself can plug in.
             .envs(
@@ -79,7 +80,7 @@ impl Process {
         guard.group(number);
         let group = i32::try_from(number).ok().and_then(Pid::from_raw).ok_or_else(gone)?;
         // It says hello before it reads what is typed.
-        let terminal = if is_prompt { Lent::to(group) } else { None };
+        let terminal = if has_terminal { Lent::to(group) } else { None };
         let stdout = child.stdout.take().map(|pipe| Box::new(pipe) as Printed);
         let stderr = child.stderr.take().map(|pipe| Box::new(pipe) as Printed);
         let lines = |pipe: Option<Printed>| {

@@ -26,9 +26,10 @@ pub async fn run(driver: &Arc<Driver>, script: &Script) -> Result<ScriptOutcome,
         .map_err(setup("make a directory"))?;
     let language = script.language();
     language.install(directory.path()).map_err(setup("write the client package"))?;
+    let file = script.file_in(directory.path()).map_err(setup("write the script"))?;
     let socket = directory.path().join("driver.sock");
     let listener = UnixListener::bind(&socket).map_err(setup("make a socket"))?;
-    let process = Process::start(script, directory.path(), &socket, driver).map_err(|source| {
+    let process = Process::start(script, &file, directory.path(), &socket, driver).map_err(|source| {
         ScriptError::Interpreter {
             program: language.program(),
             script: script.path().to_owned(),

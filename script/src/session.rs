@@ -293,7 +293,7 @@ impl<'a> Session<'a> {
         let driver = Arc::clone(self.driver);
         let scope = self.known(call.scope);
         self.under_way.retain(|_, task| !task.is_finished());
-        let is_prompt = self.script.prompt().is_some();
+        let is_prompt = self.script.has_terminal();
         let task = self.calls.spawn(async move {
             let patterns = Arc::new(ScriptPatterns::new(Arc::clone(&peer), id));
             let Call { verb, machine, vlan, args, heading, .. } = call;

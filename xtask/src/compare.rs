@@ -1,5 +1,5 @@
-//! `cargo xtask compare`: the same test scripts, on the same start scripts, under the NixOS test driver and under innkeeper
-//! in its place. What differs, and is not meant to, is shown.
+//! `cargo xtask compare`: the same test scripts, on the same start scripts, under the NixOS test driver and under
+//! innkeeper in its place. What differs, and is not meant to, is shown.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! The two command lines. Both take what argparse takes: any prefix of a long option that is like no other, `-oDIR`,
+//! The command lines. All take what argparse takes: any prefix of a long option that is like no other, `-oDIR`,
 //! `--option=VALUE`, an option again, of which the last one counts.
 
 use std::env;
@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser};
+use script::Language;
 
+use super::early;
 use super::usage::{Problem, Said};
 
 /// The command line of NixOS 26.05 and later: a configuration file.
@@ -77,7 +79,23 @@ pub(super) struct WithScripts {
     pub(super) common: Common,
 }
 
-/// What both command lines have, and what is ours.
+/// The command line of NixOS 20.03 to 21.05: start scripts as arguments, all else in the environment.
+#[derive(Debug, Parser)]
+#[command(name = super::NAME, infer_long_args = true, args_override_self = true, disable_version_flag = true)]
+pub(super) struct WithArguments {
+    /// re-use a VM state coming from a previous run
+    #[arg(short = 'K', long)]
+    pub(super) keep_vm_state: bool,
+
+    /// start scripts of the machines; the environment has the script (tests, testScript) and the networks (VLANS)
+    #[arg(value_name = "START-SCRIPT")]
+    pub(super) start_scripts: Vec<String>,
+
+    #[command(flatten)]
+    pub(super) common: Common,
+}
+
+/// What all command lines have, and what is ours.
 #[derive(Debug, Args)]
 pub(super) struct Common {
     /// drop into a Python prompt and run the tests by hand
@@ -117,16 +135,22 @@ pub(super) struct Common {
     pub(super) without_agent: bool,
 }
 
-/// Which of the two it is.
+/// Which of them it is.
 #[derive(Debug)]
 pub(super) enum Wishes {
     File(WithFile),
     Scripts(WithScripts),
+    Arguments(WithArguments),
 }
 
 /// Reads the words after the program's name.
 pub(super) fn parse(words: &[OsString]) -> Result<Wishes, Problem> {
     let named = std::iter::once(OsString::from(super::NAME)).chain(words.iter().cloned());
+    if early::language(words) == Some(Language::Python) {
+        return WithArguments::try_parse_from(named)
+            .map(Wishes::Arguments)
+            .map_err(|error| Said::clap::<WithArguments>(&error));
+    }
     if wants_scripts(words) {
         return WithScripts::try_parse_from(named)
             .map(Wishes::Scripts)

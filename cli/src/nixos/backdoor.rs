@@ -1,5 +1,5 @@
-//! The SSH backdoor (compat.md 3.7): one `vhost-device-vsock` for all machines, through which OpenSSH on this host reaches
-//! each guest without a network.
+//! The SSH backdoor (compat.md 3.7): one `vhost-device-vsock` for all machines, through which OpenSSH on this host
+//! reaches each guest without a network.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use rustix::fs::{Access, access};
 
-/// The directory for the state of machines: `XDG_RUNTIME_DIR`, or else the first that can be written of `TMPDIR`, `TEMP`,
-/// `TMP` and the usual places.
+/// The directory for the state of machines: `XDG_RUNTIME_DIR`, or else the first that can be written of `TMPDIR`,
+/// `TEMP`, `TMP` and the usual places.
 pub(super) fn state_base() -> anyhow::Result<PathBuf> {
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let dir = match set("XDG_RUNTIME_DIR") {

@@ -9,11 +9,11 @@ use anyhow::{Context as _, bail};
 use driver_core::{StatePlace, quote};
 use serde_json::{Value, json};
 
-use super::args::{Common, Wishes, WithFile, WithScripts};
+use super::args::{Common, Wishes, WithArguments, WithFile, WithScripts};
 use super::backdoor::Backdoor;
 use super::config::{Config, Machine};
-use super::place;
 use super::usage::{Problem, Said};
+use super::{early, place};
 
 /// A machine, or a container: its name, and the shell command that starts it.
 #[derive(Debug, Clone)]
@@ -28,7 +28,7 @@ pub(super) struct Plan {
     pub(super) vms: Vec<Vm>,
     pub(super) containers: Vec<Vm>,
     pub(super) vlans: Vec<u32>,
-    pub(super) script: PathBuf,
+    pub(super) script: Source,
     /// The time that the test may take, if there is a limit.
     pub(super) timeout: Option<Duration>,
     /// Where the test's files go.
@@ -53,6 +53,14 @@ pub(super) struct Plan {
     pub(super) told: Vec<String>,
 }
 
+/// Where the script is.
+#[derive(Debug)]
+pub(super) enum Source {
+    File(PathBuf),
+    /// The script itself.
+    Text(String),
+}
+
 /// Whose messages are to be matched: those of NixOS 26.05 and later, or of 25.11 and earlier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Manner {
@@ -74,6 +82,7 @@ pub(super) fn make(wishes: Wishes) -> Result<Plan, Problem> {
     match wishes {
         Wishes::File(wishes) => with_file(wishes),
         Wishes::Scripts(wishes) => with_scripts(wishes),
+        Wishes::Arguments(wishes) => with_arguments(wishes),
     }
 }
 
@@ -89,7 +98,7 @@ fn with_file(wishes: WithFile) -> Result<Plan, Problem> {
         vms: described(config.vms),
         containers: described(config.containers),
         vlans: config.vlans,
-        script: test_script.unwrap_or(config.test_script),
+        script: Source::File(test_script.unwrap_or(config.test_script)),
         timeout: Some(config.global_timeout),
         keep: keep_machine_state || keep_vm_state,
         log_level: log_level.or_else(|| env::var("logLevel").ok().filter(|level| !level.is_empty())),
@@ -140,11 +149,6 @@ fn with_scripts(wishes: WithScripts) -> Result<Plan, Problem> {
             Vm { name, command }
         })
         .collect();
-    let mut vlans = BTreeSet::new();
-    for vlan in words(wishes.vlans, "vlans").unwrap_or_default() {
-        let number = vlan.parse().with_context(|| format!("`{vlan}` is no number of a VLAN"))?;
-        vlans.insert(number);
-    }
     let timeout = match (wishes.global_timeout, env::var("globalTimeout")) {
         (Some(seconds), _) => Some(seconds),
         (None, Ok(text)) => Some(text.parse().map_err(|_| {
@@ -162,8 +166,8 @@ fn with_scripts(wishes: WithScripts) -> Result<Plan, Problem> {
         manner: Manner::Old,
         vms,
         containers: Vec::new(),
-        vlans: vlans.into_iter().collect(),
-        script,
+        vlans: numbers_of(words(wishes.vlans, "vlans").unwrap_or_default())?,
+        script: Source::File(script),
         timeout: timeout.map(Duration::from_secs),
         keep: wishes.keep_vm_state,
         log_level: None,
@@ -171,6 +175,45 @@ fn with_scripts(wishes: WithScripts) -> Result<Plan, Problem> {
     };
     let plan = basis.plan(wishes.common, out_dir)?;
     Ok(Plan { told, ..plan })
+}
+
+fn with_arguments(wishes: WithArguments) -> Result<Plan, Problem> {
+    let WithArguments { keep_vm_state, start_scripts, mut common } = wishes;
+    let out = || env::var_os("out").filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    common.output_directory = common.output_directory.or_else(out);
+    let out_dir = output::<WithArguments>(&common)?;
+    let script = env::var("testScript").unwrap_or_default();
+    let tests = env::var("tests").ok();
+    common.interactive |= tests.is_none();
+    // What is to be run instead of the script, and may run it.
+    let (script, tests) = match tests.filter(|tests| !early::is_the_script(tests)) {
+        Some(tests) if script.is_empty() => (tests, None),
+        tests => (script, tests),
+    };
+    let basis = Basis {
+        manner: Manner::Old,
+        vms: start_scripts.into_iter().map(|command| Vm { name: machine_name(&command), command }).collect(),
+        containers: Vec::new(),
+        vlans: numbers_of(env::var("VLANS").unwrap_or_default().split_whitespace())?,
+        script: Source::Text(script),
+        timeout: None,
+        keep: keep_vm_state,
+        log_level: None,
+        config: json!({}),
+    };
+    let mut plan = basis.plan(common, out_dir)?;
+    plan.setup["tests"] = tests.into();
+    Ok(plan)
+}
+
+/// The numbers of VLANs, in order.
+fn numbers_of(words: impl IntoIterator<Item: AsRef<str>>) -> anyhow::Result<Vec<u32>> {
+    let mut numbers = BTreeSet::new();
+    for word in words {
+        let word = word.as_ref();
+        numbers.insert(word.parse().with_context(|| format!("`{word}` is no number of a VLAN"))?);
+    }
+    Ok(numbers.into_iter().collect())
 }
 
 fn output<P: clap::CommandFactory>(common: &Common) -> Result<PathBuf, Problem> {
@@ -182,13 +225,13 @@ fn output<P: clap::CommandFactory>(common: &Common) -> Result<PathBuf, Problem> 
     Ok(dir.canonicalize().with_context(|| format!("`{}` cannot be used", dir.display()))?)
 }
 
-/// What both command lines say in their own ways.
+/// What the command lines say in their own ways.
 struct Basis {
     manner: Manner,
     vms: Vec<Vm>,
     containers: Vec<Vm>,
     vlans: Vec<u32>,
-    script: PathBuf,
+    script: Source,
     timeout: Option<Duration>,
     keep: bool,
     log_level: Option<String>,

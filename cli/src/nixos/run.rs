@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use driver_core::event::{ConsoleRules, Event, FORMAT, Level, Outcome, RunEnded, RunStarted, ScopeKind};
+use driver_core::event::{ConsoleRules, Event, FORMAT, Level, Outcome, RunStarted, ScopeKind};
 use driver_core::{
     Backend, Boot, Deadline, Driver, DriverConfig, DriverError, Image, Journal, MachineConfig, Reporter,
     VlanConfig,
@@ -18,10 +18,10 @@ use tokio::time::{sleep, sleep_until};
 use vlan::Switches;
 
 use super::outcome::Ended;
-use super::plan::{Manner, Plan};
+use super::plan::{Manner, Plan, Source};
 use crate::result_dir::ResultDir;
 use crate::signals::Signals;
-use crate::{bug, console, engines, exit, interactive};
+use crate::{engines, interactive};
 
 /// How long the script may take to end after it has been told to. It kills its interpreter sooner.
 const GRACE: Duration = Duration::from_secs(4);
@@ -33,7 +33,11 @@ const SYNC: Duration = Duration::from_secs(60);
 /// Runs the test, and returns the exit status.
 pub(super) fn run(plan: Plan) -> anyhow::Result<u8> {
     crate::log_if_asked();
-    let mut script = Script::new(&plan.script, Some(Language::Python))?.with_setup(plan.setup.clone());
+    let mut script = match &plan.script {
+        Source::File(path) => Script::new(path, Some(Language::Python))?,
+        Source::Text(text) => Script::of_text("testScript", text.clone(), Language::Python),
+    }
+    .with_setup(plan.setup.clone());
     let mut log = None;
     if plan.interactive {
         let prompt = interactive::prompt_with(std::path::absolute(HISTORY)?)?;
@@ -84,7 +88,7 @@ fn reporters(
 /// Everything between the first event and the last.
 async fn conduct(plan: &Plan, script: &Script, journal: Journal, mut signals: Signals) -> u8 {
     let deadline = plan.timeout.map_or_else(Deadline::far, Deadline::after);
-    journal.emit(None, run_started(plan, deadline));
+    journal.emit(None, run_started(plan, script, deadline));
     let say = |text: String| journal.log(Level::Info, None, text);
     if !plan.state.keep {
         let flag = if plan.manner == Manner::Old { "--keep-vm-state" } else { "--keep-machine-state" };
@@ -94,7 +98,7 @@ async fn conduct(plan: &Plan, script: &Script, journal: Journal, mut signals: Si
         let scope = journal.open_scope(0, None, ScopeKind::Step, "start all VLans", None);
         journal.close_scope(&scope, None);
     }
-    let mut ended = match prepare(plan, journal.clone(), deadline).await {
+    let ended = match prepare(plan, journal.clone(), deadline).await {
         // What is held until all machines are gone is the way into them.
         Ok((driver, _backdoor)) => {
             plan.told.iter().cloned().for_each(say);
@@ -123,22 +127,7 @@ async fn conduct(plan: &Plan, script: &Script, journal: Journal, mut signals: Si
             Ended::of_error(&error)
         }
     };
-    if bug::seen() {
-        let message = Some("innkeeper has a bug; standard error tells more".to_owned());
-        ended = Ended { outcome: Outcome::Bug, message, status: exit::BUG };
-    }
-    let Ended { outcome, message, status } = ended;
-    let duration_us = journal.elapsed_us();
-    journal.emit(
-        None,
-        Event::RunEnded(RunEnded { outcome, kind: None, message, duration_us, exit_status: status }),
-    );
-    let errors = journal.close().err().unwrap_or_default();
-    for error in &errors {
-        console::err(&format!("error: {}", error.chain()));
-    }
-    // A result that was not written whole is no pass.
-    if status == exit::PASSED && !errors.is_empty() { exit::FAILED } else { status }
+    ended.conclude(&journal)
 }
 
 /// The run with all that its machines need, none of which is started yet.
@@ -269,14 +258,14 @@ async fn sync(driver: &Driver) {
     }
 }
 
-fn run_started(plan: &Plan, deadline: Deadline) -> Event {
+fn run_started(plan: &Plan, script: &Script, deadline: Deadline) -> Event {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Event::RunStarted(RunStarted {
         format: FORMAT,
         version: env!("CARGO_PKG_VERSION").to_owned(),
         test: super::NAME.to_owned(),
         machines: plan.vms.iter().chain(&plan.containers).map(|vm| vm.name.clone()).collect(),
-        script: plan.script.display().to_string(),
+        script: script.path().display().to_string(),
         timeout_s: deadline.limit().as_secs_f64(),
         started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
         console: ConsoleRules::default(),

@@ -17,8 +17,8 @@ use crate::nixos::plan::{Vm, machine_name};
 pub(super) struct Plan {
     pub(super) vms: Vec<Vm>,
     pub(super) vlans: Vec<u32>,
-    /// The code to run, in Perl.
-    pub(super) tests: String,
+    /// The code to run, in Perl; without any, there is a prompt.
+    pub(super) tests: Option<String>,
     /// Where the test's files go.
     pub(super) out_dir: PathBuf,
     pub(super) state: StatePlace,
@@ -34,13 +34,7 @@ pub(super) struct Plan {
 pub(super) fn make(words: Words, tests: Option<&str>) -> anyhow::Result<Plan> {
     let Words { start_scripts, with_report, with_log_html, with_accel, without_agent } = words;
     let set = |name: &str| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let tests = match (env::var("tests"), tests) {
-        (Ok(tests), _) => tests,
-        (Err(_), Some(tests)) => tests.to_owned(),
-        (Err(_), None) => bail!(
-            "there is no prompt for Perl (set the variable `tests` to the code to run: `tests='testScript'`, say)"
-        ),
-    };
+    let tests = env::var("tests").ok().or_else(|| tests.map(str::to_owned));
     let mut vlans = BTreeSet::new();
     for vlan in env::var("VLANS").unwrap_or_default().split_whitespace() {
         let number = vlan.parse().with_context(|| format!("`{vlan}` in VLANS is no number of a VLAN"))?;

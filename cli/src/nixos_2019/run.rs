@@ -1,31 +1,33 @@
-//! The life of a test as the driver in Perl had it. What that driver did at the end of a script, the script's client does.
+//! The life of a test as the driver in Perl had it. What that driver did at the end of a script, the script's client
+//! does.
 
-use std::fs;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context as _;
-use driver_core::event::{ConsoleRules, Event, FORMAT, Level, Outcome, RunEnded, RunStarted};
+use driver_core::event::{ConsoleRules, Event, FORMAT, Level, Outcome, RunStarted};
 use driver_core::{
     Backend, Boot, Deadline, Driver, DriverConfig, DriverError, Image, Journal, MachineConfig, Reporter,
     VlanConfig,
 };
 use report::{ClassicTerminal, LogHtml, LogXml};
-use script::{Language, Script, ScriptOutcome};
+use script::{Language, Script};
 use serde_json::json;
 use tokio::time::sleep;
 use vlan::Switches;
 
 use super::plan::Plan;
+use crate::nixos::outcome::Ended;
 use crate::result_dir::ResultDir;
 use crate::signals::Signals;
-use crate::verdict::Verdict;
-use crate::{bug, console, engines, exit, nixos};
+use crate::{engines, nixos};
 
 /// How long the script may take to end after it has been told to. It kills its interpreter sooner.
 const GRACE: Duration = Duration::from_secs(4);
+/// What the script is called.
+const SCRIPT: &str = "tests";
 /// How long a child of a command may hold the command's output: it was not waited for.
 const OUTPUT_GRACE: Duration = Duration::from_secs(1);
 
@@ -69,11 +71,11 @@ async fn conduct(plan: &Plan, journal: Journal, mut signals: Signals) -> u8 {
     for vlan in &plan.vlans {
         journal.log(Level::Info, None, format!("starting VDE switch for network {vlan}"));
     }
-    let Ended { verdict, status } = match set_up(plan, journal.clone()) {
+    let ended = match set_up(plan, journal.clone()) {
         Ok(driver) => {
             let began = Instant::now();
             let ended = supervise(&driver, plan, &mut signals).await;
-            if ended.verdict.passed() {
+            if ended.outcome == Outcome::Passed {
                 let text = format!("test script finished in {:.2}s", began.elapsed().as_secs_f64());
                 journal.log(Level::Info, None, text);
             }
@@ -86,59 +88,21 @@ async fn conduct(plan: &Plan, journal: Journal, mut signals: Signals) -> u8 {
         }
         Err(error) => failed(&journal, error.chain()),
     };
-    let status = match verdict.outcome {
-        _ if bug::seen() => exit::BUG,
-        Outcome::Passed => exit::PASSED,
-        Outcome::Interrupted => verdict.exit_status(),
-        _ => status.unwrap_or(exit::FAILED),
-    };
-    let Verdict { outcome, message, .. } = verdict;
-    let duration_us = journal.elapsed_us();
-    let ended = RunEnded { outcome, kind: None, message, duration_us, exit_status: status };
-    journal.emit(None, Event::RunEnded(ended));
-    let errors = journal.close().err().unwrap_or_default();
-    for error in &errors {
-        console::err(&format!("error: {}", error.chain()));
-    }
-    // A result that was not written whole is no pass.
-    if status == exit::PASSED && !errors.is_empty() { exit::FAILED } else { status }
-}
-
-/// What came out.
-#[derive(Debug)]
-struct Ended {
-    verdict: Verdict,
-    /// The status that the script ended itself with, if it did.
-    status: Option<u8>,
-}
-
-impl Ended {
-    fn of_script(script: &Script, outcome: ScriptOutcome) -> Self {
-        let status = match &outcome {
-            ScriptOutcome::Failed(failure) => failure.status,
-            ScriptOutcome::Passed => None,
-        };
-        // As the operating system sees it.
-        let status = status.map(|status| status.to_le_bytes()[0]);
-        Self { verdict: Verdict::of_script(script, Ok(outcome)), status }
-    }
-
-    fn with(verdict: Verdict) -> Self {
-        Self { verdict, status: None }
-    }
+    ended.conclude(&journal)
 }
 
 fn failed(journal: &Journal, problem: String) -> Ended {
     journal.log(Level::Error, None, format!("error: {problem}"));
-    Ended::with(Verdict::new(Outcome::MachineFailed, Some(problem)))
+    Ended::failed(Outcome::MachineFailed, problem)
 }
 
-/// The code as a script, in a directory that goes with the run.
-fn script_of(plan: &Plan, dir: &Path) -> anyhow::Result<Script> {
-    let path = dir.join("tests");
-    fs::write(&path, &plan.tests).context("the script cannot be written")?;
-    let script = Script::new(path, Some(Language::Perl))?;
-    Ok(script.with_setup(json!({ "generation": "2019" })).without_step())
+/// The code as a script; without any, one that has a person type it.
+fn script_of(plan: &Plan) -> Script {
+    let at_prompt = plan.tests.is_none();
+    let setup = json!({ "generation": "2019", "at_prompt": at_prompt });
+    let script = Script::of_text(SCRIPT, plan.tests.clone().unwrap_or_default(), Language::Perl);
+    let script = script.with_setup(setup).without_step();
+    if at_prompt { script.with_terminal() } else { script }
 }
 
 fn set_up(plan: &Plan, journal: Journal) -> Result<Arc<Driver>, DriverError> {
@@ -170,30 +134,26 @@ fn set_up(plan: &Plan, journal: Journal) -> Result<Arc<Driver>, DriverError> {
 /// Runs the test until it is over, or somebody stops it.
 async fn supervise(driver: &Arc<Driver>, plan: &Plan, signals: &mut Signals) -> Ended {
     let mut test = pin!(async {
-        let begun = match driver.check().await {
-            Ok(()) => script_of(plan, driver.run_dir()),
-            Err(error) => Err(error.into()),
-        };
-        match begun {
-            Ok(script) => match script::run(driver, &script).await {
-                Ok(outcome) => Ended::of_script(&script, outcome),
-                Err(error) => failed(driver.journal(), format!("{:#}", anyhow::Error::from(error))),
-            },
-            Err(error) => failed(driver.journal(), format!("{error:#}")),
+        if let Err(error) = driver.check().await {
+            return failed(driver.journal(), error.chain());
+        }
+        match script::run(driver, &script_of(plan)).await {
+            Err(error) => failed(driver.journal(), format!("{:#}", anyhow::Error::from(error))),
+            ended => Ended::of_script(ended),
         }
     });
     let signal = tokio::select! {
         ended = &mut test => return ended,
         signal = signals.next() => signal,
     };
-    let verdict = Verdict::interrupted(signal);
-    driver.cancel(verdict.message.as_deref().unwrap_or_default());
+    let ended = Ended::by_signal(signal);
+    driver.cancel(ended.message.as_deref().unwrap_or_default());
     tokio::select! {
         _ = &mut test => {}
         () = sleep(GRACE) => {}
         _ = signals.next() => {}
     }
-    Ended::with(verdict)
+    ended
 }
 
 fn run_started(plan: &Plan) -> Event {
@@ -203,7 +163,7 @@ fn run_started(plan: &Plan) -> Event {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         test: nixos::NAME.to_owned(),
         machines: plan.vms.iter().map(|vm| vm.name.clone()).collect(),
-        script: "tests".to_owned(),
+        script: SCRIPT.to_owned(),
         timeout_s: Deadline::far().limit().as_secs_f64(),
         started_unix_ms: u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX),
         console: ConsoleRules::default(),

@@ -1,5 +1,5 @@
-//! Machines that the script makes while it runs (compat.md 1.5): each of a start script or a command line of its own. And
-//! the variables that it sets for start scripts.
+//! Machines that the script makes while it runs (compat.md 1.5): each of a start script or a command line of its own.
+//! And the variables that it sets for start scripts.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -68,8 +68,8 @@ fn is_free(name: &str) -> bool {
 }
 
 impl Driver {
-    /// Has the start scripts of later launches find variables, or (`None`) not find them. What the driver itself tells them
-    /// by variables stays as it is.
+    /// Has the start scripts of later launches find variables, or (`None`) not find them. What the driver itself tells
+    /// them by variables stays as it is.
     pub fn set_environment(&self, changes: BTreeMap<String, Option<String>>) {
         let changes = changes.into_iter().filter(|(name, _)| is_free(name));
         self.context.environment.0.lock().unwrap_or_else(PoisonError::into_inner).extend(changes);

@@ -1,7 +1,7 @@
 //! What the machine's screen shows over time. It is looked at once a second (0.7 % of a processor, with QEMU's text
-//! screen): the last picture outlives the machine, and is evidence then; for a video each that differs is kept. Waits for
-//! the screen take pictures of their own ([`super::sight`]): theirs are raw, to be read at once, and these are packed, to be
-//! kept. Each would only have to convert what the other has.
+//! screen): the last picture outlives the machine, and is evidence then; for a video each that differs is kept. Waits
+//! for the screen take pictures of their own ([`super::sight`]): theirs are raw, to be read at once, and these are
+//! packed, to be kept. Each would only have to convert what the other has.
 
 use std::collections::HashMap;
 use std::fs;

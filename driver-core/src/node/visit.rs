@@ -35,10 +35,10 @@ impl Default for TerminalSize {
 impl Node {
     /// Gives a terminal a login shell of its own in the guest, until the shell ends or `terminal` is closed; the
     /// shell then ends with all that runs in it. Boots the machine if it is off. Commands of the script are run
-    /// meanwhile as always.
+    /// meanwhile as always; without the agent they wait, as the plain shell can do one thing at a time.
     ///
     /// # Errors
-    /// [`DriverError::Usage`] without the agent, whose plain shell can do one thing at a time; as [`Node::execute`].
+    /// As [`Node::execute`].
     pub async fn visit_shell(
         &self,
         terminal: impl GuestStream,
@@ -46,16 +46,16 @@ impl Node {
     ) -> Result<(), DriverError> {
         let running = self.connected().await?;
         let channel = running.line.channel();
-        let Channel::Agent(agent) = channel.as_ref() else {
-            return Err(DriverError::usage(format!(
-                "machine `{}` has one plain shell, which the driver needs (there are more with the agent; the serial \
-                 console can be had)",
-                self.name()
-            )));
-        };
-        let how = How { timeout: None, grace: None, within: Deadline::far(), bulk: false };
         let command = shell_of_their_own(size);
-        let talk = agent.converse(&command, how, terminal);
+        let talk = async {
+            match channel.as_ref() {
+                Channel::Agent(agent) => {
+                    let how = How { timeout: None, grace: None, within: Deadline::far(), bulk: false };
+                    agent.converse(&command, how, terminal).await
+                }
+                Channel::Shell(shell) => shell.visit(&command, terminal).await,
+            }
+        };
         self.while_it_runs(&running, || "somebody was at its shell".to_owned(), talk).await
     }
 

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use super::reply::{Found, Parser};
 use super::request::{PIECE, Request, Tag, go_on};
 use super::state::{Phase, State};
+use super::visit::{self, Visit};
 use crate::error::DriverError;
 use crate::machine::GuestStream;
 
@@ -48,6 +49,8 @@ pub(super) enum Message {
     Request(Request),
     /// Bytes that bring none.
     Raw(Vec<u8>),
+    /// Somebody at a terminal.
+    Visit(Visit),
     /// A last line, after which the stream belongs to somebody else.
     HandOver {
         /// The line.
@@ -141,6 +144,7 @@ impl Actor {
         let result = match message {
             Message::Raw(bytes) => self.send_raw(&bytes, &answers).await,
             Message::Request(request) => self.exchange(id, &request, &answers).await,
+            Message::Visit(visit) => self.host(id, visit, &answers).await,
             Message::HandOver { .. } => Err(Broken::Unwanted),
         };
         self.state.set_holder(None);
@@ -167,15 +171,7 @@ impl Actor {
 
     /// Sends a request and passes the reply on.
     async fn exchange(&mut self, id: u64, request: &Request, answers: &Answers) -> Result<i32, Broken> {
-        while !self.state.is_up() && !answers.is_closed() {
-            tokio::select! {
-                found = self.inbound.next() => { found?; }
-                () = answers.closed() => {}
-            }
-        }
-        if answers.is_closed() {
-            return Err(Broken::Unwanted);
-        }
+        self.wait_until_up(answers).await?;
         let tag = Tag::new(self.session, id);
         let line = request.line(&tag);
         self.state.used();
@@ -183,6 +179,78 @@ impl Actor {
         let status = self.converse(&[line.as_bytes(), &request.payload], answers).await;
         self.inbound.parser.give_up();
         status
+    }
+
+    /// Has somebody at a shell of their own, and returns when the guest says that all of it is gone.
+    async fn host(&mut self, id: u64, visit: Visit, answers: &Answers) -> Result<i32, Broken> {
+        self.wait_until_up(answers).await?;
+        let tag = Tag::new(self.session, id);
+        write(&mut self.writer, &[visit.line(&tag).as_bytes()]).await?;
+        self.state.used();
+        self.inbound.parser.expect(tag);
+        let ended = self.pass_on(visit.terminal, answers).await;
+        self.inbound.parser.give_up();
+        ended
+    }
+
+    /// Passes on what is typed and shown, until the visitor or their shell has gone, and then waits for the guest.
+    async fn pass_on(&mut self, terminal: Box<dyn GuestStream>, answers: &Answers) -> Result<i32, Broken> {
+        let mut phase = self.inbound.phase.clone();
+        let mut visitor = Some(tokio::io::split(terminal));
+        // Of what the parser holds: it may be the beginning of more, but is shown at once.
+        let mut shown = 0;
+        let mut keys = [0; visit::CHUNK];
+        loop {
+            while let Some(found) = self.inbound.parser.next() {
+                match found {
+                    Found::Stray(bytes) => {
+                        let known = shown.min(bytes.len());
+                        shown -= known;
+                        show(&mut visitor, &bytes[known..]).await;
+                    }
+                    Found::Ended(_) => return Ok(0),
+                    Found::Greeting(bytes) => {
+                        self.inbound.greeted(bytes);
+                        return Err(Broken::Lost("started anew, because the guest rebooted"));
+                    }
+                    Found::Piece(_) => {}
+                }
+            }
+            let has_ended = self.inbound.parser.has_begun();
+            if !has_ended {
+                show(&mut visitor, &self.inbound.parser.buffer[shown..]).await;
+                shown = self.inbound.parser.buffer.len();
+            }
+            let typed = tokio::select! {
+                () = std::future::ready(()), if has_ended && visitor.is_some() => 0,
+                filled = self.inbound.fill() => {
+                    filled?;
+                    continue;
+                }
+                _ = phase.wait_for(|phase| *phase == Phase::Waiting) => {
+                    return Err(Broken::Lost("was reset, because the guest reboots"));
+                }
+                () = answers.closed(), if visitor.is_some() => 0,
+                count = read(&mut visitor, &mut keys) => count,
+            };
+            if typed == 0 {
+                visitor = None;
+                write(&mut self.writer, &[visit::LEAVE]).await?;
+            } else {
+                write(&mut self.writer, &[visit::typed(&keys[..typed]).as_bytes()]).await?;
+            }
+        }
+    }
+
+    /// Waits for the shell, as long as somebody wants it.
+    async fn wait_until_up(&mut self, answers: &Answers) -> Result<(), Broken> {
+        while !self.state.is_up() && !answers.is_closed() {
+            tokio::select! {
+                found = self.inbound.next() => { found?; }
+                () = answers.closed() => {}
+            }
+        }
+        if answers.is_closed() { Err(Broken::Unwanted) } else { Ok(()) }
     }
 
     /// Sends a request, takes the reply piece by piece, and returns the status at its end.
@@ -288,6 +356,24 @@ impl Inbound {
         if self.left == 0 {
             (self.heard)(b"(and more, which is not shown)");
         }
+    }
+}
+
+/// The two directions of a visitor's terminal, as long as there is one.
+type Visitor = Option<(ReadHalf<Box<dyn GuestStream>>, WriteHalf<Box<dyn GuestStream>>)>;
+
+/// Shows a visitor something. One who has gone is noticed by what is typed.
+async fn show(visitor: &mut Visitor, bytes: &[u8]) {
+    if let Some((_, screen)) = visitor {
+        let _ = screen.write_all(bytes).await;
+    }
+}
+
+/// What a visitor types; nothing when they have gone. Never returns where there is none.
+async fn read(visitor: &mut Visitor, keys: &mut [u8]) -> usize {
+    match visitor {
+        Some((keyboard, _)) => keyboard.read(keys).await.unwrap_or(0),
+        None => std::future::pending().await,
     }
 }
 

@@ -55,6 +55,11 @@ impl Parser {
         self.mode = Mode::Idle;
     }
 
+    /// Whether the reply that is awaited has begun.
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(self.mode, Mode::Within { .. })
+    }
+
     /// Takes the next thing out of the buffer; `None` when more bytes are needed for that.
     pub(super) fn next(&mut self) -> Option<Found> {
         match std::mem::take(&mut self.mode) {
@@ -77,7 +82,7 @@ impl Parser {
     /// command prints the greeting's text; then more follows at once, for a piece comes in one go.
     pub(super) fn may_have_rebooted(&self) -> bool {
         let end = self.buffer.trim_ascii_end();
-        matches!(self.mode, Mode::Within { .. }) && end.ends_with(GREETING.as_bytes())
+        self.has_begun() && end.ends_with(GREETING.as_bytes())
     }
 
     /// Takes a greeting that ends the buffer for what it says.

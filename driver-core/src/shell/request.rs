@@ -146,6 +146,11 @@ impl Tag {
         Self(format!("innkeeper-{session:016x}-{number}"))
     }
 
+    /// The name itself.
+    pub(super) fn text(&self) -> &str {
+        &self.0
+    }
+
     /// What opens the reply.
     pub(super) fn begin(&self) -> Vec<u8> {
         format!("{}[", self.0).into_bytes()

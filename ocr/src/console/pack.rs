@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A glyph's line has its character (hexadecimal) and the mark of its pattern; for cells of 9 columns, which are those
-//! of a VGA, also the mark with the rows blank that a VGA's cursor covers. A mark is the first 8 bytes of the SHA-256 of the rows, each 4 bytes, highest first.
+//! of a VGA, also the mark with the rows blank that a VGA's cursor covers. A mark is the first 8 bytes of the SHA-256
+//! of the rows, each 4 bytes, highest first.
 
 use std::fmt::Write as _;
 

@@ -10,7 +10,8 @@ use super::scale::Strip;
 /// Lines of each of the two generations: some screens full.
 const LINES: usize = 2048;
 
-/// What strips say, by their hash. The hash's key is drawn anew in each run, so that no guest can make two strips alike.
+/// What strips say, by their hash. The hash's key is drawn anew in each run, so that no guest can make two strips
+/// alike.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
     key: RandomState,

@@ -91,7 +91,8 @@ pub(super) fn ink(frame: &Frame, ground: &[Ground]) -> Ink {
     }
 }
 
-/// The ink of a box that is brighter, and that which is darker than the background; `None` when one of them is nearly all.
+/// The ink of a box that is brighter, and that which is darker than the background; `None` when one of them is nearly
+/// all.
 ///
 /// Text with an outline or a shadow has both, and only one of them is the text.
 pub(super) fn sides(frame: &Frame, ground: &[Ground], area: Area) -> Option<[Plane; 2]> {

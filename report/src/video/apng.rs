@@ -14,8 +14,8 @@ use crate::html::is_inside;
 const ONE: u64 = 16 << 20;
 /// Pixels of a canvas on each side: that of an 8K display.
 const SIDE: u32 = 8192;
-/// Bytes of pixels in an animation, if all of each frame were new. Of more frames every second one is left out, or two of
-/// three, and so on: compressing them must not take minutes.
+/// Bytes of pixels in an animation, if all of each frame were new. Of more frames every second one is left out, or two
+/// of three, and so on: compressing them must not take minutes.
 const ALL: usize = 3 << 30;
 
 /// What is shown at a moment: rows of three bytes a pixel.

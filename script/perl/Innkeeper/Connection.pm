@@ -52,15 +52,31 @@ sub log {
         { level => $level, text => bytes($text), machine => $machine, scope => $self->{scope} });
 }
 
-# Sends a request and waits for its answer; meanwhile searches for the driver.
-sub request {
+# From now on SIGINT ends the call that is being waited for.
+sub heed_interrupts { $_[0]{heeds_interrupts} = 1 }
+
+# Sends a request, and returns its id.
+sub ask {
     my ($self, $method, $params) = @_;
     my $id = ++$self->{last_id};
     $self->send({ id => $id, method => $method, params => $params });
+    return $id;
+}
+
+# Sends a request and waits for its answer; meanwhile searches for the driver.
+sub request {
+    my ($self, $method, $params) = @_;
+    my $id = $self->ask($method, $params);
+    # A call that is given up gets no answer, but the giving up does. To die here would lose half a message.
+    my $giving_up = 0;
+    local $SIG{INT} = sub { $giving_up ||= $self->ask("cancel", { call => $id }) } if $self->{heeds_interrupts};
     while (defined(my $line = readline $self->{socket})) {
         my $message = $JSON->decode($line);
         if ($message->{method}) {
             $self->search($message);
+        }
+        elsif ($giving_up && ($message->{id} || 0) == $giving_up) {
+            die "interrupted\n";
         }
         elsif (!defined $message->{id} || $message->{id} == $id) {
             die Innkeeper::Error->from_wire($message->{error}) if $message->{error};

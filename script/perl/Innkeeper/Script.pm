@@ -11,6 +11,7 @@ use Innkeeper::Create;
 use Innkeeper::Error;
 use Innkeeper::Log;
 use Innkeeper::Needs;
+use Innkeeper::Prompt;
 use Innkeeper::Verbs;
 use Innkeeper::Vlan;
 use Machine;
@@ -22,6 +23,8 @@ my $last_death = { text => "", frames => [] };
 my $reported = 1;
 # Whether it was started by the command line of 2019.
 my $as_then = 0;
+# Whether a person types what would be run.
+my $at_prompt = 0;
 our $compiled = 0;
 
 sub run {
@@ -36,7 +39,8 @@ sub run {
     ($Machine::CONNECTION, $Machine::LOG) = ($connection, $main::log);
     %main::vms = map { $_->{name} => Machine->of($_) } @{ $hello->{machines} };
     @main::vlans = map { Innkeeper::Vlan->new($_) } @{ $hello->{vlans} };
-    $as_then = (($hello->{setup} || {})->{generation} || "") eq "2019";
+    my $setup = $hello->{setup} || {};
+    ($as_then, $at_prompt) = (($setup->{generation} || "") eq "2019", $setup->{at_prompt});
     read_script($path);
 
     $reported = 0;
@@ -227,13 +231,17 @@ sub testScript {
     warn $@ if $@;
 }
 
-# Runs all that the command line of 2019 wants to be run, and collects what there is to be collected.
+# Runs all that the command line of 2019 wants to be run, or lets a person do so, and collects what there is to be
+# collected.
 sub runTests {
     my $work = sub {
         Innkeeper::Script::evaluate_script();
         die $@ if $@;
     };
-    $connection->in_scope("step", "running the VM test script", undef, $work, \&Innkeeper::Script::log_error);
+    if ($at_prompt) { Innkeeper::Prompt::talk($connection) }
+    else {
+        $connection->in_scope("step", "running the VM test script", undef, $work, \&Innkeeper::Script::log_error);
+    }
     Innkeeper::Script::collect();
 }
 

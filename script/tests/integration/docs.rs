@@ -16,8 +16,8 @@ const PAGES: [(&str, &[&str], &[&str]); 3] = [
     ("README.md", &["python"], &["client", "server"]),
 ];
 
-/// Programs of the guest that the pages suppose. The guestbook keeps its post beside itself. A ping that is to fail says
-/// how long it waits.
+/// Programs of the guest that the pages suppose. The guestbook keeps its post beside itself. A ping that is to fail
+/// says how long it waits.
 const PROGRAMS: [(&str, &str); 4] = [
     ("ping", "#!/bin/sh\ncase \"$*\" in *-W*) exit 1 ;; esac\n"),
     ("systemctl", "#!/bin/sh\necho ActiveState=active\n"),

@@ -1,5 +1,5 @@
-//! The names of 2019, and what verbs of the driver's own table do under them. The rest of that year is in the conformance
-//! suite of the whole product.
+//! The names of 2019, and what verbs of the driver's own table do under them. The rest of that year is in the
+//! conformance suite of the whole product.
 
 use driver_core::event::{Event, Level};
 use script::FailureKind;

@@ -116,6 +116,17 @@ fn a_person_starts_machines_runs_verbs_completes_names_and_leaves() {
     terminal.type_in(LEAVE);
     terminal.wait_for("Closing connection to the console");
 
+    // The plain shell is a visitor's for a while.
+    terminal.type_in("server.shell_interact()\n");
+    terminal.wait_for("Terminal is ready (there is no initial prompt):");
+    terminal.type_in("echo y$((6*7)); sleep 1000\n");
+    terminal.wait_for("y42");
+    terminal.type_in(LEAVE);
+    terminal.wait_for(">>> ");
+    terminal.type_in("server.succeed('echo z$((6*7))')\n");
+    terminal.wait_for("'z42\\n'");
+    terminal.wait_for(">>> ");
+
     terminal.type_in("debug.breakpoint()\n");
     terminal.wait_for("(Pdb) ");
     terminal.type_in("p server\n");
@@ -139,6 +150,61 @@ fn a_person_starts_machines_runs_verbs_completes_names_and_leaves() {
 }
 
 #[test]
+fn a_person_types_perl_of_2019() {
+    if !has("perl") {
+        return;
+    }
+    let place = Place::new("", "");
+    let mut command = Command::new(program());
+    command
+        .args(["nixos-test-driver", "./run-server-vm", "--without-agent", "--with-accel=tcg"])
+        .current_dir(place.path())
+        .env("INNKEEPER_TEST", place.path())
+        .env("TMPDIR", place.path().join("kept"))
+        .env("LOGFILE", "/dev/null")
+        .env("VLANS", "1")
+        .env("testScript", "print 'the script of ', $server->name, \"\\n\";")
+        .env_remove("tests");
+    let mut terminal = Terminal::start(&command);
+    terminal.wait_for("> ");
+    terminal.type_in("startAll\n");
+    terminal.wait_for("server: starting vm");
+    terminal.wait_for("> ");
+    terminal.type_in("$said = $server->succeed('echo x$((6*7))')\n");
+    terminal.wait_for("> ");
+    terminal.type_in("print \"it was $said\"\n");
+    terminal.wait_for("it was x42");
+    terminal.wait_for("> ");
+    terminal.type_in("testScript\n");
+    terminal.wait_for("the script of server");
+    terminal.wait_for("> ");
+    terminal.type_in("$server->succeed('exit 3')\n");
+    terminal.wait_for("command `exit 3' did not succeed (exit code 3)");
+    terminal.wait_for("> ");
+    // Ctrl-C ends what is being waited for, and a line that is being typed.
+    terminal.type_in("$server->waitUntilSucceeds('false')\n");
+    terminal.wait_for("waiting for success: false");
+    terminal.type_in(CTRL_C);
+    terminal.wait_for("interrupted");
+    terminal.wait_for("> ");
+    terminal.type_in("die 'never'");
+    terminal.wait_for("never");
+    terminal.type_in(CTRL_C);
+    terminal.wait_for("> ");
+    terminal.type_in("print $server->isUp ? \"it is u\" . \"p\\n\" : ''\n");
+    terminal.wait_for("it is up");
+    terminal.wait_for("> ");
+    terminal.type_in(CTRL_D);
+    terminal.wait_for("test script finished in ");
+    place.ended(terminal, 0);
+    // Nothing but the machine's state, which is there for the next run.
+    let kept = fs::read_dir(place.path().join("kept")).expect("the directory");
+    let mut kept: Vec<_> = kept.map(|entry| entry.expect("an entry").file_name()).collect();
+    kept.sort();
+    assert_eq!(kept, ["shared-xchg", "vm-state-server"]);
+}
+
+#[test]
 fn a_prompt_that_is_ended_from_outside_leaves_the_terminal_as_it_was() {
     if !has("python3") {
         return;
@@ -151,6 +217,30 @@ fn a_prompt_that_is_ended_from_outside_leaves_the_terminal_as_it_was() {
     let echoes = terminal.echoes();
     place.ended(terminal, 1);
     assert!(echoes, "what is typed cannot be seen");
+}
+
+#[test]
+fn a_prompt_that_is_killed_leaves_the_terminal_as_it_was() {
+    if !has("python3") {
+        return;
+    }
+    let place = Place::new(STAND_IN, "");
+    let mut terminal = place.run(&["-I", "--no-agent"]);
+    terminal.wait_for(">>> ");
+    terminal.type_in("import threading; os.mkfifo('go')\n");
+    terminal.wait_for(">>> ");
+    terminal
+        .type_in("threading.Thread(target=lambda: (open('go').close(), os.kill(os.getpid(), 9))).start()\n");
+    terminal.wait_for(">>> ");
+    // At the prompt the terminal has settings of the prompt's own.
+    terminal.type_in("40 + 2");
+    terminal.wait_for("40 + 2");
+    let echoed = terminal.echoes();
+    drop(File::options().write(true).open(place.path().join("go")).expect("the thread reads"));
+    terminal.wait_for("ended before the script was over");
+    let echoes = terminal.echoes();
+    place.ended(terminal, 1);
+    assert!(!echoed && echoes, "what is typed was seen: {echoed}, and is: {echoes}");
 }
 
 #[test]
@@ -184,7 +274,9 @@ fn the_machines_of_a_failed_test_stay_up_until_somebody_has_seen_enough() {
     terminal.wait_for("innkeeper attach ");
     let console = terminal.wait_for("\r\n");
     let mut visitor = place.attach(shell.trim());
-    visitor.wait_for("machine `server` has one plain shell");
+    visitor.type_in("echo y$((6*7))\n");
+    visitor.wait_for("y42");
+    visitor.type_in(LEAVE);
     assert_eq!(visitor.finish().0, Some(0));
     let mut visitor = place.attach(console.trim());
     visitor.wait_for("(Ctrl-] leaves)");

@@ -1,5 +1,5 @@
-//! The program as `nixos-test-driver` with real machines: start scripts in the manner of NixOS's, two machines on a VLAN,
-//! under both command lines.
+//! The program as `nixos-test-driver` with real machines: start scripts in the manner of NixOS's, two machines on a
+//! VLAN, under both command lines.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -34,8 +34,8 @@ pub(crate) struct Args {
     /// The backend; one that has snapshots and can run here
     #[arg(long, value_name = "WORD", default_value = "qemu")]
     backend: String,
-    /// Measure in a machine with a KVM of its own, for a Cloud Hypervisor (CLOUD_HYPERVISOR) on a host whose KVM is of no
-    /// use
+    /// Measure in a machine with a KVM of its own, for a Cloud Hypervisor (CLOUD_HYPERVISOR) on a host whose KVM is of
+    /// no use
     #[arg(long)]
     nested: bool,
     /// How often the machine boots, is kept, and goes on

@@ -1,4 +1,4 @@
-//! Both command lines, the configuration, the environment, the files, the exit statuses.
+//! The command lines, the configuration, the environment, the files, the exit statuses.
 
 use std::fs;
 use std::process::Command;
@@ -6,8 +6,10 @@ use std::process::Command;
 use integration_tests::Terminal;
 use serde_json::json;
 
-use super::stage::{Row, STAND_IN, Stage, check};
+use super::stage::{Finished, Row, STAND_IN, Stage, check};
 
+/// How the derivations of the first drivers in Python had the script run.
+const RUN_IT: &str = "exec(os.environ[\"testScript\"])";
 const SIMPLE: &str = "start_all()\nassert server.succeed('echo x') == 'x\\n'\nprint('ran', sorted(m.name for m in machines))\n";
 
 pub(super) fn rows() -> Vec<Row> {
@@ -151,6 +153,29 @@ pub(super) fn rows() -> Vec<Row> {
             let stage = Stage::new("assert other.name == 'other'");
             stage.run_old(&["--vm-names", "other", "--vm-start-scripts", "./run-server-vm", "--", "script"]).ended(0);
         }),
+        check("20.03 to 21.05: start scripts as arguments, `VLANS`, `tests`, `testScript`, `out`, `-K/--keep-vm-state`", || {
+            let stage = Stage::new("");
+            let said = run_early(&stage, RUN_IT, SIMPLE, &[]).ended(0).says("pass --keep-vm-state");
+            assert!(said.stdout.contains("vlan1, vlan2") && said.stdout.contains("ran ['client', 'server']"));
+            let shot = "server.start()\nserver.screenshot('x')\nassert False, 'as it was told'\n";
+            run_early(&stage, RUN_IT, shot, &["-K"]).ended(1).says("line 3, in <module>\n!!!     assert False");
+            assert!(stage.out().join("x.png").exists());
+            // Code of one's own, instead of the script or around it.
+            run_early(&stage, "assert server.succeed('echo x') == 'x\\n'", "", &[]).ended(0);
+            let around = "start_all()\nis_there = True\nexec(os.environ['testScript'])\ntest_script()\n";
+            run_early(&stage, around, "assert server.booted\nlog.log('once')", &[]).ended(0);
+            run_early(&stage, "test_script()", "server.succeed('exit 3')", &[]).ended(1).says("`exit 3`");
+        }),
+        check("20.03 to 21.05: `tests` unset: a prompt", || {
+            let stage = Stage::new("");
+            fs::write(stage.path().join("typed"), "test_script()\nraise SystemExit(4)\n").expect("the lines");
+            let mut command = early(&stage, "start_all()\nprint('the script of', server.name)");
+            command.stdin(fs::File::open(stage.path().join("typed")).expect("the lines"));
+            let said = stage.finish(command).ended(4);
+            assert!(said.stdout.contains("the script of server"), "{}", said.stdout);
+        }),
+        check("20.03 to 21.05: lines, places, what is at hand", || {})
+            .differs("the log is that of 25.11, `XDG_RUNTIME_DIR` counts, and `tests` has no standard input"),
         check("2.2 names of machines come from `run-(.+)-vm$`", || {
             let stage = Stage::new("assert [m.name for m in machines] == ['machine']");
             fs::copy(STAND_IN, stage.path().join("start")).expect("what the stage has made");
@@ -296,4 +321,21 @@ pub(super) fn rows() -> Vec<Row> {
         }),
         check("2.6 a signal", || {}).differs("machines are ended and files written also at SIGTERM; a bug of innkeeper's is 70"),
     ]
+}
+
+/// The program in the manner of NixOS 20.03 to 21.05, with two machines.
+fn early(stage: &Stage, script: &str) -> Command {
+    let mut command = stage.command();
+    command
+        .args(["./run-server-vm", "./run-client-vm", "--without-agent", "--with-accel=tcg"])
+        .env("VLANS", "1 2 1")
+        .env("out", stage.out())
+        .env("testScript", script);
+    command
+}
+
+fn run_early(stage: &Stage, tests: &str, script: &str, more: &[&str]) -> Finished {
+    let mut command = early(stage, script);
+    command.env("tests", tests).args(more);
+    stage.finish(command)
 }

@@ -68,7 +68,8 @@ fn invocation() -> Vec<Row> {
         }),
         check("how it is told apart", || {}).differs(
             "it is this command line when `tests` or `VLANS` is set, `startScripts` is not, and there is no option of a later \
-             driver; the first drivers in Python (20.03 to 21.05) had the same, and are not there",
+             driver; the first drivers in Python (20.03 to 21.05) had the same, and are meant when `tests` or `testScript` \
+             is Python",
         ),
         check("`VLANS`: a network for each number; `QEMU_VDE_SOCKET_<N>`", || {
             passes("die if !-d $ENV{QEMU_VDE_SOCKET_1} || !-d $ENV{QEMU_VDE_SOCKET_2} || $ENV{QEMU_VDE_SOCKET_3};")
@@ -81,15 +82,21 @@ fn invocation() -> Vec<Row> {
             })
             .ended(0);
         }),
-        check("`tests` unset: a prompt", || {
+        check("`tests` unset: a prompt, `> `; after it, what comes after a script", || {
             let stage = Stage::new("");
-            run(&stage, "", |command| {
-                command.env_remove("tests");
+            fs::write(stage.path().join("typed"), "testScript\ndie 'at once'\nexit 3 if $x\n").expect("the lines");
+            let said = run(&stage, "$server->connect; our $x = 1;", |command| {
+                let typed = fs::File::open(stage.path().join("typed")).expect("the lines");
+                command.env_remove("tests").stdin(typed);
             })
-            .ended(1)
-            .says("there is no prompt for Perl");
+            .ended(3)
+            .says("at once at prompt line 1.\n");
+            assert_eq!(said.stdout, "> > > ");
         })
-        .missing("an error says so"),
+        .differs(
+            "lines are edited and recalled only where Term::ReadLine::Gnu is installed, and there is no file of them; \
+             variables need no `my`; Ctrl-C ends what is being waited for, not the driver",
+        ),
         check("`nixos-run-vms`: starts the machines and waits until they are off", || {
             let stage = Stage::new("");
             symlink(program(), stage.path().join("nixos-run-vms")).expect("a link");

@@ -38,11 +38,6 @@ impl Row {
     pub(super) fn differs(self, reason: &str) -> Self {
         Self { differs: Some(reason.to_owned()), ..self }
     }
-
-    /// With what is not there.
-    pub(super) fn missing(self, reason: &str) -> Self {
-        Self { missing: Some(reason.to_owned()), ..self }
-    }
 }
 
 /// Whether there is that interpreter to run scripts.

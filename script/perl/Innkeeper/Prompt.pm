@@ -1,0 +1,40 @@
+# The prompt of the command line of 2019: a person types Perl, a line at a time, with the machines as variables.
+package Innkeeper::Prompt;
+use strict;
+use warnings;
+use Term::ReadLine;
+use Innkeeper::Script;
+
+# What lines are called in what goes wrong with them.
+our $NAME = "prompt";
+
+# Talks until the input ends. With Term::ReadLine::Gnu, where that is installed, lines can be edited.
+sub talk {
+    my ($connection) = @_;
+    my $terminal = Term::ReadLine->new("nixos-test-driver", \*STDIN, \*STDOUT);
+    $terminal->ornaments(0);
+    # A prompt that is stopped would never be told to go on: a shell knows the driver alone.
+    local $SIG{TSTP} = "IGNORE";
+    local $SIG{INT} = sub { die "interrupted\n" };
+    $connection->heed_interrupts;
+    while (1) {
+        my $line = eval { $terminal->readline("> ") };
+        if ($@) {
+            print "\n";
+            next;
+        }
+        last if !defined $line;
+        # What dies is at a line of its own, not of the input.
+        $. = 0;
+        # Variables need no `my`, which would not outlive the line.
+        Innkeeper::Script::evaluate(
+            Innkeeper::Script::context() . " no strict 'vars';\n#line 1 \"$NAME\"\n$line\n;");
+        my $error = $@;
+        # The run is being ended, and so is this.
+        die $error if ref $error && eval { $error->{kind} eq "cancelled" };
+        print STDERR $error if $error;
+    }
+    print "\n";
+}
+
+1;
