@@ -144,7 +144,7 @@ async fn torment(seed: u64) {
 async fn a_command_that_no_shell_can_run_is_refused_as_the_plain_shell_does_it() {
     let (ours, _theirs) = tokio::io::duplex(64 << 10);
     let agent = Agent::open("server", Streams { shell: Box::new(ours), bulk: None }, |_| {});
-    let error = agent.fire("echo a\0b").unwrap_err();
+    let error = agent.fire("echo a\0b", Nobody).unwrap_err();
     assert!(matches!(error, DriverError::Usage { .. }), "{error}");
 }
 
