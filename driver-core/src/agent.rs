@@ -28,6 +28,7 @@ use crate::error::DriverError;
 use crate::machine::GuestStream;
 use crate::shell::{ShellOutput, refuse_nul};
 
+pub(crate) use actor::without_remains;
 use actor::{Actor, Answer, Asker, Order};
 pub(crate) use notices::{Notices, Told};
 pub(crate) use start::start;
