@@ -41,5 +41,6 @@ fn a_long_command_can_be_watched_and_a_short_one_is_silent() {
     assert!(all.contains(&(OutputStream::Stderr, "amiss")), "{all:?}");
     assert!(run.said().contains("server # (stdout) late"), "{}", run.said());
     // It is one of the console's for the script, and shown once.
-    assert_eq!(run.said().matches("# of a command").count(), 1, "{}", run.said());
+    assert_eq!(run.said().matches(") of a command\n").count(), 1, "{}", run.said());
+    assert!(!run.said().contains("server # of a command"), "{}", run.said());
 }

@@ -1,5 +1,5 @@
-//! What differs on purpose: a rule takes it out of what both have said. The reasons are in docs/compatibility.md, which
-//! still lacks those for the words and looks of waits, the seconds of `sleep()`, exceptions and the mark before errors.
+//! What differs on purpose: a rule takes it out of what both have said. The reasons are in docs/compatibility.md, most of
+//! them under 4.1 and 4.3.
 
 use super::said::Said;
 
