@@ -40,6 +40,17 @@ pub(super) fn rows() -> Vec<Row> {
                 assert!(said.contains(part), "no `{part}` in {said}");
             }
         }),
+        check("3.1 a `TMPDIR` as long as the sockets of a machine let it be", || {
+            let stage = Stage::with("server.succeed('true')", &["server"]);
+            let mut config = stage.config();
+            config["vlans"] = json!([]);
+            stage.configure(&config);
+            let folder = stage.path().join("x".repeat(82 - stage.path().as_os_str().len()));
+            fs::create_dir(&folder).expect("what the stage has made");
+            let mut command = stage.command();
+            command.args(["-c", "conformance-config.json", "-oout", "--with-accel=tcg"]).env("TMPDIR", folder);
+            stage.finish(command).ended(0);
+        }),
         check("3.1 arguments", || {})
             .differs("QEMU is also given a control channel and a port for files, which the driver keeps to itself; the sockets \
                       `qmp` and `monitor` are QEMU's, for scripts"),
