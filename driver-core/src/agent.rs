@@ -28,6 +28,7 @@ use crate::error::DriverError;
 use crate::machine::GuestStream;
 use crate::shell::{ShellOutput, refuse_nul};
 
+pub(crate) use actor::without_remains;
 use actor::{Actor, Answer, Asker, Order};
 pub(crate) use notices::{Notices, Told};
 pub(crate) use start::start;
@@ -223,12 +224,18 @@ impl Agent {
         }
     }
 
-    /// Starts a command and does not wait for it; what it prints is dropped.
-    pub(crate) fn fire(&self, script: &str) -> Result<(), DriverError> {
+    /// Starts a command and does not wait for it; its standard output is dropped.
+    pub(crate) fn fire(&self, script: &str, mut witness: impl Witness + 'static) -> Result<(), DriverError> {
         let how = How { timeout: None, grace: None, within: Deadline::far(), bulk: false };
         let mut request = self.request(script, how, false)?;
         tokio::spawn(async move {
-            while let Ok(Answer::Stdout(_) | Answer::Stderr(_) | Answer::Taken(_)) = request.next().await {}
+            loop {
+                match request.next().await {
+                    Ok(Answer::Stderr(bytes)) => witness.stderr(&bytes),
+                    Ok(Answer::Stdout(_) | Answer::Taken(_)) => {}
+                    Ok(Answer::Ended(_) | Answer::Noticed(_)) | Err(_) => return,
+                }
+            }
         });
         Ok(())
     }

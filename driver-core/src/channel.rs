@@ -101,11 +101,16 @@ impl Channel {
         }
     }
 
-    /// Starts a command and does not wait for it.
-    pub(crate) async fn fire(&self, command: &str, within: Deadline) -> Result<(), DriverError> {
+    /// Starts a command and does not wait for it. Of its output `witness` hears the standard error only.
+    pub(crate) async fn fire(
+        &self,
+        command: &str,
+        within: Deadline,
+        witness: impl Witness + 'static,
+    ) -> Result<(), DriverError> {
         match self {
             Self::Shell(shell) => shell.fire(command, within).await,
-            Self::Agent(agent) => agent.fire(command),
+            Self::Agent(agent) => agent.fire(command, witness),
         }
     }
 
@@ -113,7 +118,7 @@ impl Channel {
     pub(crate) async fn power_off(&self, within: Deadline) -> Result<(), DriverError> {
         match self {
             Self::Shell(shell) => shell.send_raw("poweroff\n", within).await,
-            Self::Agent(agent) => agent.fire("poweroff"),
+            Self::Agent(agent) => agent.fire("poweroff", Nobody),
         }
     }
 

@@ -13,6 +13,8 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use async_trait::async_trait;
+
 use crate::error::DriverError;
 use crate::event::{Event, Level, Record, ScopeId, ScopeKind};
 
@@ -21,6 +23,8 @@ tokio::task_local! {
     static SCOPE: ScopeId;
     /// What the task's next step is called, if not as the verb would have it.
     static HEADING: Cell<Option<String>>;
+    /// Whom the task asks in each step that it takes in the scope of that number.
+    static GATE: (ScopeId, Arc<dyn Gate>);
 }
 
 /// Bytes of console text that one machine may add to the journal; what comes after is dropped, and the
@@ -30,6 +34,16 @@ const CONSOLE_LIMIT: usize = 256 << 20;
 /// What the reporters may take for the rest of the stream, when the run is over. One may wait for somebody else: for a
 /// plugin, for a reader that has stopped reading.
 const REST_LIMIT: Duration = Duration::from_secs(60);
+
+/// Is asked at the beginning of steps whether their work may be done.
+#[async_trait]
+pub trait Gate: Send + Sync {
+    /// Returns when it may. `step` is the step's scope: what is done about it belongs there.
+    ///
+    /// # Errors
+    /// Why it may not; the step fails with it.
+    async fn pass(&self, step: ScopeId) -> Result<(), DriverError>;
+}
 
 /// Makes something of the event stream. Called from one thread, in order.
 pub trait Reporter: Send {
@@ -171,8 +185,21 @@ impl Journal {
         work: impl Future<Output = Result<T, DriverError>>,
     ) -> Result<T, DriverError> {
         let heading = HEADING.try_with(Cell::take).ok().flatten().unwrap_or_else(|| text.into());
-        let scope = self.open_scope(current_scope(), machine, ScopeKind::Step, heading, file);
-        let result = in_scope(scope.id, work).await;
+        let outer = current_scope();
+        let scope = self.open_scope(outer, machine, ScopeKind::Step, heading, file);
+        let gate =
+            GATE.try_with(|(within, gate)| (*within == outer).then(|| Arc::clone(gate))).ok().flatten();
+        let admitted = async {
+            match gate {
+                Some(gate) => gate.pass(scope.id).await,
+                None => Ok(()),
+            }
+        };
+        let result = in_scope(scope.id, async {
+            admitted.await?;
+            work.await
+        })
+        .await;
         self.close_scope(&scope, result.as_ref().err().map(DriverError::chain));
         result
     }
@@ -369,6 +396,11 @@ pub fn in_scope<F: Future>(scope: ScopeId, work: F) -> impl Future<Output = F::O
 /// Runs `work` with `heading` instead of the text of the first step that it takes; with none, as it is.
 pub fn under_heading<F: Future>(heading: Option<String>, work: F) -> impl Future<Output = F::Output> {
     HEADING.scope(Cell::new(heading), work)
+}
+
+/// Runs `work`, and asks `gate` in each step that it takes in the scope `within`; not in steps inside of those.
+pub fn behind<F: Future>(gate: Arc<dyn Gate>, within: ScopeId, work: F) -> impl Future<Output = F::Output> {
+    GATE.scope((within, gate), work)
 }
 
 #[cfg(test)]

@@ -270,7 +270,7 @@ impl MachineLog for NodeLog {
     }
 
     fn guest_reset(&self) {
-        self.info("the guest reboots");
+        self.context.journal.log(Level::Debug, Some(&self.machine), "the guest reboots");
         // Before there is a shell there is none to be reset: the firmware may restart as it likes.
         if let Some(line) = self.line.get() {
             line.channel().reset();

@@ -1,4 +1,5 @@
-//! The client as calls see it: takes their answers, and searches for patterns meanwhile.
+//! The client as calls see it: takes their answers, and is asked meanwhile: to search for patterns, and whether steps may
+//! go on.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -6,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use driver_core::{DriverError, PatternEngine};
+use driver_core::event::ScopeId;
+use driver_core::{DriverError, Gate, PatternEngine};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -21,15 +23,15 @@ const QUEUE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Peer {
     outgoing: mpsc::Sender<Vec<u8>>,
-    searches: Mutex<HashMap<u64, oneshot::Sender<Result<Value, String>>>>,
-    next_search: AtomicU64,
+    questions: Mutex<HashMap<u64, oneshot::Sender<Result<Value, String>>>>,
+    next_question: AtomicU64,
 }
 
 impl Peer {
     /// A peer, and the queue of lines that have to be sent to it.
     pub(crate) fn new() -> (Self, mpsc::Receiver<Vec<u8>>) {
         let (outgoing, lines) = mpsc::channel(QUEUE);
-        (Self { outgoing, searches: Mutex::default(), next_search: AtomicU64::new(1) }, lines)
+        (Self { outgoing, questions: Mutex::default(), next_question: AtomicU64::new(1) }, lines)
     }
 
     /// The queue of lines that are sent to it.
@@ -46,9 +48,9 @@ impl Peer {
         }
     }
 
-    /// Takes the client's answer to a search.
+    /// Takes the client's answer to a question.
     pub(crate) fn answered(&self, message: Incoming) {
-        let waiting = message.id.and_then(|id| self.searches().remove(&id));
+        let waiting = message.id.and_then(|id| self.questions().remove(&id));
         let Some(waiting) = waiting else {
             tracing::debug!(id = message.id, "an answer that nobody waits for");
             return;
@@ -69,19 +71,23 @@ impl Peer {
         text: &str,
         all: bool,
     ) -> Result<T, DriverError> {
-        let id = self.next_search.fetch_add(1, Ordering::Relaxed);
-        let (sender, answer) = oneshot::channel();
-        self.searches().insert(id, sender);
         let mut params = json!({ "for": call, "pattern": pattern, "text": text });
         if all {
             params["all"] = Value::Bool(true);
         }
-        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": "search", "params": params })).await;
-        let gone = |_| DriverError::Cancelled { reason: "the script is gone".to_owned() };
-        let answer = answer.await.map_err(gone)?.map_err(DriverError::usage)?;
+        let answer = self.ask("search", params).await?.map_err(DriverError::usage)?;
         serde_json::from_value(answer).map_err(|error| {
             DriverError::usage(format!("the script's answer to a search makes no sense: {error}"))
         })
+    }
+
+    /// Asks the client something, and returns its answer, or what it has to say instead.
+    async fn ask(&self, method: &str, params: Value) -> Result<Result<Value, String>, DriverError> {
+        let id = self.next_question.fetch_add(1, Ordering::Relaxed);
+        let (sender, answer) = oneshot::channel();
+        self.questions().insert(id, sender);
+        self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })).await;
+        answer.await.map_err(|_| DriverError::Cancelled { reason: "the script is gone".to_owned() })
     }
 
     async fn send(&self, message: &impl Serialize) {
@@ -95,8 +101,8 @@ impl Peer {
         }
     }
 
-    fn searches(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<Value, String>>>> {
-        self.searches.lock().unwrap_or_else(PoisonError::into_inner)
+    fn questions(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<Value, String>>>> {
+        self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -141,5 +147,26 @@ impl PatternEngine for ScriptPatterns {
     async fn find_all(&self, pattern: &str, text: &str) -> Result<Vec<Range<usize>>, DriverError> {
         let spans: Vec<(usize, usize)> = self.peer.search(self.call, pattern, text, true).await?;
         Ok(spans.into_iter().map(|(start, end)| start..end).collect())
+    }
+}
+
+/// Has the script look at its conditions, for one call.
+#[derive(Debug)]
+pub(crate) struct ScriptGate {
+    peer: Arc<Peer>,
+    call: u64,
+}
+
+impl ScriptGate {
+    pub(crate) fn new(peer: Arc<Peer>, call: u64) -> Self {
+        Self { peer, call }
+    }
+}
+
+#[async_trait]
+impl Gate for ScriptGate {
+    async fn pass(&self, step: ScopeId) -> Result<(), DriverError> {
+        let params = json!({ "for": self.call, "scope": step });
+        self.peer.ask("may_go_on", params).await?.map(drop).map_err(DriverError::assertion)
     }
 }

@@ -27,8 +27,14 @@ pub async fn run(driver: &Arc<Driver>, script: &Script) -> Result<ScriptOutcome,
     let language = script.language();
     language.install(directory.path()).map_err(setup("write the client package"))?;
     let file = script.file_in(directory.path()).map_err(setup("write the script"))?;
-    let socket = directory.path().join("driver.sock");
-    let listener = UnixListener::bind(&socket).map_err(setup("make a socket"))?;
+    // Short: the path of a Unix socket has at most 107 bytes, and who chose the directory for temporary files counted on
+    // the NixOS driver's, which are short, too.
+    let (listener, socket) = tempfile::Builder::new()
+        .prefix("s")
+        .rand_bytes(3)
+        .make_in(driver.run_dir(), |path| UnixListener::bind(path))
+        .map_err(setup("make a socket below TMPDIR"))?
+        .into_parts();
     let process = Process::start(script, &file, directory.path(), &socket, driver).map_err(|source| {
         ScriptError::Interpreter {
             program: language.program(),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use driver_core::event::{Event, OutputStream, ScopeId};
 use driver_core::verbs::{self, Subject};
-use driver_core::{Driver, Scope, in_scope, under_heading};
+use driver_core::{Driver, Scope, behind, in_scope, under_heading};
 use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ use crate::client::Script;
 use crate::lines::{Line, Lines};
 use crate::outcome::ScriptFailure;
 use crate::outside;
-use crate::peer::{Peer, ScriptPatterns};
+use crate::peer::{Peer, ScriptGate, ScriptPatterns};
 use crate::process::{Output, Process};
 use crate::prompt::Prompt;
 use crate::wire::{
@@ -296,7 +296,7 @@ impl<'a> Session<'a> {
         let is_prompt = self.script.has_terminal();
         let task = self.calls.spawn(async move {
             let patterns = Arc::new(ScriptPatterns::new(Arc::clone(&peer), id));
-            let Call { verb, machine, vlan, args, heading, .. } = call;
+            let Call { verb, machine, vlan, args, heading, asks, .. } = call;
             let work = async {
                 let subject = match (&machine, vlan) {
                     (None, None) => Subject::Run,
@@ -305,6 +305,13 @@ impl<'a> Session<'a> {
                     (Some(_), Some(_)) => return Err(Refusal::usage("a call is about a machine or a VLAN")),
                 };
                 Ok(driver.call(&verb, subject, args, patterns).await?)
+            };
+            let work = async {
+                if !asks {
+                    return work.await;
+                }
+                let gate = ScriptGate::new(Arc::clone(&peer), id);
+                behind(Arc::new(gate), scope, work).await
             };
             // A verb that panics must not leave its caller waiting.
             let work = in_scope(scope, under_heading(heading, work));

@@ -55,6 +55,9 @@ pub(crate) struct Call {
     pub(crate) scope: ScopeId,
     /// What the verb's first step is called in the log, if not as it would have it.
     pub(crate) heading: Option<String>,
+    /// Whether the client wants to be asked in each of the verb's steps.
+    #[serde(default)]
+    pub(crate) asks: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -84,9 +84,11 @@ def _():
     assert "running" in server.wait_for_monitor_prompt()
 
 
-@check("`send_monitor_command(cmd)`", differs="returns what QEMU printed, without the echo and the prompt")
+@check("`send_monitor_command(cmd)`: what QEMU printed, between the command's echo and the prompt")
 def _():
-    assert "VM status: running" in server.send_monitor_command("info status")
+    assert server.send_monitor_command("info status").splitlines()[-2:] == ["VM status: running", "(qemu) "]
+    # Of each letter it shows the whole line anew.
+    assert server.send_monitor_command("no") == "n\x1b[K\x1b[Dno\x1b[K\r\n(qemu) "
 
 
 @check("`qmp_client`: `send`, `events`, `wait_for_event`; errors are `QMPAPIError`")

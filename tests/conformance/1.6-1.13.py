@@ -88,6 +88,29 @@ def _():
     logged("Polling condition failed: broken")
 
 
+@check("1.8 conditions are looked at inside of the command's step, before each of several commands")
+def _():
+    reached = os.path.join(os.getcwd(), "reached")
+    commands = ["echo first", "echo second", "touch " + reached]
+    looks = []
+
+    @polling_condition(seconds_interval=0)
+    def each_time():
+        # The step has begun.
+        logged("must succeed: " + commands[len(looks)])
+        looks.append(commands[len(looks)])
+        return len(looks) < 3
+    with each_time:
+        server.succeed("echo first", "echo second")
+    assert looks == commands[:2], looks
+
+    def work():
+        with each_time:
+            server.succeed(commands[2])
+    raises(PollingConditionError, "Polling condition failed: each_time", work)
+    assert looks == commands and not os.path.exists(reached)
+
+
 @check("1.8 conditions while a wait goes on", differs="looked at all the time, not only between two tries: a condition "
        "that fails ends the wait")
 def _():

@@ -144,7 +144,7 @@ async fn torment(seed: u64) {
 async fn a_command_that_no_shell_can_run_is_refused_as_the_plain_shell_does_it() {
     let (ours, _theirs) = tokio::io::duplex(64 << 10);
     let agent = Agent::open("server", Streams { shell: Box::new(ours), bulk: None }, |_| {});
-    let error = agent.fire("echo a\0b").unwrap_err();
+    let error = agent.fire("echo a\0b", Nobody).unwrap_err();
     assert!(matches!(error, DriverError::Usage { .. }), "{error}");
 }
 
@@ -247,6 +247,13 @@ async fn what_has_ended_before_the_agent_was_killed_has_ended() {
         agent.gone().await;
         guest.abort();
     }
+}
+
+#[test]
+fn what_an_agent_leaves_behind_is_told_apart_from_what_others_say() {
+    let left = b"\xf9\xf6 and words\xa0\nThe agent was killed.\r\nsomebody says this\r\nhalf of a fr\xe1me";
+    assert_eq!(without_remains(left), b"somebody says this\r\n");
+    assert_eq!(without_remains(b"Spawning backdoor root shell...\n"), b"Spawning backdoor root shell...\n");
 }
 
 #[tokio::test(start_paused = true)]

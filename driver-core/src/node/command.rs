@@ -48,7 +48,7 @@ impl Node {
         let during = || format!("running `{}`", excerpt(command));
         if !how.check_output {
             let channel = running.line.channel();
-            let sent = channel.fire(command, self.context.deadline);
+            let sent = channel.fire(command, self.context.deadline, CommandWitness::new(&self.console));
             self.while_it_runs(&running, during, sent).await?;
             return Ok((-2, String::new()));
         }
@@ -57,7 +57,7 @@ impl Node {
             None => self.context.deadline,
         };
         let channel = running.line.channel();
-        let mut witness = CommandWitness::new(self);
+        let mut witness = CommandWitness::new(&self.console);
         let run = channel.run(command, how.timeout, self.context.grace, within, &mut witness);
         let output = self.while_it_runs(&running, during, run).await?;
         drop(witness);

@@ -34,6 +34,17 @@ impl Node {
         }
     }
 
+    /// As [`Node::shell_listener`], where the agent was: what it has left behind is not told.
+    fn shell_listener_after_agent(&self) -> impl Fn(&[u8]) + Send + use<> {
+        let listener = self.shell_listener();
+        move |bytes| {
+            let told = agent::without_remains(bytes);
+            if !told.trim_ascii().is_empty() {
+                listener(&told);
+            }
+        }
+    }
+
     /// Waits until the guest's root shell answers; starts the machine if it is off.
     ///
     /// # Errors
@@ -120,7 +131,7 @@ impl Node {
         };
         let streams = agent.take_streams().ok_or_else(lost)?;
         *running.bulk.lock().unwrap_or_else(PoisonError::into_inner) = streams.bulk;
-        let shell = Shell::open(self.name(), streams.shell, self.shell_listener());
+        let shell = Shell::open(self.name(), streams.shell, self.shell_listener_after_agent());
         running.line.set(Channel::Shell(shell));
         Ok(true)
     }

@@ -1,5 +1,5 @@
 //! The serial console: every line goes into the journal, tells how far the boot has come, and ends the
-//! waits for it.
+//! waits for it. What commands say on their standard error is taken for its lines, too.
 
 pub(super) mod plain;
 mod search;
@@ -15,7 +15,7 @@ use super::Node;
 use super::life::Running;
 use crate::deadline::Deadline;
 use crate::error::DriverError;
-use crate::event::{BootPhase, Event};
+use crate::event::{BootPhase, Event, Level, OutputStream};
 use crate::journal::Journal;
 use crate::machine::GuestStream;
 use crate::wait::within;
@@ -45,28 +45,31 @@ pub(super) struct ConsoleLog {
 #[derive(Default)]
 struct State {
     /// The lines of the present launch.
-    lines: Vec<String>,
+    lines: Vec<Line>,
     bytes: usize,
     /// How many lines at the front of the launch have been dropped from `lines`.
     dropped: usize,
     /// The line that has begun and not ended, such as a prompt.
     begun: String,
+    /// Bytes of it that `wait_for_console_text` has consumed.
+    begun_consumed: usize,
     /// The last bytes that were printed: some more than [`TAIL`].
     tail: Vec<u8>,
-    /// What `wait_for_console_text` has consumed.
-    consumed: Place,
+    /// How many lines of the launch `wait_for_console_text` has consumed.
+    consumed: usize,
     phase: Option<BootPhase>,
     panic: Option<String>,
     open: bool,
 }
 
-/// A place in what was printed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Place {
-    /// Lines of the launch before it.
-    lines: usize,
-    /// Bytes before it in the line after those.
-    bytes: usize,
+/// A line that has ended.
+#[derive(Debug)]
+struct Line {
+    text: String,
+    /// Bytes of it that were consumed when it had only begun.
+    consumed: usize,
+    /// Whether a command has said it: then it is not on the console itself.
+    is_of_command: bool,
 }
 
 /// Types on a console.
@@ -140,7 +143,24 @@ impl ConsoleLog {
         if is_panic(&line) {
             state.panic.get_or_insert_with(|| line.clone());
         }
-        state.push(line);
+        state.begun.clear();
+        let consumed = std::mem::take(&mut state.begun_consumed);
+        state.push(Line { text: line, consumed, is_of_command: false });
+    }
+
+    /// Adds a line that a command has said. One of its standard error is a line of the console as well, for those who
+    /// wait: the shell of a NixOS guest says it there.
+    pub(super) fn add_of_command(&self, stream: OutputStream, line: String) {
+        self.journal.emit(Some(&self.machine), Event::CommandOutput { stream, line: line.clone() });
+        if stream == OutputStream::Stderr {
+            self.lock().push(Line { text: line, consumed: 0, is_of_command: true });
+            self.changed();
+        }
+    }
+
+    /// Warns of something about the machine.
+    pub(super) fn warn(&self, text: String) {
+        self.journal.log(Level::Warning, Some(&self.machine), text);
     }
 
     /// The line that the console is at, and what it prints from then on.
@@ -175,7 +195,8 @@ impl ConsoleLog {
             Some(BootPhase::Init) => "the boot came as far as the init system",
             Some(BootPhase::Shell) => "the guest had booted",
         };
-        let mut lines = std::iter::once(&state.begun).chain(state.lines.iter().rev());
+        let ended = state.lines.iter().rev().filter(|line| !line.is_of_command).map(|line| &line.text);
+        let mut lines = std::iter::once(&state.begun).chain(ended);
         match lines.find(|line| !line.trim().is_empty()) {
             Some(line) => format!("{phase}; last line on the console: `{}`", excerpt(line.trim_end())),
             None => phase.to_owned(),
@@ -237,6 +258,19 @@ impl fmt::Debug for Typist {
     }
 }
 
+impl Line {
+    /// Bytes of memory.
+    fn size(&self) -> usize {
+        size_of::<Self>() + self.text.len()
+    }
+
+    /// What was not consumed of it before it ended.
+    fn rest(&self) -> &str {
+        // It has lost the blanks at its end since then.
+        self.text.get(self.consumed..).unwrap_or_default()
+    }
+}
+
 impl State {
     fn keep(&mut self, bytes: &[u8]) {
         self.tail.extend_from_slice(bytes);
@@ -245,12 +279,12 @@ impl State {
         }
     }
 
-    fn push(&mut self, line: String) {
-        self.bytes += size_of::<String>() + line.len();
+    fn push(&mut self, line: Line) {
+        self.bytes += line.size();
         self.lines.push(line);
         if self.bytes > LOG_LIMIT {
             let half = self.lines.len().div_ceil(2);
-            let freed = self.lines.drain(..half).map(|line| size_of::<String>() + line.len());
+            let freed = self.lines.drain(..half).map(|line| line.size());
             self.bytes -= freed.sum::<usize>();
             self.dropped += half;
         }
@@ -258,13 +292,13 @@ impl State {
 }
 
 impl Node {
-    /// All that the guest has printed on its serial console since the last start, joined by newlines, with a
-    /// last line that has not ended.
+    /// All that the guest has printed on its serial console since the last start, and what its commands have said on
+    /// their standard error, joined by newlines, with a last line that has not ended.
     #[must_use]
     pub fn console_log(&self) -> String {
         let state = self.console.lock();
         let begun = Some(state.begun.trim_end()).filter(|begun| !begun.is_empty());
-        let lines: Vec<&str> = state.lines.iter().map(String::as_str).chain(begun).collect();
+        let lines: Vec<&str> = state.lines.iter().map(|line| line.text.as_str()).chain(begun).collect();
         lines.join("\n")
     }
 
@@ -347,7 +381,7 @@ mod tests {
 
     use tokio::io::AsyncWriteExt as _;
 
-    use super::ConsoleLog;
+    use super::{ConsoleLog, Line};
     use crate::journal::Journal;
 
     async fn console_with(text: &[u8]) -> Arc<ConsoleLog> {
@@ -358,6 +392,10 @@ mod tests {
         drop(guest);
         console.drained().await;
         console
+    }
+
+    fn texts(console: &ConsoleLog) -> Vec<String> {
+        console.lock().lines.iter().map(|line| line.text.clone()).collect()
     }
 
     #[tokio::test]
@@ -381,9 +419,9 @@ mod tests {
     #[tokio::test]
     async fn lines_that_never_end_are_cut_and_bytes_that_are_no_text_replaced() {
         let console = console_with(&[b'x'; 40 << 10]).await;
-        assert_eq!(console.lock().lines.iter().map(String::len).collect::<Vec<_>>(), [16384, 16384, 8192]);
+        assert_eq!(texts(&console).iter().map(String::len).collect::<Vec<_>>(), [16384, 16384, 8192]);
         let console = console_with(b"\xffa\rb\n\nc").await;
-        assert_eq!(console.lock().lines, ["\u{fffd}ab", "", "c"]);
+        assert_eq!(texts(&console), ["\u{fffd}ab", "", "c"]);
     }
 
     #[tokio::test]
@@ -402,7 +440,7 @@ mod tests {
     fn a_flood_of_empty_lines_is_bounded_too() {
         let mut state = super::State::default();
         for _ in 0..3_000_000 {
-            state.push(String::new());
+            state.push(Line { text: String::new(), consumed: 0, is_of_command: false });
         }
         assert!(state.dropped > 0 && state.lines.len() < 3_000_000);
     }

@@ -1,10 +1,12 @@
 //! What a command says while it runs, in the log.
 
+use std::sync::Arc;
+
 use agent_protocol::message::Holder;
 
-use super::Node;
+use super::console::ConsoleLog;
 use crate::agent::Witness;
-use crate::event::{Event, Level, OutputStream};
+use crate::event::OutputStream;
 
 /// A line that is longer is cut into several.
 const LINE_LIMIT: usize = 16 << 10;
@@ -18,8 +20,8 @@ const KEPT: usize = 64 << 10;
 /// Puts a command's standard error into the log, line by line as it comes, and its standard output too once
 /// the command takes long: whoever waits for a build wants to watch it, and nobody wants the log full of
 /// what short commands return.
-pub(super) struct CommandWitness<'a> {
-    node: &'a Node,
+pub(super) struct CommandWitness {
+    console: Arc<ConsoleLog>,
     stdout: Lines,
     stderr: Lines,
     /// What came before the command took long; `None` when it does.
@@ -33,23 +35,23 @@ struct Lines {
     left: usize,
 }
 
-impl<'a> CommandWitness<'a> {
-    pub(super) fn new(node: &'a Node) -> Self {
+impl CommandWitness {
+    pub(super) fn new(console: &Arc<ConsoleLog>) -> Self {
         let lines = |stream| Lines { stream, line: Vec::new(), left: SHOWN };
         let (stdout, stderr) = (lines(OutputStream::Stdout), lines(OutputStream::Stderr));
-        Self { node, stdout, stderr, kept: Some(Vec::new()) }
+        Self { console: Arc::clone(console), stdout, stderr, kept: Some(Vec::new()) }
     }
 }
 
-impl Drop for CommandWitness<'_> {
+impl Drop for CommandWitness {
     fn drop(&mut self) {
-        self.stdout.end_line(self.node);
-        self.stderr.end_line(self.node);
+        self.stdout.end_line(&self.console);
+        self.stderr.end_line(&self.console);
     }
 }
 
 impl Lines {
-    fn hear(&mut self, bytes: &[u8], node: &Node) {
+    fn hear(&mut self, bytes: &[u8], console: &ConsoleLog) {
         if self.left == 0 {
             return;
         }
@@ -60,44 +62,43 @@ impl Lines {
                 self.line.push(*byte);
             }
             if *byte == b'\n' || self.line.len() >= LINE_LIMIT {
-                self.say(node);
+                self.say(console);
             }
         }
         if self.left == 0 {
             self.line.extend_from_slice(b" (and more, which is not shown)");
-            self.say(node);
+            self.say(console);
         }
     }
 
-    fn end_line(&mut self, node: &Node) {
+    fn end_line(&mut self, console: &ConsoleLog) {
         if !self.line.is_empty() {
-            self.say(node);
+            self.say(console);
         }
     }
 
-    fn say(&mut self, node: &Node) {
+    fn say(&mut self, console: &ConsoleLog) {
         let line = String::from_utf8_lossy(&self.line).trim_end().to_owned();
         self.line.clear();
-        let event = Event::CommandOutput { stream: self.stream, line };
-        node.context.journal.emit(Some(node.name()), event);
+        console.add_of_command(self.stream, line);
     }
 }
 
-impl Witness for CommandWitness<'_> {
+impl Witness for CommandWitness {
     fn stdout(&mut self, bytes: &[u8]) {
         match &mut self.kept {
             Some(kept) => kept.extend_from_slice(&bytes[..bytes.len().min(KEPT - kept.len())]),
-            None => self.stdout.hear(bytes, self.node),
+            None => self.stdout.hear(bytes, &self.console),
         }
     }
 
     fn stderr(&mut self, bytes: &[u8]) {
-        self.stderr.hear(bytes, self.node);
+        self.stderr.hear(bytes, &self.console);
     }
 
     fn takes_long(&mut self) {
         if let Some(kept) = self.kept.take() {
-            self.stdout.hear(&kept, self.node);
+            self.stdout.hear(&kept, &self.console);
         }
     }
 
@@ -109,6 +110,6 @@ impl Witness for CommandWitness<'_> {
              goes on in the background: `>/dev/null 2>&1 &`)",
             names.join(", ")
         );
-        self.node.context.journal.log(Level::Warning, Some(self.node.name()), text);
+        self.console.warn(text);
     }
 }

@@ -188,8 +188,8 @@ pub(super) static TABLE: &[Verb] = &[
         |call, _args| call.node()?.unblock()),
     verb!(Machine forward_port(host_port: Integer = "8080", guest_port: Integer = "80") -> Nothing needs Network,
     "Lets connections to a TCP port of the host's loopback through to a port of the guest, by the card that \
-     leads outside.",
-    |call, args| call.node()?.forward_port(port(args.host_port)?, port(args.guest_port)?)),
+     leads outside. Port 0 of the host is one that is free.",
+    |call, args| call.node()?.forward_port(port_or_any(args.host_port)?, port(args.guest_port)?)),
     verb!(Machine log(msg: Text) -> Nothing,
         "Adds a line to the log.",
         |call, args| { call.node()?.log(args.msg); ready(()) }),
@@ -204,6 +204,11 @@ fn port(number: i64) -> Result<u16, DriverError> {
         .ok()
         .filter(|port| *port != 0)
         .ok_or_else(|| DriverError::usage(format!("{number} is not a TCP port (1 to 65535)")))
+}
+
+/// Port 0 is for the system to choose.
+fn port_or_any(number: i64) -> Result<u16, DriverError> {
+    if number == 0 { Ok(0) } else { port(number) }
 }
 
 fn pid(number: i64) -> Result<u32, DriverError> {

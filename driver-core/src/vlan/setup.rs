@@ -68,7 +68,7 @@ impl Setup {
         say(format!("the seed of the networks' faults is {} (--seed repeats it)", self.seed));
         let mut started = Vec::new();
         let result = self.vlans.iter().try_for_each(|config| {
-            say(format!("start vlan {}", config.number));
+            say("start vlan".to_owned());
             if let Some(tap) = &config.tap {
                 say(format!("creating tap interface {tap}"));
             }

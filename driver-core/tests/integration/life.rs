@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use driver_core::event::{Event, MachineState, Outcome, Record};
+use driver_core::event::{Event, Level, MachineState, Outcome, Record};
 use driver_core::fake::{FakeBackend, Play, Reply};
 use driver_core::{Deadline, Driver, DriverConfig, DriverError, ErrorKind, ExitReason, Journal, TestResult};
 use serde_json::json;
@@ -133,8 +133,10 @@ async fn a_reboot_ends_the_command_that_runs_and_the_next_one_waits_for_the_new_
         "machine `server`: the guest shell was reset, because the guest reboots (while running `sleep 600`)"
     );
     stage.server.succeed(&["true"], None).await.unwrap();
-    let log = crate::stage::log_of(&stage.end().await).join("\n");
-    assert!(log.contains("server: the guest reboots\n"), "{log}");
+    let records = stage.end().await;
+    let is_told = Event::Log { level: Level::Debug, text: "the guest reboots".to_owned() };
+    assert!(records.iter().any(|record| record.event == is_told), "{records:?}");
+    let log = crate::stage::log_of(&records).join("\n");
     assert_eq!(log.matches("connected to guest root shell").count(), 2, "{log}");
 }
 

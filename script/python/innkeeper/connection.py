@@ -82,14 +82,15 @@ class Connection:
             changed = {name: now.get(name) for name in {**known, **now} if now.get(name) != known.get(name)}
             self.request("set_environment", {"variables": changed})
 
-    def request(self, method, params, patterns=None, meanwhile=None):
+    def request(self, method, params, patterns=None, meanwhile=None, may_go_on=None):
         """Sends a request and waits for its answer.
 
-        Meanwhile this thread searches for the driver: ``patterns`` holds compiled ones by their text; and it calls
-        ``meanwhile`` now and then, whose exceptions end the call.
+        Meanwhile this thread searches for the driver: ``patterns`` holds compiled ones by their text; it calls
+        ``meanwhile`` now and then, and ``may_go_on`` when the driver asks for it, whose exceptions end the call.
         """
         mailbox = queue.SimpleQueue()
         is_sent = False
+        objection = None
         with self._lock:
             if self._closed:
                 raise errors.RunCancelled(self._closed)
@@ -106,10 +107,12 @@ class Connection:
                 message = self._next(number, mailbox, meanwhile)
                 if message is None:
                     raise errors.RunCancelled(self._closed)
-                if "method" in message:
+                if message.get("method") == "may_go_on":
+                    objection = self._consider(message, may_go_on)
+                elif "method" in message:
                     self._search(message, patterns or {})
                 elif "error" in message:
-                    raise errors.from_wire(message["error"])
+                    raise objection or errors.from_wire(message["error"])
                 else:
                     return message.get("result")
         except KeyboardInterrupt:
@@ -138,6 +141,20 @@ class Connection:
         # A driver that has gone is told to the script by its next request.
         with contextlib.suppress(OSError):
             self._send({"method": method, "params": params})
+
+    def _consider(self, message, may_go_on):
+        """Calls ``may_go_on`` in the step that the driver asks about. Returns what it raises."""
+        outer, objection = self.current_scope, None
+        self._thread.scope = message["params"]["scope"]
+        try:
+            may_go_on()
+        except BaseException as raised:
+            objection = raised
+        finally:
+            self._thread.scope = outer
+        answer = {"error": {"code": -32000, "message": str(objection)}} if objection else {"result": None}
+        self._send(dict(answer, id=message["id"]))
+        return objection
 
     def _search(self, message, patterns):
         pattern, text = message["params"]["pattern"], message["params"]["text"]

@@ -47,7 +47,8 @@ class Driver:
             self.debug = debug.DebugPrompt() if self.interactive else debug.DebugNop()
         # The driver's own timer runs elsewhere; this one is for those who look at it.
         self.race_timer = threading.Timer(self.global_timeout or 0, lambda: None)
-        if setup.get("generation") == 25:
+        is_old = setup.get("generation") == 25
+        if is_old:
             machine.QemuMachine.__name__ = machine.QemuMachine.__qualname__ = "Machine"
         machine.add_verbs(connection, hello["verbs"])
         vlan.add_verbs(connection, hello["verbs"])
@@ -65,7 +66,7 @@ class Driver:
         for each in self.machines_qemu if self.vhost_vsock else []:
             sockets = self.vhost_vsock.sockets[each.name]
             each.vsock_host, each.vsock_guest = sockets.host, sockets.guest
-        self.vlans = [vlan.VLan(description) for description in hello["vlans"]]
+        self.vlans = [vlan.VLan(description, is_old) for description in hello["vlans"]]
         self.out_dir = pathlib.Path(hello["out_dir"])
         self.polling_condition = polling.decorator(self)
 

@@ -1,6 +1,7 @@
 """The machines of a script. Most of their verbs come from the driver's table; here is what Python adds: attributes
 that scripts read and assign, and verbs that are made of others."""
 
+import functools
 import pathlib
 import re
 import shutil
@@ -84,6 +85,11 @@ class BaseMachine:
         """What is done before each command: polling conditions are looked at."""
         for callback in self.callbacks:
             callback()
+
+    def is_watched(self):
+        """Whether ``run_callbacks`` has anything to do."""
+        return any(getattr(getattr(callback, "__self__", None), "polling_conditions", True)
+                   for callback in self.callbacks)
 
     def cleanup_statedir(self):
         """Removes the machine's directory."""
@@ -304,12 +310,27 @@ _ONLY_OF_QEMU = frozenset([
 ])
 
 
+def _at_a_prompt(run):
+    """``send_monitor_command`` as scripts that count lines want its answer: as QEMU's command line has it, which shows each
+    letter with all before it, and prompts at the end."""
+
+    @functools.wraps(run)
+    def send_monitor_command(self, command):
+        answer = run(self, command)
+        echo = "".join("\x1b[D" * at + command[:at + 1] + "\x1b[K" for at in range(len(command)))
+        return "%s\r\n%s(qemu) " % (echo, answer)
+
+    return send_monitor_command
+
+
 def add_verbs(connection, table):
     """Gives machines their verbs."""
     for verb in table:
         if verb["target"] != "machine":
             continue
         function = verbs.function(connection, verb)
+        if verb["name"] == "send_monitor_command":
+            function = _at_a_prompt(function)
         setattr(QemuMachine, verb["name"], function)
         if verb["name"] not in _ONLY_OF_QEMU and verb["name"] not in vars(NspawnMachine):
             setattr(NspawnMachine, verb["name"], function)

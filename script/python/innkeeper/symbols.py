@@ -53,10 +53,10 @@ def build(driver, tell):
     if tell:
         print("additionally exposed symbols:\n    %s,\n    %s,\n    %s" % (
             ", ".join(each.name for each in machines),
-            ", ".join("vlan%d" % each.nr for each in driver.vlans),
+            ", ".join("vlan%s" % each.nr for each in driver.vlans),
             ", ".join(names)))
     if len(machines) == 1:
         names["machine"] = machines[0]
-    names.update(("vlan%d" % each.nr, each) for each in driver.vlans)
+    names.update(("vlan%s" % each.nr, each) for each in driver.vlans)
     names.update((variable_name(each.name), each) for each in machines)
     return names

@@ -104,10 +104,15 @@ _RESULT = {
 _QUIET = ("start", "connect", "shutdown", "wait_for_shutdown", "is_up", "is_on", "log", "get_console_log",
           "send_console", "snapshot", "restore")
 
+# The verbs of machines that do all they do in steps, which the driver asks about: conditions are looked at inside of those,
+# as the NixOS driver does.
+_IN_STEPS = ("succeed", "fail", "sleep", "require_unit_state", "wait_until_succeeds", "wait_until_fails", "wait_for_unit",
+             "wait_for_file", "wait_for_open_port", "wait_for_closed_port", "wait_for_open_unix_socket")
+
 # What verbs are called on: the name of the class, and how a call names the object.
 _SUBJECTS = {
     "machine": ("QemuMachine", lambda subject: {"machine": subject._key}),
-    "vlan": ("VLan", lambda subject: {"machine": None, "vlan": subject.nr}),
+    "vlan": ("VLan", lambda subject: {"machine": None, "vlan": int(subject.nr)}),
 }
 
 
@@ -146,12 +151,16 @@ def function(connection, verb):
                 patterns[converted[param]] = re.compile(value)
         params = dict(about(subject), verb=name, args=converted, scope=connection.current_scope)
         connection.tell_environment()
-        meanwhile = None
-        if runs_callbacks:
-            subject.run_callbacks()
-            if name.startswith("wait_") and subject.callbacks:
+        meanwhile = may_go_on = None
+        if runs_callbacks and subject.is_watched():
+            if name in _IN_STEPS:
+                params["asks"] = True
+                may_go_on = subject.run_callbacks
+            else:
+                subject.run_callbacks()
+            if name.startswith("wait_"):
                 meanwhile = subject.run_callbacks
-        return shape(connection.request("call", params, patterns, meanwhile), subject)
+        return shape(connection.request("call", params, patterns, meanwhile, may_go_on), subject)
 
     call.__name__ = name
     call.__qualname__ = "%s.%s" % (class_name, name) if class_name else name

@@ -8,14 +8,15 @@ from . import verbs
 class VLan:
     """A VLAN of the run."""
 
-    def __init__(self, description):
-        self.nr = description["nr"]
+    def __init__(self, description, is_old=False):
+        # A text under NixOS 25.11 and before, where it is an argument of the command line.
+        self.nr = str(description["nr"]) if is_old else description["nr"]
         self.socket_dir = pathlib.Path(description["socket_dir"])
         self.tap_name = description["tap_name"]
         self.pid = description["pid"]
 
     def __repr__(self):
-        return "<Vlan Nr. %d>" % self.nr
+        return "<Vlan Nr. %s>" % self.nr
 
 
 def add_verbs(connection, table):

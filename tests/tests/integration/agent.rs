@@ -266,6 +266,10 @@ fn commands_end_with_the_agent_or_the_guest_and_go_on_after_a_pause() {
     let script = format!("{BEGINNING}\nPAUSE = 30\n{ENDS}");
     let run = Setup::new(&machine("base"), &script).run();
     run.assert_status(0);
+    // Neither the rest of a frame nor the last words of an agent are the guest's.
+    for heard in run.said().lines().filter(|line| line.contains("Guest shell says: ")) {
+        assert!(heard.ends_with(r"b'Spawning backdoor root shell...\n'"), "{heard}");
+    }
 }
 
 /// The end of a run whose pending calls are ended by `script`, or from outside, which `cause` does or

@@ -87,7 +87,7 @@ fn the_local_backend_keeps_the_contract() {
 
 #[test]
 fn a_process_tree_reboots_and_crashes_as_a_machine_does() {
-    let run = on_local(
+    let setup = on_local(
         "",
         "server.start(allow_reboot=True)\nserver.succeed('echo 1 > /root/mark; : > /run/gone')\n\
          server.execute('reboot', check_output=False)\nserver.wait_for_console_text('reboot')\n\
@@ -95,7 +95,7 @@ fn a_process_tree_reboots_and_crashes_as_a_machine_does() {
          server.crash()\nassert not server.is_on()\nserver.succeed('grep 1 /root/mark')\n\
          server.execute('poweroff', check_output=False)\nserver.wait_for_shutdown(30)\n",
     );
-    let run = run.run();
+    let run = setup.args(&["-v"]).run();
     run.assert_status(0);
     run.assert_says(&["the guest reboots", "the guest powered off"]);
 }

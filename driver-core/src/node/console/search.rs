@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::plain::plain;
-use super::{Place, State, next};
+use super::{State, next};
 use crate::deadline::Deadline;
 use crate::error::DriverError;
 use crate::node::Node;
@@ -52,12 +52,21 @@ impl Node {
         loop {
             let fresh = self.console.lock().take();
             if let Some(end) = search.look(&fresh).await? {
-                self.console.lock().consumed = end;
+                self.console.lock().consume(end);
                 return Ok(());
             }
             next(&mut changes).await;
         }
     }
+}
+
+/// A place in what was printed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Place {
+    /// Lines of the launch before it.
+    lines: usize,
+    /// Bytes before it in the line that had begun after those.
+    bytes: usize,
 }
 
 /// What nobody had consumed.
@@ -89,40 +98,48 @@ impl super::ConsoleLog {
     /// How many lines have not been consumed.
     pub(in crate::node) fn lines_left(&self) -> usize {
         let state = self.lock();
-        (state.dropped + state.lines.len()).saturating_sub(state.consumed.lines)
+        state.ended().saturating_sub(state.consumed)
     }
 }
 
 impl State {
+    /// How many lines of the launch have ended.
+    fn ended(&self) -> usize {
+        self.dropped + self.lines.len()
+    }
+
+    /// The next line that has not been consumed, in `lines`.
+    fn first(&self) -> usize {
+        self.consumed.saturating_sub(self.dropped)
+    }
+
     /// Consumes the next line that has ended.
     fn take_line(&mut self) -> Option<String> {
-        let first = self.consumed.lines.max(self.dropped);
-        let line = self.lines.get(first - self.dropped)?;
-        let from = if first == self.consumed.lines { self.consumed.bytes } else { 0 };
-        let rest = line.get(from..).unwrap_or_default().to_owned();
-        self.consumed = Place { lines: first + 1, bytes: 0 };
+        let first = self.first();
+        let rest = self.lines.get(first)?.rest().to_owned();
+        self.consumed = self.dropped + first + 1;
         Some(rest)
     }
 
     /// Consumes all lines that have ended. The one that has begun stays: it may become another.
     fn take(&mut self) -> Fresh {
-        let Place { lines, bytes } = self.consumed;
-        let total = self.dropped + self.lines.len();
-        let first = lines.max(self.dropped);
-        let mut fresh = self.lines.get(first - self.dropped..).unwrap_or_default().to_vec();
-        // A line that was consumed in part has lost the blanks at its end since then.
-        let rest = |line: &str| line.get(bytes..).unwrap_or_default().to_owned();
-        let mut begun = self.begun.clone();
-        match fresh.first_mut().filter(|_| lines == first) {
-            Some(line) => *line = rest(line),
-            None if lines == total => begun = rest(&begun),
-            None => {}
+        let fresh = self.lines.get(self.first()..).unwrap_or_default();
+        let lines: Vec<String> = fresh.iter().map(|line| line.rest().to_owned()).collect();
+        let begun = self.begun.get(self.begun_consumed..).unwrap_or_default().to_owned();
+        self.consumed = self.ended();
+        let end = Place { lines: self.consumed, bytes: self.begun.len() };
+        Fresh { before: end.lines - lines.len(), lines, begun, end }
+    }
+
+    /// Consumes what is before `end`, and no more.
+    fn consume(&mut self, end: Place) {
+        self.consumed = end.lines;
+        if end.bytes > 0 {
+            let first = self.first();
+            // It may have ended meanwhile, with lines of commands before it.
+            let ended = self.lines.iter_mut().skip(first).find(|line| !line.is_of_command);
+            *ended.map_or(&mut self.begun_consumed, |line| &mut line.consumed) = end.bytes;
         }
-        if lines != total {
-            self.consumed = Place { lines: total, bytes: 0 };
-        }
-        let end = Place { lines: total, bytes: self.begun.len() };
-        Fresh { before: total - fresh.len(), lines: fresh, begun, end }
     }
 }
 
@@ -200,6 +217,9 @@ impl Search<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Fresh, Place, Search, Text};
+    use crate::event::OutputStream;
+    use crate::journal::Journal;
+    use crate::node::console::ConsoleLog;
     use crate::pattern::RustPatterns;
 
     async fn found(pattern: &str, lines: &[&str], begun: &str) -> Option<Place> {
@@ -218,5 +238,42 @@ mod tests {
         }
         assert_eq!(found("login: $", &["log"], "in: ").await, Some(Place { lines: 1, bytes: 4 }));
         assert_eq!(found("login: $", &["log"], "in").await, None);
+    }
+
+    /// What a wait for anything finds.
+    fn take(console: &ConsoleLog) -> (Vec<String>, String) {
+        let mut state = console.lock();
+        let Fresh { lines, begun, end, .. } = state.take();
+        state.consume(end);
+        (lines, begun)
+    }
+
+    #[test]
+    fn what_a_command_says_beside_a_prompt_is_found_and_the_prompt_only_once() {
+        let console = ConsoleLog::new("server", Journal::in_memory(Vec::new()));
+        console.lock().begun = "login: ".to_owned();
+        assert_eq!(take(&console), (vec![], "login: ".to_owned()));
+        console.add_of_command(OutputStream::Stderr, "amiss".to_owned());
+        console.add_of_command(OutputStream::Stdout, "no such line".to_owned());
+        assert_eq!(take(&console), (vec!["amiss".to_owned()], String::new()));
+        console.add_of_command(OutputStream::Stderr, "again".to_owned());
+        console.add(b"login: root\r");
+        assert_eq!(
+            console.progress(),
+            "the boot came as far as the firmware or boot loader; last line on the \
+                                        console: `login: root`"
+        );
+        assert_eq!(take(&console), (vec!["again".to_owned(), "root".to_owned()], String::new()));
+    }
+
+    #[test]
+    fn a_beginning_that_was_found_is_consumed_though_its_line_has_ended_meanwhile() {
+        let console = ConsoleLog::new("server", Journal::in_memory(Vec::new()));
+        console.lock().begun = "login: ".to_owned();
+        let end = console.lock().take().end;
+        console.add_of_command(OutputStream::Stderr, "amiss".to_owned());
+        console.add(b"login: root");
+        console.lock().consume(end);
+        assert_eq!(take(&console).0, ["amiss", "root"]);
     }
 }

@@ -7,7 +7,17 @@ use serde_json::json;
 
 use super::stage::{Row, STAND_IN, Stage, check};
 
+/// Waits in vain, sleeps, and tells of errors.
+const LINES: &str = "server.sleep(1)\ntry:\n    server.wait_for_file('/nowhere', timeout=0.1)\n\
+                     except Exception as error:\n    log.log_test_error(str(error))\n\
+                     log.error('two\\nlines')\n";
+
 pub(super) fn rows() -> Vec<Row> {
+    let log = Stage::new(LINES).run(&[]).log();
+    // A row of a line that differs, which is in that log.
+    let told = |name: &str, line: &str, reason: &str| {
+        check(name, || assert!(log.contains(line), "no `{line}` in {log}")).differs(reason)
+    };
     vec![
         check("3.1 start scripts are shell commands, started in the machine's directory; arguments come as `\"$@\"`", || {
             let stage = Stage::with("x.start()\nprint('line', open(x.state_dir / 'line').read())", &["x"]);
@@ -30,6 +40,17 @@ pub(super) fn rows() -> Vec<Row> {
                 assert!(said.contains(part), "no `{part}` in {said}");
             }
         }),
+        check("3.1 a `TMPDIR` as long as the sockets of a machine let it be", || {
+            let stage = Stage::with("server.succeed('true')", &["server"]);
+            let mut config = stage.config();
+            config["vlans"] = json!([]);
+            stage.configure(&config);
+            let folder = stage.path().join("x".repeat(82 - stage.path().as_os_str().len()));
+            fs::create_dir(&folder).expect("what the stage has made");
+            let mut command = stage.command();
+            command.args(["-c", "conformance-config.json", "-oout", "--with-accel=tcg"]).env("TMPDIR", folder);
+            stage.finish(command).ended(0);
+        }),
         check("3.1 arguments", || {})
             .differs("QEMU is also given a control channel and a port for files, which the driver keeps to itself; the sockets \
                       `qmp` and `monitor` are QEMU's, for scripts"),
@@ -41,9 +62,13 @@ pub(super) fn rows() -> Vec<Row> {
                           quoted = \"echo \\\"it's\\\" '\\\"'\"\nassert server.succeed(quoted) == 'it\\'s \"\\n'\n";
             Stage::new(script).run(&[]).ended(0);
         }),
-        check("3.2 standard error of commands is in the log", || {
-            Stage::new("server.succeed('echo to-stderr >&2')").run(&[]).ended(0).says("server # to-stderr");
+        check("3.2 standard error of commands is in the log, and text of the console", || {
+            let script = "server.succeed('echo to-stderr >&2')\nserver.wait_for_console_text('to-stderr', timeout=60)\n";
+            Stage::new(script).run(&[]).ended(0).says("server # to-stderr");
         }),
+        check("3.2 standard error of what goes on in the background", || {}).differs(
+            "with the agent, what comes after the end of its command is not heard: let it write to `/dev/console`",
+        ),
         check("3.4, 3.5 QEMU's command line and QMP", || {
             let script = "assert 'running' in server.send_monitor_command('info status') if server.start() is None else 0\n\
                           assert server.qmp_client.send('query-status')['return']['running']\n";
@@ -88,7 +113,26 @@ pub(super) fn rows() -> Vec<Row> {
         }),
         check("4.1 lines", || {})
             .differs("`kill machine NAME (pid N)` instead of `kill QemuMachine (pid N)`; lines that say more: the seed of the \
-                      networks' faults, a KVM that is slow"),
+                      networks' faults, a KVM that is slow, the steps of `block()`, `unblock()` and `forward_port()`; a guest's \
+                      greeting comes when it is heard, not when somebody waits for it"),
+        check("4.1 lines of VLANs", || {}).differs(
+            "`start vlan`, and `creating tap interface` only with one; the sockets are in a directory of the run, and there \
+             is no `vde_switch` that speaks of its own end",
+        ),
+        told(
+            "4.1 the words of a wait in vain",
+            " seconds (timeout=0.1)\n!!! waited for ",
+            "seconds and the timeout, as in 26.05, also by the flags of 25.11, whose driver counts tries; and more lines, on \
+             what was awaited and seen",
+        ),
+        check("4.1 how often a wait looks", || {})
+            .differs("sooner than a second after the last look, where that costs little; so a condition that is awaited tells \
+                      of more looks in the log"),
+        told(
+            "4.1 the seconds of `sleep()`",
+            "server: must succeed: sleep 1.0\n",
+            "`sleep 1.0`, as in 26.05, also by the flags of 25.11, whose driver has `sleep 1`",
+        ),
         check("4.1 `additionally exposed symbols:` on standard output", || {
             let said = Stage::new("pass").run(&[]).ended(0).stdout;
             assert!(said.starts_with("additionally exposed symbols:\n    client, server,\n    vlan1, vlan2,\n    start_all, "));
@@ -107,6 +151,8 @@ pub(super) fn rows() -> Vec<Row> {
             stage.run(&["--junit=j.xml"]).ended(143).says("timeout reached; test terminating...").says("kill machine");
             assert!(stage.log_xml().ends_with("</logfile>\n") && stage.out().join("j.xml").exists());
         }),
+        check("4.2 what is told after it", || {})
+            .differs("the clean-up, as after any test; the NixOS driver ends itself in the middle of it"),
         check("4.3 a failed assertion: frames of the script alone, `!!! ` before each line, the message at the end", || {
             let script = "def helper():\n    server.succeed('exit 4')\n\nhelper()\n";
             let said = Stage::new(script).run(&[]).ended(1);
@@ -122,7 +168,13 @@ pub(super) fn rows() -> Vec<Row> {
             let said = Stage::new("x = 3\nassert x == 4\n").run(&[]).ended(1).log();
             assert!(said.contains("!!! AssertionError: assert x == 4\n!!!   x = 3\n"), "{said}");
         })
-        .differs("told in the same way, before the clean-up; a bare `assert` says what it compared"),
+        .differs("told in the same way, with the script's frames alone, before the clean-up, and by their plain names; what led \
+                  to them is told, too; a bare `assert` says what it compared, and a wrong argument names the method"),
+        told(
+            "4.3 `!!! ` before errors",
+            "!!! two\n!!! lines\n",
+            "also before the second line of one, and before what `log.error()` says",
+        ),
         check("4.3 in a subtest, its name is told first", || {
             let said = Stage::new("with subtest('part'):\n    1/0\n").run(&[]).ended(1).log();
             let at = said.find("!!! Test \"part\" failed with error: \"division by zero\"").expect("the subtest's error");
