@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use backend_cloud_hypervisor::{CloudHypervisor, NAME, PROGRAM_VARIABLE, version};
-pub(crate) use backend_kit::testing::{Guest, Image, Place, boot, patient, soon, within_limit};
+pub(crate) use backend_kit::testing::{Guest, Image, Place, boot, soon, within_limit};
 use backend_kit::testing::{image, skip};
 use driver_core::{Backend as _, Machine};
 use rustix::process::{Pid, Signal, kill_process};
