@@ -16,14 +16,28 @@ const SURE: f32 = 0.95;
 const LEAST: f32 = 0.02;
 /// And where nothing says so, but that it cannot be what it was taken for: on average.
 const LEAST_OTHER: f32 = 0.1;
+/// The same where the model was sure somewhere that it is what it cannot be: of bold letters and others it is right.
+const LEAST_UNLIKE: f32 = 0.25;
+/// How far the pixels of one glyph may differ: what is behind it is measured to a few levels.
+const MEASURED: u8 = 8;
+/// Glyphs of one size that a drawing is compared with: fonts have fewer, noise has more.
+const MOST_COMPARED: usize = 500;
 
-/// One glyph, to the pixel.
-#[derive(Debug, PartialEq, Eq, Hash)]
+/// One drawing of a glyph.
+#[derive(Debug)]
 struct Glyph {
     width: usize,
     pixels: Vec<u8>,
     /// How far above the line's letters it ends, or below: a comma is no apostrophe.
     rise: isize,
+}
+
+impl Glyph {
+    /// Whether both, of the same size, are one glyph.
+    fn is_like(&self, other: &Self) -> bool {
+        self.rise.abs_diff(other.rise) <= 1
+            && self.pixels.iter().zip(&other.pixels).all(|(one, other)| one.abs_diff(*other) <= MEASURED)
+    }
 }
 
 /// Where a glyph stands: which line, and which of its signs.
@@ -53,27 +67,21 @@ pub(super) fn settle(ink: &Plane, pieces: &[Piece], lines: &mut [Vec<Sign>]) -> 
             None => drawings(ink, piece.area, &single(ink, piece.area, signs)),
         })
         .collect();
-    let mut glyphs: HashMap<&Glyph, Places> = HashMap::new();
-    for (line, drawings) in drawings.iter().enumerate() {
-        for (glyph, sign) in drawings.iter().filter_map(|(glyph, sign)| Some((glyph, (*sign)?))) {
-            let places = glyphs.entry(glyph).or_default();
-            places.signs.push((line, sign));
-            places.in_cells |= rows[line].is_some();
-        }
-    }
+    let (kinds, glyphs) = kinds(&drawings, &rows);
     agree(&glyphs, lines);
-    let meaning = |glyph: &Glyph| {
-        let mut signs = glyphs.get(glyph)?.signs.iter().map(|(line, sign)| lines[*line][*sign]);
+    let meaning = |glyph: usize| {
+        let mut signs = glyphs[glyph].signs.iter().map(|(line, sign)| lines[*line][*sign]);
         let first = signs.next()?;
         signs.all(|sign| sign.char == first.char).then_some(first)
     };
     let complete = |(line, row): (usize, &Option<Row>)| {
         let Row { cells, spans } = row.as_ref()?;
-        let signs = spans.iter().zip(&drawings[line]).filter_map(|(span, (glyph, sign))| {
-            let sign = sign.map(|sign| lines[line][sign]);
-            // What was not read here may have been read elsewhere.
-            Some((span.columns.0, sign.or_else(|| meaning(glyph))?))
-        });
+        let signs =
+            spans.iter().zip(&drawings[line]).zip(&kinds[line]).filter_map(|((span, (_, sign)), kind)| {
+                let sign = sign.map(|sign| lines[line][sign]);
+                // What was not read here may have been read elsewhere.
+                Some((span.columns.0, sign.or_else(|| meaning(*kind))?))
+            });
         let signs: Vec<(usize, Sign)> = signs.collect();
         (signs.len() * 8 >= spans.len() * 7).then(|| cells.write(pieces[line].area, &signs))
     };
@@ -84,6 +92,33 @@ pub(super) fn settle(ink: &Plane, pieces: &[Piece], lines: &mut [Vec<Sign>]) -> 
         }
     }
     rows.into_iter().map(|row| Some(row?.cells.width)).collect()
+}
+
+/// Which glyphs there are: for each drawing its number, and where each of them stands.
+fn kinds(drawings: &[Vec<(Glyph, Option<usize>)>], rows: &[Option<Row>]) -> (Vec<Vec<usize>>, Vec<Places>) {
+    let mut glyphs: Vec<Places> = Vec::new();
+    let mut by_size: HashMap<(usize, usize), Vec<(usize, &Glyph)>> = HashMap::new();
+    let mut kinds = Vec::with_capacity(drawings.len());
+    for (line, drawings) in drawings.iter().enumerate() {
+        let mut of_line = Vec::with_capacity(drawings.len());
+        for (glyph, sign) in drawings {
+            let alike = by_size.entry((glyph.width, glyph.pixels.len())).or_default();
+            let mut compared = alike.iter().take(MOST_COMPARED);
+            let known = compared.find(|(_, other)| other.is_like(glyph)).map(|(kind, _)| *kind);
+            let kind = known.unwrap_or(glyphs.len());
+            if known.is_none() {
+                alike.push((kind, glyph));
+                glyphs.push(Places::default());
+            }
+            if let Some(sign) = sign {
+                glyphs[kind].signs.push((line, *sign));
+                glyphs[kind].in_cells |= rows[line].is_some();
+            }
+            of_line.push(kind);
+        }
+        kinds.push(of_line);
+    }
+    (kinds, glyphs)
 }
 
 /// The lines in cells: those where it can be seen, and those above and below them that fit the same ones.
@@ -114,45 +149,68 @@ fn rows(ink: &Plane, pieces: &[Piece], lines: &[Vec<Sign>]) -> Vec<Option<Row>> 
 }
 
 /// Makes the signs of each glyph one character.
-fn agree(glyphs: &HashMap<&Glyph, Places>, lines: &mut [Vec<Sign>]) {
-    let mut taken = HashSet::new();
-    let mut unsure = Vec::new();
-    for places in glyphs.values() {
+fn agree(glyphs: &[Places], lines: &mut [Vec<Sign>]) {
+    let (in_cells, others): (Vec<&Places>, Vec<&Places>) = glyphs.iter().partition(|places| places.in_cells);
+    agree_in_cells(&in_cells, lines);
+    for places in others {
         let signs = places.signs.iter().map(|(line, sign)| lines[*line][*sign]);
         let known: HashSet<char> =
             signs.filter(|sign| sign.confidence >= SURE).map(|sign| sign.char).collect();
         let mut known = known.iter();
-        match (known.next(), known.next()) {
-            (Some(char), None) => {
-                if places.in_cells {
-                    taken.insert(*char);
-                }
-                give(lines, places, *char, LEAST);
-            }
-            (None, _) => unsure.push(places),
+        let char = match (known.next(), known.next()) {
+            (Some(char), None) => Some(*char),
+            (None, _) => best(&shares(places, lines)),
             // A drawing of two characters: only what stands around tells them apart.
-            (Some(_), Some(_)) => {}
+            (Some(_), Some(_)) => None,
+        };
+        if let Some(char) = char {
+            give(lines, places, char, LEAST);
         }
     }
-    for places in unsure {
-        let mut sums: HashMap<char, f32> = HashMap::new();
-        for (line, sign) in &places.signs {
-            for (char, share) in lines[*line][*sign].shares() {
-                *sums.entry(char).or_default() += share;
+}
+
+/// Makes the signs of each glyph of a terminal one character, and those of two glyphs two, if the model found that
+/// likely: it knows an `O` among letters, and takes the same one for a zero beside a zero.
+fn agree_in_cells(glyphs: &[&Places], lines: &mut [Vec<Sign>]) {
+    let found = |places: &&Places| {
+        let shares = shares(places, lines);
+        Some((best(&shares)?, shares))
+    };
+    let mut found: Vec<(&Places, (char, HashMap<char, f32>))> =
+        glyphs.iter().filter_map(|places| Some((*places, found(places)?))).collect();
+    // The clearest first: it takes its character.
+    let share = |(char, shares): &(char, HashMap<char, f32>)| shares[char];
+    found.sort_by(|(one, first), (other, second)| {
+        share(second).total_cmp(&share(first)).then_with(|| one.signs.cmp(&other.signs))
+    });
+    let mut taken = HashSet::new();
+    for (places, (first, mut shares)) in found {
+        let is_taken = !taken.insert(first);
+        let mut signs = places.signs.iter().map(|(line, sign)| lines[*line][*sign]);
+        let is_sure = signs.any(|sign| sign.char == first && sign.confidence >= SURE);
+        let least = if is_sure { LEAST_UNLIKE } else { LEAST_OTHER };
+        shares.retain(|char, share| *share >= least && !taken.contains(char));
+        match best(&shares).filter(|_| is_taken) {
+            Some(other) => {
+                taken.insert(other);
+                give(lines, places, other, 0.0);
             }
-        }
-        let Some(first) = best(&sums) else { continue };
-        if !places.in_cells || !taken.contains(&first) {
-            give(lines, places, first, LEAST);
-            continue;
-        }
-        sums.retain(|char, _| !taken.contains(char));
-        #[expect(clippy::cast_precision_loss, reason = "signs of a screen")]
-        let least = LEAST_OTHER * places.signs.len() as f32;
-        if let Some(other) = best(&sums).filter(|other| sums[other] >= least) {
-            give(lines, places, other, 0.0);
+            None => give(lines, places, first, LEAST),
         }
     }
+}
+
+/// How likely the model found each character where a glyph stands, on average.
+fn shares(places: &Places, lines: &[Vec<Sign>]) -> HashMap<char, f32> {
+    #[expect(clippy::cast_precision_loss, reason = "signs of a screen")]
+    let part = 1.0 / places.signs.len() as f32;
+    let mut shares = HashMap::new();
+    let found = places.signs.iter().flat_map(|(line, sign)| lines[*line][*sign].shares());
+    // What has ink is no blank.
+    for (char, share) in found.filter(|(char, _)| *char != ' ') {
+        *shares.entry(char).or_default() += share * part;
+    }
+    shares
 }
 
 /// The likeliest; the same one in every run.
@@ -214,4 +272,48 @@ fn drawings(ink: &Plane, area: Area, spans: &[Span]) -> Vec<(Glyph, Option<usize
         (Glyph { width: letter.width(), pixels, rise }, span.sign)
     };
     areas.iter().zip(spans).map(glyph).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Glyph, Places, agree};
+    use crate::screen::reader::Sign;
+
+    /// What the signs of terminal glyphs become; each sign with its sureness, and what else it may be.
+    fn agreed(glyphs: &[&[(char, f32, char, f32)]]) -> Vec<String> {
+        let sign = |(char, confidence, other, share): &(char, f32, char, f32)| Sign {
+            char: *char,
+            confidence: *confidence,
+            others: [(*other, *share), (' ', 0.0)],
+            ..Sign::default()
+        };
+        let mut lines: Vec<Vec<Sign>> = glyphs.iter().map(|signs| signs.iter().map(sign).collect()).collect();
+        let places = |(line, signs): (usize, &Vec<Sign>)| Places {
+            signs: (0..signs.len()).map(|sign| (line, sign)).collect(),
+            in_cells: true,
+        };
+        let places: Vec<Places> = lines.iter().enumerate().map(places).collect();
+        agree(&places, &mut lines);
+        lines.iter().map(|signs| signs.iter().map(|sign| sign.char).collect()).collect()
+    }
+
+    #[test]
+    fn two_glyphs_of_a_terminal_are_two_characters() {
+        let zero = [('0', 0.999, 'O', 0.001); 4];
+        // Read among letters, and beside a zero.
+        assert_eq!(agreed(&[&[('O', 0.85, '0', 0.15), ('0', 0.985, 'O', 0.015)], &zero]), ["OO", "0000"]);
+        // Without a zero to compare it with, the surer reading counts.
+        assert_eq!(agreed(&[&[('O', 0.85, '0', 0.15), ('0', 0.985, 'O', 0.015)]]), ["00"]);
+        // A bold zero is another glyph, and still a zero.
+        assert_eq!(agreed(&[&[('0', 0.99, 'O', 0.01), ('0', 0.6, 'O', 0.4)], &zero]), ["00", "0000"]);
+    }
+
+    #[test]
+    fn a_glyph_may_differ_by_a_few_levels_and_by_no_stroke() {
+        let glyph = |pixels: [u8; 4], rise: isize| Glyph { width: 2, pixels: pixels.to_vec(), rise };
+        let first = glyph([0, 200, 200, 0], 0);
+        assert!(first.is_like(&glyph([3, 197, 203, 0], 1)));
+        assert!(!first.is_like(&glyph([3, 197, 203, 90], 0)));
+        assert!(!first.is_like(&glyph([0, 200, 200, 0], 4)), "a comma is no apostrophe");
+    }
 }

@@ -3,6 +3,9 @@
 use super::marks::Mark;
 use super::plane::{Area, Plane};
 
+/// Letters that a line of text has at least; what has fewer may be a part of a frame.
+const TEXT: usize = 5;
+
 /// A line that is being put together.
 #[derive(Debug, Clone)]
 struct Line {
@@ -24,7 +27,9 @@ pub(super) fn lines(ink: &Plane, marks: &[Mark]) -> Vec<Area> {
     }
     merge(&mut lines);
     lines.extend(rows_of_marks(rest));
+    lines.sort_by_key(|line| (line.area.top, line.area.left));
     let mut areas: Vec<Area> = lines.iter().map(|line| with_room(line.area, usual, ink)).collect();
+    keep_apart(&lines, &mut areas);
     areas.sort_by_key(|area| (area.top, area.left));
     areas
 }
@@ -185,8 +190,8 @@ fn attach(lines: &mut [Line], small: &mut Vec<Area>) -> Vec<Area> {
 /// Widens the lines that a tall bar runs beside: it is a `|` in each of them.
 fn clip(lines: &mut [Line], bar: &Area) {
     for line in lines {
-        let middle = line.area.middle() / 2;
-        if (bar.top..bar.bottom).contains(&middle) && line.area.gap(bar) * 2 <= line.area.height() * 5 {
+        let beside = line.area.shared_rows(bar) * 5 >= line.area.height() * 2;
+        if beside && line.area.gap(bar) * 2 <= line.area.height() * 5 {
             line.area.left = line.area.left.min(bar.left);
             line.area.right = line.area.right.max(bar.right);
         }
@@ -274,6 +279,22 @@ fn with_room(area: Area, usual: usize, ink: &Plane) -> Area {
     }
 }
 
+/// Takes the room back where the ink of another line stands: of `areas`, which belong to `lines` from top to bottom.
+fn keep_apart(lines: &[Line], areas: &mut [Area]) {
+    for (upper, line) in lines.iter().enumerate() {
+        let reach = areas[upper].bottom;
+        let near = (upper + 1..lines.len()).take_while(|lower| lines[*lower].area.top < reach);
+        for lower in near {
+            let (above, below) = (line.area, lines[lower].area);
+            let is_text = line.letters.min(lines[lower].letters) >= TEXT;
+            if is_text && below.top >= above.bottom && above.gap(&below) == 0 {
+                areas[upper].bottom = areas[upper].bottom.min(below.top);
+                areas[lower].top = areas[lower].top.max(above.bottom);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::lines;
@@ -316,6 +337,24 @@ mod tests {
         let lines = found(&marks);
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[0].3 <= 72 && lines[1].1 >= 64, "{lines:?}");
+    }
+
+    #[test]
+    fn the_room_around_a_line_has_no_ink_of_the_next() {
+        let upper = (0..8).map(|letter| (10 + letter * 9, 50, 7, 14));
+        let lower = (0..8).map(|letter| (10 + letter * 9, 65, 7, 14));
+        let marks: Vec<_> = upper.chain(lower).collect();
+        assert_eq!(found(&marks), [(8, 48, 82, 65), (8, 64, 82, 81)]);
+    }
+
+    #[test]
+    fn a_branch_ends_in_the_middle_of_its_last_line() {
+        // As `├──` and `└──` before two names, whose letters reach below the line.
+        let names = [50, 70].map(|top| (0..16).map(move |letter| (26 + letter * 9, top, 7, 10)));
+        let tails = [(26, 70, 7, 14), (10, 44, 8, 32)];
+        let marks: Vec<_> = names.into_iter().flatten().chain(tails).collect();
+        let lines = found(&marks);
+        assert!(lines.len() == 2 && lines.iter().all(|line| line.0 <= 10), "{lines:?}");
     }
 
     #[test]

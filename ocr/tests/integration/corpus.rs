@@ -3,11 +3,16 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use driver_core::Frame;
-use ocr::ConsoleEngine;
+use driver_core::{Deadline, Frame, OcrEngine};
+use ocr::{ConsoleEngine, ScreenEngine};
+
+use crate::screen::distance;
 
 /// The names of screenshots of consoles begin with these; all others show windows.
 const CONSOLES: [&str; 4] = ["vga-", "fb-", "font-", "firmware-"];
+
+/// And those of text on pictures with these.
+const WALLPAPERS: [&str; 2] = ["wall-", "icewm-"];
 
 fn pictures() -> Vec<(String, PathBuf)> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
@@ -43,4 +48,34 @@ fn consoles_are_read_to_the_letter_and_windows_are_none() {
         }
     }
     assert_eq!(wrong, [""; 0]);
+}
+
+/// In the order of the pictures' rates: the share of characters that is read wrongly.
+fn rates(is_asked: impl Fn(&str) -> bool) -> Vec<f64> {
+    let engine = ScreenEngine::builtin();
+    let rate = |(_, file): (String, PathBuf)| {
+        let frame = Frame::from_png(&fs::read(&file).unwrap()).unwrap();
+        let truth = fs::read_to_string(file.with_extension("txt")).unwrap();
+        let said = engine.read(&frame, Deadline::far()).unwrap().text();
+        let errors: usize = truth.lines().map(|line| distance(line, &said)).sum();
+        let characters = truth.split_whitespace().flat_map(str::chars).count();
+        f64::from(u32::try_from(errors).unwrap()) / f64::from(u32::try_from(characters).unwrap())
+    };
+    let mut rates: Vec<f64> = pictures().into_iter().filter(|(name, _)| is_asked(name)).map(rate).collect();
+    rates.sort_by(f64::total_cmp);
+    rates
+}
+
+fn mean(rates: &[f64]) -> f64 {
+    rates.iter().sum::<f64>() / f64::from(u32::try_from(rates.len()).unwrap())
+}
+
+#[test]
+fn windows_are_read_as_well_as_docs_performance_says() {
+    let starts = |name: &str, with: &[&str]| with.iter().any(|start| name.starts_with(start));
+    let flat = rates(|name| !starts(name, &CONSOLES) && !starts(name, &WALLPAPERS));
+    assert!(flat.len() >= 30, "only {} pictures", flat.len());
+    assert!(mean(&flat) < 0.003 && flat[flat.len() / 2] < 0.001, "{flat:?}");
+    let wallpapers = rates(|name| starts(name, &WALLPAPERS));
+    assert!(mean(&wallpapers) < 0.01, "{wallpapers:?}");
 }

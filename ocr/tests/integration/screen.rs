@@ -47,7 +47,7 @@ fn assert_reads(frame: &Frame, truth: &str, per_mille: usize) {
 }
 
 /// The least edits between a line and any part of a text, both without regard to the width of gaps.
-fn distance(line: &str, text: &str) -> usize {
+pub(crate) fn distance(line: &str, text: &str) -> usize {
     let plain =
         |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ").chars().collect::<Vec<_>>();
     let (line, text) = (plain(line), plain(text));
