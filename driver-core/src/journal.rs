@@ -399,7 +399,11 @@ pub fn under_heading<F: Future>(heading: Option<String>, work: F) -> impl Future
 }
 
 /// Runs `work`, and asks `gate` in each step that it takes in the scope `within`; not in steps inside of those.
-pub fn behind<F: Future>(gate: Arc<dyn Gate>, within: ScopeId, work: F) -> impl Future<Output = F::Output> {
+pub fn behind_gate<F: Future>(
+    gate: Arc<dyn Gate>,
+    within: ScopeId,
+    work: F,
+) -> impl Future<Output = F::Output> {
     GATE.scope((within, gate), work)
 }
 

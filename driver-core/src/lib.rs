@@ -40,7 +40,7 @@ pub use evidence::EvidencePolicy;
 pub use facet::Facet;
 pub use guard::Guard;
 pub use image::{Image, ImageError};
-pub use journal::{Gate, Journal, Reporter, Scope, behind, current_scope, in_scope, under_heading};
+pub use journal::{Gate, Journal, Reporter, Scope, behind_gate, current_scope, in_scope, under_heading};
 pub use keys::{Key, parse_keys};
 pub use machine::{
     BULK_PORT, Backend, Button, Capabilities, Exit, ExitReason, Forensics, GuestPort, GuestStream, Keyboard,

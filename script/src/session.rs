@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use driver_core::event::{Event, OutputStream, ScopeId};
 use driver_core::verbs::{self, Subject};
-use driver_core::{Driver, Scope, behind, in_scope, under_heading};
+use driver_core::{Driver, Scope, behind_gate, in_scope, under_heading};
 use futures_util::FutureExt as _;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -311,7 +311,7 @@ impl<'a> Session<'a> {
                     return work.await;
                 }
                 let gate = ScriptGate::new(Arc::clone(&peer), id);
-                behind(Arc::new(gate), scope, work).await
+                behind_gate(Arc::new(gate), scope, work).await
             };
             // A verb that panics must not leave its caller waiting.
             let work = in_scope(scope, under_heading(heading, work));

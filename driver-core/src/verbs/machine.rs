@@ -144,13 +144,13 @@ pub(super) static TABLE: &[Verb] = &[
         |call, args| call.node()?.copy_from_machine(&args.source, &args.target_dir)),
     // Console and keys; the screen has a table of its own
     verb!(Machine wait_for_console_text(regex: Pattern, timeout: MaybeDuration = "null") -> Nothing,
-    "Waits until a pattern is found in what the guest prints on its serial console. The lines up to the \
-     match are consumed; they are searched without their line ends.",
+    "Waits until a pattern is found in what the guest prints on its serial console, and commands on their standard \
+     error. The lines up to the match are consumed; they are searched without their line ends.",
     |call, args| call.node()?.wait_for_console_text(
         &args.regex, args.timeout.map(|limit| limit.0), call.patterns.as_ref(),
     )),
     verb!(Machine get_console_log() -> Text,
-        "All that the guest has printed on its serial console since the last start.",
+        "All that the guest has printed on its serial console since the last start, and commands on their standard error.",
         |call, _args| ready(call.node()?.console_log())),
     verb!(Machine send_console(chars: Text) -> Nothing,
         "Types on the guest's serial console.",
