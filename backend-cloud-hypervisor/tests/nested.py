@@ -12,6 +12,8 @@ WORKERS = 2
 host.wait_for_unit("multi-user.target")
 host.succeed(
     "modprobe kvm_amd || modprobe kvm_intel",
+    # Machines keep their snapshots there; what is not used is not taken.
+    "mount -o remount,size=3G /run",
     # Sockets need a file system of the guest's own, and short paths.
     "mkdir -p /run/t/cache /run/t/out",
     "ln -s /tmp/images /run/t/cache/images",

@@ -29,6 +29,8 @@ const FUNCTIONS: &str = include_str!("snapshots.bash");
 const BUSY: i32 = 3;
 /// How long a machine may take to be written. Memory of many GiB goes to a slow disk as well.
 const SAVE_LIMIT: Duration = Duration::from_secs(600);
+/// How long a guest may take for its part of it: a moment's work, also where a host has no time for it.
+const GUEST_LIMIT: Duration = Duration::from_secs(300);
 /// Bytes of a name, at most: it becomes a part of a path.
 const NAME_LIMIT: usize = 100;
 /// Bytes of a guest's list of mounts, at most: guests are hostile.
@@ -191,7 +193,8 @@ impl Node {
         let script = format!("{FUNCTIONS}{calls}\n");
         let channel = running.line.channel();
         let mut nobody = Nobody;
-        let run = channel.run(&script, None, self.context.grace, self.soon(), &mut nobody);
+        let limit = self.context.deadline.at_most(GUEST_LIMIT);
+        let run = channel.run(&script, None, self.context.grace, limit, &mut nobody);
         self.while_it_runs(running, || format!("running `{}`", excerpt(calls)), run).await
     }
 
