@@ -13,9 +13,9 @@ use crate::error::DriverError;
 use crate::machine::GuestStream;
 use crate::shell::{Shell, quote};
 
-/// How long all of it may take. A guest without KVM needs about a second; one on a host with no time for it, a hundred
-/// times that.
-const LIMIT: Duration = Duration::from_secs(300);
+/// How long all of it may take. A guest without KVM needs about a second; one whose host has no time for it, many times
+/// that.
+const LIMIT: Duration = Duration::from_secs(120);
 
 /// Puts the agent into the guest and starts it. `packed`: the program, packed by gzip. `bulk`: the guest's
 /// port for what is large, which is taken once the agent runs.
