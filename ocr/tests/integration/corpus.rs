@@ -1,5 +1,7 @@
 //! Screenshots of real guests: `cargo xtask ocr-corpus` makes them.
 
+#![expect(clippy::unwrap_used, reason = "what tests share is as much a test")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
