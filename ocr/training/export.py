@@ -1,4 +1,5 @@
-"""Exports a checkpoint for the crate: `export.py NAME.pt FOLDER` writes FOLDER/screen.onnx and FOLDER/screen.alphabet.
+"""Exports checkpoints for the crate: `export.py NAME.pt[=WEIGHT]... FOLDER` writes FOLDER/screen.onnx and
+FOLDER/screen.alphabet. Several checkpoints of one run are averaged, each with its weight.
 
 Weights are stored in eight bits, one scale for each channel, and become floats again when the model is loaded: a quarter
 of the size, and no more errors that could be counted. With `--floats` all is kept as it is, to train on from.
@@ -45,10 +46,18 @@ def store_in_bytes(model):
 
 
 def main():
-    checkpoint, folder = sys.argv[1:3]
-    saved = torch.load(checkpoint)
+    *checkpoints, folder = [word for word in sys.argv[1:] if word != "--floats"]
+    parts = []
+    for word in checkpoints:
+        path, _, weight = word.partition("=")
+        parts.append((torch.load(path), float(weight or 1)))
+    steps = [saved["step"] for saved, _ in parts]
+    whole = sum(weight for _, weight in parts)
     reader = Reader()
-    reader.load_state_dict(saved["mean"])
+    mean = reader.state_dict()
+    for name, value in mean.items():
+        if value.dtype.is_floating_point:
+            value.copy_(sum(saved["mean"][name] * (weight / whole) for saved, weight in parts))
     if "--floats" not in sys.argv:
         with torch.no_grad():
             for half in range(2):
@@ -66,7 +75,7 @@ def main():
     onnx.save(model, path)
     with open(f"{folder}/screen.alphabet", "w", encoding="utf8") as file:
         file.write(ALPHABET)
-    print(f"{path}: step {saved['step']}, {len(ALPHABET)} characters")
+    print(f"{path}: steps {steps}, {len(ALPHABET)} characters")
 
 
 if __name__ == "__main__":

@@ -172,19 +172,18 @@ fn agree(glyphs: &[Places], lines: &mut [Vec<Sign>]) {
 /// Makes the signs of each glyph of a terminal one character, and those of two glyphs two, if the model found that
 /// likely: it knows an `O` among letters, and takes the same one for a zero beside a zero.
 fn agree_in_cells(glyphs: &[&Places], lines: &mut [Vec<Sign>]) {
-    let found = |places: &&Places| {
+    let found = glyphs.iter().copied().filter_map(|places| {
         let shares = shares(places, lines);
-        Some((best(&shares)?, shares))
-    };
-    let mut found: Vec<(&Places, (char, HashMap<char, f32>))> =
-        glyphs.iter().filter_map(|places| Some((*places, found(places)?))).collect();
+        let first = best(&shares)?;
+        Some((places, first, shares[&first], shares))
+    });
+    let mut found: Vec<_> = found.collect();
     // The clearest first: it takes its character.
-    let share = |(char, shares): &(char, HashMap<char, f32>)| shares[char];
-    found.sort_by(|(one, first), (other, second)| {
-        share(second).total_cmp(&share(first)).then_with(|| one.signs.cmp(&other.signs))
+    found.sort_by(|(one, _, share, _), (other, _, less, _)| {
+        less.total_cmp(share).then_with(|| one.signs.cmp(&other.signs))
     });
     let mut taken = HashSet::new();
-    for (places, (first, mut shares)) in found {
+    for (places, first, _, mut shares) in found {
         let is_taken = !taken.insert(first);
         let mut signs = places.signs.iter().map(|(line, sign)| lines[*line][*sign]);
         let is_sure = signs.any(|sign| sign.char == first && sign.confidence >= SURE);
