@@ -39,7 +39,7 @@ impl Node {
         let listener = self.shell_listener();
         move |bytes| {
             let told = agent::without_remains(bytes);
-            if !told.trim_ascii().is_empty() {
+            if !told.is_empty() {
                 listener(&told);
             }
         }
