@@ -1,5 +1,5 @@
-//! The client as calls see it: takes their answers, and is asked meanwhile: to search for patterns, and whether steps may
-//! go on.
+//! The client as calls see it: takes their answers, and is asked meanwhile: to search for patterns, and whether steps
+//! may go on.
 
 use std::collections::HashMap;
 use std::ops::Range;

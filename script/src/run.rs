@@ -27,8 +27,8 @@ pub async fn run(driver: &Arc<Driver>, script: &Script) -> Result<ScriptOutcome,
     let language = script.language();
     language.install(directory.path()).map_err(setup("write the client package"))?;
     let file = script.file_in(directory.path()).map_err(setup("write the script"))?;
-    // Short: the path of a Unix socket has at most 107 bytes, and who chose the directory for temporary files counted on
-    // the NixOS driver's, which are short, too.
+    // Short: the path of a Unix socket has at most 107 bytes, and who chose the directory for temporary files counted
+    // on the NixOS driver's, which are short, too.
     let (listener, socket) = tempfile::Builder::new()
         .prefix("s")
         .rand_bytes(3)

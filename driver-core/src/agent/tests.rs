@@ -148,8 +148,8 @@ async fn a_command_that_no_shell_can_run_is_refused_as_the_plain_shell_does_it()
     assert!(matches!(error, DriverError::Usage { .. }), "{error}");
 }
 
-/// An agent that answers as long as it is not stopped: it says hello, and ends each command. With a lane, it is killed as
-/// soon as it has ended the command `last`, and that is told elsewhere.
+/// An agent that answers as long as it is not stopped: it says hello, and ends each command. With a lane, it is killed
+/// as soon as it has ended the command `last`, and that is told elsewhere.
 async fn polite(mut port: DuplexStream, mut lane: Option<DuplexStream>, mut stopped: watch::Receiver<bool>) {
     let (mut link, began, mut buffer) = (Link::new(Role::Guest, 0), Instant::now(), vec![0; 64 << 10]);
     let (mut by_lane, mut token) = (Vec::new(), None::<agent_protocol::Lane>);

@@ -55,7 +55,8 @@ struct Row {
     spans: Vec<Span>,
 }
 
-/// Puts right what was read differently in several places, or like what it is not. Returns the width of each line's cells.
+/// Puts right what was read differently in several places, or like what it is not. Returns the width of each line's
+/// cells.
 pub(super) fn settle(ink: &Plane, pieces: &[Piece], lines: &mut [Vec<Sign>]) -> Vec<Option<usize>> {
     let rows = rows(ink, pieces, lines);
     let drawings: Vec<Vec<(Glyph, Option<usize>)>> = pieces

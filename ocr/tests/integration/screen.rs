@@ -10,7 +10,8 @@ use std::time::Duration;
 use driver_core::{Deadline, Frame, OcrEngine, Rect};
 use ocr::ScreenEngine;
 
-/// A picture, its text, and how many of a thousand characters may be wrong. The model's own, so that a worse one is seen.
+/// A picture, its text, and how many of a thousand characters may be wrong. The model's own, so that a worse one is
+/// seen.
 macro_rules! reads {
     ($name:ident, $per_mille:expr) => {
         #[test]

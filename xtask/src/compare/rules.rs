@@ -1,5 +1,5 @@
-//! What differs on purpose: a rule takes it out of what both have said. The reasons are in docs/compatibility.md, most of
-//! them under 4.1 and 4.3.
+//! What differs on purpose: a rule takes it out of what both have said. The reasons are in docs/compatibility.md, most
+//! of them under 4.1 and 4.3.
 
 use super::said::Said;
 
@@ -31,8 +31,8 @@ pub(super) fn apply(upstream: &mut Said, ours: &mut Said) -> Vec<&'static str> {
     RULES.iter().filter(|(_, rule)| rule(upstream, ours)).map(|(name, _)| *name).collect()
 }
 
-/// The names that each run begins with: upstream's VLANs are in the order of a set, which is never the same; and of general
-/// names ours has those of all generations.
+/// The names that each run begins with: upstream's VLANs are in the order of a set, which is never the same; and of
+/// general names ours has those of all generations.
 fn names(upstream: &mut Said, ours: &mut Said) {
     for line in [&mut *upstream, &mut *ours].into_iter().filter_map(|said| said.printed.get_mut(2)) {
         let mut vlans: Vec<&str> = line.trim().trim_end_matches(',').split(", ").collect();
@@ -100,8 +100,8 @@ fn at_once(upstream: &mut Said, ours: &mut Said) -> bool {
     differs
 }
 
-/// The switch is a part of the driver: it says nothing of its own end, has no tap device unless it is asked for one, and its
-/// sockets are in a folder of the run.
+/// The switch is a part of the driver: it says nothing of its own end, has no tap device unless it is asked for one,
+/// and its sockets are in a folder of the run.
 fn switch(upstream: &mut Said, ours: &mut Said) -> bool {
     let before = upstream.log.len() + ours.log.len();
     upstream
@@ -203,8 +203,8 @@ fn after_time_out(upstream: &mut Said, ours: &mut Said) -> bool {
     both.is_some()
 }
 
-/// Python's own traceback at the very end, or one through the driver's files, where ours tells the script's frames before the
-/// clean-up; and ours tells what led to an exception. The exception itself must be the same.
+/// Python's own traceback at the very end, or one through the driver's files, where ours tells the script's frames
+/// before the clean-up; and ours tells what led to an exception. The exception itself must be the same.
 fn exceptions(upstream: &mut Said, ours: &mut Said) -> bool {
     let Some(theirs) = block(&upstream.log) else { return words(upstream, ours) };
     let Some(own) = block(&ours.log) else { return false };
