@@ -33,9 +33,14 @@ pub(crate) fn holders(end: impl AsFd) -> Vec<Holder> {
 pub(crate) fn kill_session(session: Pid) {
     // Fails when nobody is left in the group; others of the session may be.
     let _ = kill_process_group(session, Signal::KILL);
+    kill_sessions(&[session]);
+}
+
+/// Kills all that is in these sessions.
+pub(crate) fn kill_sessions(sessions: &[Pid]) {
     for _ in 0..ROUNDS {
         let mut found = false;
-        for pid in processes().filter(|pid| is_alive_in(*pid, session)) {
+        for pid in processes().filter(|pid| is_alive_in(*pid, sessions)) {
             found |= kill_process(pid, Signal::KILL).is_ok();
         }
         if !found {
@@ -76,14 +81,14 @@ fn processes() -> impl Iterator<Item = Pid> {
     entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
 }
 
-/// Whether a process is in the session, and is no zombie.
-fn is_alive_in(pid: Pid, session: Pid) -> bool {
+/// Whether a process is in one of the sessions, and is no zombie.
+fn is_alive_in(pid: Pid, sessions: &[Pid]) -> bool {
     let Some(stat) = fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| fields(&stat)) else {
         return false;
     };
     // State, parent, group, session.
-    let number = stat.get(3).and_then(|number| number.parse().ok());
-    number == Some(session.as_raw_nonzero().get()) && !matches!(stat[0].as_str(), "Z" | "X")
+    let session = stat.get(3).and_then(|number| Pid::from_raw(number.parse().ok()?));
+    session.is_some_and(|session| sessions.contains(&session)) && !matches!(stat[0].as_str(), "Z" | "X")
 }
 
 /// The fields of `/proc/PID/stat` from the third on: behind the name, which may hold anything.

@@ -96,9 +96,7 @@ impl Process {
         // It may have left its session.
         let _ = kill_process(self.pid(), Signal::KILL);
         proc::kill_session(self.session());
-        for session in begun {
-            proc::kill_session(session);
-        }
+        proc::kill_sessions(&begun);
         self.reap();
     }
 }

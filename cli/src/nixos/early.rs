@@ -22,8 +22,9 @@ const PYTHON: &[&str] = &[
     ".execute(",
     ".wait_for_",
     ".wait_until_",
-    "import ",
-    "def ",
+    "\nimport ",
+    "\nfrom ",
+    "\ndef ",
 ];
 
 /// Which driver is meant by these words and the environment, if one of them is.
@@ -51,8 +52,10 @@ pub(super) fn is_the_script(tests: &str) -> bool {
     ["exec(os.environ[\"testScript\"])", "exec(os.environ['testScript'])"].contains(&tests.trim())
 }
 
-/// The language of a text, if it has anything that tells.
+/// The language of a text, if it has anything that tells outside of comments, which both languages begin alike.
 fn language_of(text: &str) -> Option<Language> {
+    let lines = text.lines().map(str::trim_start).filter(|line| !line.starts_with('#'));
+    let text: String = lines.flat_map(|line| ["\n", line]).collect();
     let first = |marks: &[&str]| marks.iter().filter_map(|mark| text.find(mark)).min();
     match (first(PERL), first(PYTHON)) {
         (None, None) => None,
@@ -74,7 +77,7 @@ mod tests {
         let perl = ("tests", "eval $ENV{testScript}; die $@ if $@;");
         let python = ("tests", "exec(os.environ['testScript'])");
         type Case<'a> = (&'a [&'a str], &'a [(&'a str, &'a str)], Option<Language>);
-        let cases: [Case<'_>; 12] = [
+        let cases: [Case<'_>; 14] = [
             (&["run-a-vm"], &[perl, ("VLANS", "1"), ("testScript", "startAll;")], Some(Perl)),
             (&["run-a-vm"], &[("VLANS", "")], Some(Perl)),
             (&["run-a-vm", "--without-agent"], &[("tests", "startAll;")], Some(Perl)),
@@ -83,6 +86,8 @@ mod tests {
                 &[("VLANS", ""), ("testScript", "$a->succeed('python -c \"import os\"');")],
                 Some(Perl),
             ),
+            (&["run-a-vm"], &[("VLANS", ""), ("testScript", "undef @def; $a->start;")], Some(Perl)),
+            (&["run-a-vm"], &[("VLANS", ""), ("testScript", "# $5 a month\n  import time\n")], Some(Python)),
             (&["run-a-vm"], &[], None),
             (&["run-a-vm"], &[python, ("VLANS", "1")], Some(Python)),
             (&["run-a-vm"], &[("tests", "start_all(); test_script()")], Some(Python)),

@@ -125,6 +125,9 @@ class PaintedScreen(Screen):
 
 def _has_terminal():
     """Whether readline waits for keys: what it draws earlier would be a prompt at which Ctrl-D is lost."""
+    if "libedit" in (getattr(readline, "__doc__", None) or ""):
+        # It has the variable, and never sets it.
+        return True
     try:
         state = ctypes.c_ulong.in_dll(ctypes.PyDLL(readline.__file__), "rl_readline_state")
     except (AttributeError, OSError, TypeError, ValueError):
