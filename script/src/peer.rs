@@ -23,8 +23,16 @@ const QUEUE: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Peer {
     outgoing: mpsc::Sender<Vec<u8>>,
-    questions: Mutex<HashMap<u64, oneshot::Sender<Result<Value, String>>>>,
+    questions: Mutex<HashMap<u64, Question>>,
     next_question: AtomicU64,
+}
+
+/// What the client has been asked.
+#[derive(Debug)]
+struct Question {
+    answer: oneshot::Sender<Result<Value, String>>,
+    /// The step that it is about: what the client does about it belongs there.
+    step: Option<ScopeId>,
 }
 
 impl Peer {
@@ -50,8 +58,8 @@ impl Peer {
 
     /// Takes the client's answer to a question.
     pub(crate) fn answered(&self, message: Incoming) {
-        let waiting = message.id.and_then(|id| self.questions().remove(&id));
-        let Some(waiting) = waiting else {
+        let question = message.id.and_then(|id| self.questions().remove(&id));
+        let Some(question) = question else {
             tracing::debug!(id = message.id, "an answer that nobody waits for");
             return;
         };
@@ -60,7 +68,12 @@ impl Peer {
             (result, None) => Ok(result.unwrap_or_default()),
         };
         // The call may have been dropped meanwhile.
-        let _ = waiting.send(result);
+        let _ = question.answer.send(result);
+    }
+
+    /// Whether the client is being asked about that step.
+    pub(crate) fn is_asked_about(&self, step: ScopeId) -> bool {
+        self.questions().values().any(|question| question.step == Some(step) && !question.answer.is_closed())
     }
 
     /// Asks whether a pattern is found, or with `all` where.
@@ -75,19 +88,24 @@ impl Peer {
         if all {
             params["all"] = Value::Bool(true);
         }
-        let answer = self.ask("search", params).await?.map_err(DriverError::usage)?;
+        let answer = self.ask("search", params, None).await?.map_err(DriverError::usage)?;
         serde_json::from_value(answer).map_err(|error| {
             DriverError::usage(format!("the script's answer to a search makes no sense: {error}"))
         })
     }
 
-    /// Asks the client something, and returns its answer, or what it has to say instead.
-    async fn ask(&self, method: &str, params: Value) -> Result<Result<Value, String>, DriverError> {
+    /// Asks the client something, about `step` or none, and returns its answer, or what it has to say instead.
+    async fn ask(
+        &self,
+        method: &str,
+        params: Value,
+        step: Option<ScopeId>,
+    ) -> Result<Result<Value, String>, DriverError> {
         let id = self.next_question.fetch_add(1, Ordering::Relaxed);
-        let (sender, answer) = oneshot::channel();
-        self.questions().insert(id, sender);
+        let (answer, answered) = oneshot::channel();
+        self.questions().insert(id, Question { answer, step });
         self.send(&json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params })).await;
-        answer.await.map_err(|_| DriverError::Cancelled { reason: "the script is gone".to_owned() })
+        answered.await.map_err(|_| DriverError::Cancelled { reason: "the script is gone".to_owned() })
     }
 
     async fn send(&self, message: &impl Serialize) {
@@ -101,7 +119,7 @@ impl Peer {
         }
     }
 
-    fn questions(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<Value, String>>>> {
+    fn questions(&self) -> MutexGuard<'_, HashMap<u64, Question>> {
         self.questions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -167,6 +185,6 @@ impl ScriptGate {
 impl Gate for ScriptGate {
     async fn pass(&self, step: ScopeId) -> Result<(), DriverError> {
         let params = json!({ "for": self.call, "scope": step });
-        self.peer.ask("may_go_on", params).await?.map(drop).map_err(DriverError::assertion)
+        self.peer.ask("may_go_on", params, Some(step)).await?.map(drop).map_err(DriverError::assertion)
     }
 }

@@ -380,9 +380,12 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// A scope that is open; a thread that outlives the scope it was told falls back to the script's.
+    /// A scope that is open, or the step that the script is asked about; a thread that outlives the scope it was told
+    /// falls back to the script's.
     fn known(&self, scope: ScopeId) -> ScopeId {
-        if self.scopes.contains_key(&scope) { scope } else { self.root }
+        let is_asked_about =
+            || matches!(&self.connection, Connection::Open { peer, .. } if peer.is_asked_about(scope));
+        if self.scopes.contains_key(&scope) || is_asked_about() { scope } else { self.root }
     }
 }
 

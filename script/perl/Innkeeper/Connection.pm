@@ -66,10 +66,16 @@ sub ask {
 # Sends a request and waits for its answer; meanwhile searches for the driver.
 sub request {
     my ($self, $method, $params) = @_;
-    my $id = $self->ask($method, $params);
-    # A call that is given up gets no answer, but the giving up does. To die here would lose half a message.
-    my $giving_up = 0;
-    local $SIG{INT} = sub { $giving_up ||= $self->ask("cancel", { call => $id }) } if $self->{heeds_interrupts};
+    # A call that is given up gets no answer, but the giving up does. To die here would lose half a message, and so
+    # would a message in the middle of the request.
+    my ($id, $is_interrupted, $giving_up) = (undef, 0, 0);
+    my $interrupt = sub {
+        $is_interrupted = 1;
+        $giving_up ||= $self->ask("cancel", { call => $id }) if defined $id;
+    };
+    local $SIG{INT} = $interrupt if $self->{heeds_interrupts};
+    $id = $self->ask($method, $params);
+    $interrupt->() if $is_interrupted;
     while (defined(my $line = readline $self->{socket})) {
         my $message = $JSON->decode($line);
         if ($message->{method}) {

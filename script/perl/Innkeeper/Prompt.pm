@@ -7,6 +7,8 @@ use Innkeeper::Script;
 
 # What lines are called in what goes wrong with them.
 our $NAME = "prompt";
+# Whether there is something that Ctrl-C could end.
+our $is_busy = 0;
 
 # Talks until the input ends. With Term::ReadLine::Gnu, where that is installed, lines can be edited.
 sub talk {
@@ -15,26 +17,32 @@ sub talk {
     $terminal->ornaments(0);
     # A prompt that is stopped would never be told to go on: a shell knows the driver alone.
     local $SIG{TSTP} = "IGNORE";
-    local $SIG{INT} = sub { die "interrupted\n" };
+    local $SIG{INT} = sub { die "interrupted\n" if $is_busy };
     $connection->heed_interrupts;
-    while (1) {
-        my $line = eval { $terminal->readline("> ") };
-        if ($@) {
-            print "\n";
-            next;
-        }
-        last if !defined $line;
-        # What dies is at a line of its own, not of the input.
-        $. = 0;
-        # Variables need no `my`, which would not outlive the line.
-        Innkeeper::Script::evaluate(
-            Innkeeper::Script::context() . " no strict 'vars';\n#line 1 \"$NAME\"\n$line\n;");
-        my $error = $@;
+    my $goes_on = 1;
+    while ($goes_on) {
+        next if eval { local $is_busy = 1; $goes_on = take_line($terminal); 1 };
         # The run is being ended, and so is this.
-        die $error if ref $error && eval { $error->{kind} eq "cancelled" };
-        print STDERR $error if $error;
+        die $@ if ref $@;
+        print "\n";
     }
     print "\n";
+}
+
+# Takes one line. Returns whether there was one; dies where the run is being ended, or at Ctrl-C.
+sub take_line {
+    my ($terminal) = @_;
+    my $line = $terminal->readline("> ");
+    return 0 if !defined $line;
+    # What dies is at a line of its own, not of the input.
+    $. = 0;
+    # Variables need no `my`, which would not outlive the line.
+    Innkeeper::Script::evaluate(
+        Innkeeper::Script::context() . " no strict 'vars';\n#line 1 \"$NAME\"\n$line\n;");
+    my $error = $@;
+    die $error if ref $error && eval { $error->{kind} eq "cancelled" };
+    print STDERR $error if $error;
+    return 1;
 }
 
 1;

@@ -86,10 +86,12 @@ class Connection:
         """Sends a request and waits for its answer.
 
         Meanwhile this thread searches for the driver: ``patterns`` holds compiled ones by their text; it calls
-        ``meanwhile`` now and then, and ``may_go_on`` when the driver asks for it, whose exceptions end the call.
+        ``meanwhile`` now and then, and ``may_go_on`` when the driver asks for it, whose exceptions end the call. With
+        both, ``meanwhile`` waits for the first such question: which of them comes first must not depend on load.
         """
         mailbox = queue.SimpleQueue()
         is_sent = False
+        is_in_step = may_go_on is None
         objection = None
         with self._lock:
             if self._closed:
@@ -104,11 +106,12 @@ class Connection:
                 raise errors.RunCancelled("the driver closed the connection") from error
             is_sent = True
             while True:
-                message = self._next(number, mailbox, meanwhile)
+                message = self._next(number, mailbox, meanwhile if is_in_step else None)
                 if message is None:
                     raise errors.RunCancelled(self._closed)
                 if message.get("method") == "may_go_on":
                     objection = self._consider(message, may_go_on)
+                    is_in_step = True
                 elif "method" in message:
                     self._search(message, patterns or {})
                 elif "error" in message:
@@ -153,7 +156,12 @@ class Connection:
         finally:
             self._thread.scope = outer
         answer = {"error": {"code": -32000, "message": str(objection)}} if objection else {"result": None}
-        self._send(dict(answer, id=message["id"]))
+        try:
+            self._send(dict(answer, id=message["id"]))
+        except ValueError:
+            # Too long, or no text at all; the script has the exception itself.
+            reason = {"code": -32000, "message": "an exception whose text cannot be sent"}
+            self._send({"error": reason, "id": message["id"]})
         return objection
 
     def _search(self, message, patterns):

@@ -1,6 +1,7 @@
 //! Real interpreters against machines that are a bash of this host.
 
 mod clients;
+mod conditions;
 mod docs;
 mod endings;
 mod needs;

@@ -87,7 +87,7 @@ fn invocation() -> Vec<Row> {
             fs::write(stage.path().join("typed"), "testScript\ndie 'at once'\nexit 3 if $x\n").expect("the lines");
             let said = run(&stage, "$server->connect; our $x = 1;", |command| {
                 let typed = fs::File::open(stage.path().join("typed")).expect("the lines");
-                command.env_remove("tests").stdin(typed);
+                command.env_remove("tests").env("PERL_RL", "Stub").stdin(typed);
             })
             .ended(3)
             .says("at once at prompt line 1.\n");
