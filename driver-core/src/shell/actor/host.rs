@@ -64,7 +64,8 @@ impl Actor {
         // Of what the parser holds: it may be the beginning of more, but is shown at once.
         let mut shown = 0;
         let mut keys = [0; visit::CHUNK];
-        let mut has_greeted = false;
+        // How it ended, which is told once all is sent.
+        let mut outcome = None;
         let (mut reminders, mut remind_at) = (0, Instant::now());
         loop {
             while let Some(found) = self.inbound.parser.next() {
@@ -74,28 +75,30 @@ impl Actor {
                         shown -= known;
                         visitor.show(&bytes[known..]);
                     }
-                    Found::Ended(_) => return Ok(0),
+                    Found::Ended(_) => outcome = Some(Ok(0)),
                     Found::Greeting(bytes) => {
                         self.inbound.greeted(bytes);
-                        shown = 0;
-                        has_greeted = true;
+                        outcome = Some(Err(Broken::Lost("started anew, because the guest rebooted")));
                     }
                     Found::Piece(_) => {}
                 }
             }
             let has_ended = self.inbound.parser.has_begun();
-            if !has_ended {
+            if !has_ended && outcome.is_none() {
                 visitor.show(&self.inbound.parser.buffer[shown..]);
                 shown = self.inbound.parser.buffer.len();
             }
             // Not in the middle of a line, or the next command would be the rest of it.
             let is_sent = typed.is_done();
             let has_left = visitor.keyboard.is_none();
-            if has_greeted && has_left && is_sent {
-                return Err(Broken::Lost("started anew, because the guest rebooted"));
+            if has_left
+                && is_sent
+                && let Some(outcome) = outcome
+            {
+                return outcome;
             }
             // A visitor may print the greeting's text. Then their shell must not get what is sent next.
-            let must_leave = has_greeted || (has_ended && visitor.shown.is_done());
+            let must_leave = outcome.is_some() || (has_ended && visitor.shown.is_done());
             let leaves = tokio::select! {
                 () = std::future::ready(()), if must_leave && !has_left => true,
                 filled = self.inbound.fill(), if visitor.shown.bytes.is_empty() => filled.map(|()| false)?,
