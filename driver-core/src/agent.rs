@@ -5,6 +5,7 @@
 mod actor;
 mod bulk;
 mod notices;
+mod remains;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -28,9 +29,9 @@ use crate::error::DriverError;
 use crate::machine::GuestStream;
 use crate::shell::{ShellOutput, refuse_nul};
 
-pub(crate) use actor::without_remains;
 use actor::{Actor, Answer, Asker, Order};
 pub(crate) use notices::{Notices, Told};
+pub(crate) use remains::Remains;
 pub(crate) use start::start;
 
 /// After this time somebody may wonder what a command is doing.

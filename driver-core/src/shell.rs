@@ -68,7 +68,11 @@ impl Shell {
     /// background. `heard` is given all that is not part of a reply, the greeting included. Call it from
     /// within a tokio runtime.
     #[must_use]
-    pub fn open(machine: &str, stream: Box<dyn GuestStream>, heard: impl Fn(&[u8]) + Send + 'static) -> Self {
+    pub fn open(
+        machine: &str,
+        stream: Box<dyn GuestStream>,
+        heard: impl FnMut(&[u8]) + Send + 'static,
+    ) -> Self {
         // Few, so that a flood of calls waits with its callers rather than in memory.
         let (jobs, queue) = mpsc::channel(16);
         let state = Arc::new(State::new(machine));

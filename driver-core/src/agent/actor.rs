@@ -425,14 +425,6 @@ impl Actor {
     }
 }
 
-/// What of the bytes on an agent's port is none of its own, when it is gone: lines that are text through and through,
-/// but for the one that tells of its end, and empty ones.
-pub(crate) fn without_remains(bytes: &[u8]) -> Vec<u8> {
-    let is_text = |line: &&[u8]| line.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n'));
-    let is_of_others = |line: &&[u8]| is_text(line) && ![KILLED.as_bytes(), b""].contains(&line.trim_ascii());
-    bytes.split_inclusive(|byte| *byte == b'\n').filter(is_of_others).flatten().copied().collect()
-}
-
 /// What of stray bytes is worth telling, at most `most` bytes: no remains of frames.
 fn readable(stray: &[u8], most: usize) -> Vec<u8> {
     let is_text = |byte: &u8| matches!(byte, b' '..=b'~' | b'\t' | b'\r' | b'\n');

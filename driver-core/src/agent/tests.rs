@@ -249,16 +249,6 @@ async fn what_has_ended_before_the_agent_was_killed_has_ended() {
     }
 }
 
-#[test]
-fn what_an_agent_leaves_behind_is_told_apart_from_what_others_say() {
-    let left = b"\xf9\xf6 and words\xa0\nThe agent was killed.\r\nsomebody says this\r\nhalf of a fr\xe1me";
-    assert_eq!(without_remains(left), b"somebody says this\r\n");
-    assert_eq!(
-        without_remains(b"\r\nSpawning backdoor root shell...\n"),
-        b"Spawning backdoor root shell...\n"
-    );
-}
-
 #[tokio::test(start_paused = true)]
 async fn no_guest_does_harm() {
     for seed in 0..30 {

@@ -35,10 +35,11 @@ impl Node {
     }
 
     /// As [`Node::shell_listener`], where the agent was: what it has left behind is not told.
-    fn shell_listener_after_agent(&self) -> impl Fn(&[u8]) + Send + use<> {
+    fn shell_listener_after_agent(&self) -> impl FnMut(&[u8]) + Send + use<> {
         let listener = self.shell_listener();
+        let mut remains = agent::Remains::default();
         move |bytes| {
-            let told = agent::without_remains(bytes);
+            let told = remains.taken_out_of(bytes);
             if !told.is_empty() {
                 listener(&told);
             }

@@ -148,10 +148,14 @@ impl ConsoleLog {
         state.push(Line { text: line, consumed, is_of_command: false });
     }
 
-    /// Adds a line that a command has said. One of its standard error is a line of the console as well, for those who
-    /// wait: the shell of a NixOS guest says it there.
+    /// Puts a line that a command has said into the log.
+    pub(super) fn log_of_command(&self, stream: OutputStream, line: String) {
+        self.journal.emit(Some(&self.machine), Event::CommandOutput { stream, line });
+    }
+
+    /// Adds a line that a command has said. One of its standard error is a line of the console, for those who wait: the
+    /// shell of a NixOS guest says it there.
     pub(super) fn add_of_command(&self, stream: OutputStream, line: String) {
-        self.journal.emit(Some(&self.machine), Event::CommandOutput { stream, line: line.clone() });
         if stream == OutputStream::Stderr {
             self.lock().push(Line { text: line, consumed: 0, is_of_command: true });
             self.changed();
@@ -201,6 +205,14 @@ impl ConsoleLog {
             Some(line) => format!("{phase}; last line on the console: `{}`", excerpt(line.trim_end())),
             None => phase.to_owned(),
         }
+    }
+
+    /// All of the present launch, joined by newlines, with a last line that has not ended.
+    pub(super) fn text(&self) -> String {
+        let state = self.lock();
+        let begun = Some(state.begun.trim_end()).filter(|begun| !begun.is_empty());
+        let lines: Vec<&str> = state.lines.iter().map(|line| line.text.as_str()).chain(begun).collect();
+        lines.join("\n")
     }
 
     /// The last that was printed in the present launch, with all that moves the cursor or colours the text.
@@ -296,10 +308,7 @@ impl Node {
     /// their standard error, joined by newlines, with a last line that has not ended.
     #[must_use]
     pub fn console_log(&self) -> String {
-        let state = self.console.lock();
-        let begun = Some(state.begun.trim_end()).filter(|begun| !begun.is_empty());
-        let lines: Vec<&str> = state.lines.iter().map(|line| line.text.as_str()).chain(begun).collect();
-        lines.join("\n")
+        self.console.text()
     }
 
     /// Types `text` on the guest's serial console.

@@ -52,22 +52,13 @@ impl Drop for CommandWitness {
 
 impl Lines {
     fn hear(&mut self, bytes: &[u8], console: &ConsoleLog) {
-        if self.left == 0 {
-            return;
-        }
-        let shown = &bytes[..bytes.len().min(self.left)];
-        self.left -= shown.len();
-        for byte in shown {
+        for byte in bytes {
             if *byte != b'\n' {
                 self.line.push(*byte);
             }
             if *byte == b'\n' || self.line.len() >= LINE_LIMIT {
                 self.say(console);
             }
-        }
-        if self.left == 0 {
-            self.line.extend_from_slice(b" (and more, which is not shown)");
-            self.say(console);
         }
     }
 
@@ -79,7 +70,15 @@ impl Lines {
 
     fn say(&mut self, console: &ConsoleLog) {
         let line = String::from_utf8_lossy(&self.line).trim_end().to_owned();
+        if self.left > 0 {
+            self.left = self.left.saturating_sub(self.line.len() + 1);
+            console.log_of_command(self.stream, line.clone());
+            if self.left == 0 {
+                console.log_of_command(self.stream, "(and more, which is not shown)".to_owned());
+            }
+        }
         self.line.clear();
+        // The console's text has a bound of its own.
         console.add_of_command(self.stream, line);
     }
 }
@@ -111,5 +110,50 @@ impl Witness for CommandWitness {
             names.join(", ")
         );
         self.console.warn(text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use super::{CommandWitness, LINE_LIMIT, SHOWN};
+    use crate::agent::Witness as _;
+    use crate::error::DriverError;
+    use crate::event::{Event, Record};
+    use crate::journal::{Journal, Reporter};
+    use crate::node::console::ConsoleLog;
+
+    /// The lines of commands.
+    #[derive(Clone, Default)]
+    struct Said(Arc<Mutex<Vec<String>>>);
+
+    impl Reporter for Said {
+        fn record(&mut self, record: &Record) -> Result<(), DriverError> {
+            if let Event::CommandOutput { line, .. } = &record.event {
+                self.0.lock().unwrap().push(line.clone());
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_flood_ends_in_the_log_and_goes_on_in_the_console() {
+        let said = Said::default();
+        let journal = Journal::in_memory(vec![Box::new(said.clone())]);
+        let console = Arc::new(ConsoleLog::new("server", journal.clone()));
+        let mut witness = CommandWitness::new(&console);
+        for number in 0..100_000 {
+            witness.stderr(format!("line {number} of many\n").as_bytes());
+        }
+        witness.stderr(b"the last");
+        drop(witness);
+        journal.close().unwrap();
+        let logged = said.0.lock().unwrap();
+        assert_eq!(logged.last().unwrap(), "(and more, which is not shown)");
+        let size: usize = logged.iter().map(|line| line.len() + 1).sum();
+        assert!((SHOWN..SHOWN + 2 * LINE_LIMIT).contains(&size), "{size}");
+        let text = console.text();
+        assert_eq!((text.lines().count(), text.lines().last()), (100_001, Some("the last")));
     }
 }

@@ -13,9 +13,11 @@ use tokio::time::timeout;
 use super::reply::{Found, Parser};
 use super::request::{PIECE, Request, Tag, go_on};
 use super::state::{Phase, State};
-use super::visit::{self, Visit};
+use super::visit::Visit;
 use crate::error::DriverError;
 use crate::machine::GuestStream;
+
+mod host;
 
 /// Bytes that are read at once.
 const READ: usize = 64 << 10;
@@ -27,7 +29,7 @@ const SILENCE: Duration = Duration::from_secs(1);
 const HEARD: usize = 1 << 20;
 
 /// Is given what is no part of a reply.
-pub(super) type Listener = Box<dyn Fn(&[u8]) + Send>;
+pub(super) type Listener = Box<dyn FnMut(&[u8]) + Send>;
 
 /// Something to do for a caller. One that has dropped its end of `answers` has lost interest.
 #[derive(Debug)]
@@ -181,67 +183,6 @@ impl Actor {
         status
     }
 
-    /// Has somebody at a shell of their own, and returns when the guest says that all of it is gone.
-    async fn host(&mut self, id: u64, visit: Visit, answers: &Answers) -> Result<i32, Broken> {
-        self.wait_until_up(answers).await?;
-        let tag = Tag::new(self.session, id);
-        write(&mut self.writer, &[visit.line(&tag).as_bytes()]).await?;
-        self.state.used();
-        self.inbound.parser.expect(tag);
-        let ended = self.pass_on(visit.terminal, answers).await;
-        self.inbound.parser.give_up();
-        ended
-    }
-
-    /// Passes on what is typed and shown, until the visitor or their shell has gone, and then waits for the guest.
-    async fn pass_on(&mut self, terminal: Box<dyn GuestStream>, answers: &Answers) -> Result<i32, Broken> {
-        let mut phase = self.inbound.phase.clone();
-        let mut visitor = Some(tokio::io::split(terminal));
-        // Of what the parser holds: it may be the beginning of more, but is shown at once.
-        let mut shown = 0;
-        let mut keys = [0; visit::CHUNK];
-        loop {
-            while let Some(found) = self.inbound.parser.next() {
-                match found {
-                    Found::Stray(bytes) => {
-                        let known = shown.min(bytes.len());
-                        shown -= known;
-                        show(&mut visitor, &bytes[known..]).await;
-                    }
-                    Found::Ended(_) => return Ok(0),
-                    Found::Greeting(bytes) => {
-                        self.inbound.greeted(bytes);
-                        return Err(Broken::Lost("started anew, because the guest rebooted"));
-                    }
-                    Found::Piece(_) => {}
-                }
-            }
-            let has_ended = self.inbound.parser.has_begun();
-            if !has_ended {
-                show(&mut visitor, &self.inbound.parser.buffer[shown..]).await;
-                shown = self.inbound.parser.buffer.len();
-            }
-            let typed = tokio::select! {
-                () = std::future::ready(()), if has_ended && visitor.is_some() => 0,
-                filled = self.inbound.fill() => {
-                    filled?;
-                    continue;
-                }
-                _ = phase.wait_for(|phase| *phase == Phase::Waiting) => {
-                    return Err(Broken::Lost("was reset, because the guest reboots"));
-                }
-                () = answers.closed(), if visitor.is_some() => 0,
-                count = read(&mut visitor, &mut keys) => count,
-            };
-            if typed == 0 {
-                visitor = None;
-                write(&mut self.writer, &[visit::LEAVE]).await?;
-            } else {
-                write(&mut self.writer, &[visit::typed(&keys[..typed]).as_bytes()]).await?;
-            }
-        }
-    }
-
     /// Waits for the shell, as long as somebody wants it.
     async fn wait_until_up(&mut self, answers: &Answers) -> Result<(), Broken> {
         while !self.state.is_up() && !answers.is_closed() {
@@ -356,24 +297,6 @@ impl Inbound {
         if self.left == 0 {
             (self.heard)(b"(and more, which is not shown)");
         }
-    }
-}
-
-/// The two directions of a visitor's terminal, as long as there is one.
-type Visitor = Option<(ReadHalf<Box<dyn GuestStream>>, WriteHalf<Box<dyn GuestStream>>)>;
-
-/// Shows a visitor something. One who has gone is noticed by what is typed.
-async fn show(visitor: &mut Visitor, bytes: &[u8]) {
-    if let Some((_, screen)) = visitor {
-        let _ = screen.write_all(bytes).await;
-    }
-}
-
-/// What a visitor types; nothing when they have gone. Never returns where there is none.
-async fn read(visitor: &mut Visitor, keys: &mut [u8]) -> usize {
-    match visitor {
-        Some((keyboard, _)) => keyboard.read(keys).await.unwrap_or(0),
-        None => std::future::pending().await,
     }
 }
 

@@ -21,6 +21,9 @@ const WHAT: &str = "a shell that somebody is at";
 /// The line that ends a visit.
 pub(super) const LEAVE: &[u8] = b"\n";
 
+/// What says that all of a visit is gone, where `v` is its tag.
+const GONE: &str = "echo \"$v[]$v 0\"";
+
 /// A visit that is to be.
 #[derive(Debug)]
 pub(super) struct Visit {
@@ -40,10 +43,16 @@ impl Visit {
         format!(
             "v={tag}; {{ exec 8> >(exec 9<&-; exec $(type -P setsid) bash -c {visit} \"$v\"); p=$!; \
              (trap '' PIPE; while IFS= read -r x <&9 && [ \"$x\" ]; do printf \"$x\"; done >&8 2>/dev/null); \
-             exec 8>&-; {{ kill -9 -- -$p || kill -9 $p; wait $p; }} 2>/dev/null; echo \"$v[]$v 0\"; }} 9<&0\n",
+             exec 8>&-; {{ kill -9 -- -$p || kill -9 $p; wait $p; }} 2>/dev/null; {GONE}; }} 9<&0\n",
             tag = tag.text(),
         )
     }
+}
+
+/// What has the guest end a visit, and say once more that it is gone. The first line is for the loop of a visit that
+/// goes on, and the second for the shell behind it.
+pub(super) fn reminder(tag: &Tag) -> String {
+    format!("\nv={}; {GONE}\n", tag.text())
 }
 
 /// What is typed, as the guest's `printf` takes it.
@@ -98,11 +107,73 @@ impl Shell {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream, duplex};
+    use tokio::time::{Instant, timeout};
+
     use super::{CHUNK, typed};
+    use crate::shell::{GREETING, Shell};
 
     #[test]
     fn what_is_typed_is_one_line_that_is_not_empty_and_not_too_long() {
         assert_eq!(typed(b"a%\n\0\xff"), "\\141\\045\\012\\000\\377\n");
         assert!(typed(&[0; CHUNK]).len() < 4096);
+    }
+
+    /// A shell that is up, and its guest's end.
+    async fn shell() -> (Shell, BufReader<DuplexStream>) {
+        let (mut guest, host) = duplex(1 << 10);
+        guest.write_all(format!("{GREETING}\n").as_bytes()).await.unwrap();
+        (Shell::open("server", Box::new(host), |_| {}), BufReader::new(guest))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_guest_that_does_not_say_that_a_visit_is_gone_is_asked_again_and_given_up_in_the_end() {
+        let (shell, mut guest) = shell().await;
+        let answers = async {
+            let mut heard = String::new();
+            // The visit's line, its end, and the two lines of the first reminder.
+            for _ in 0..4 {
+                guest.read_line(&mut heard).await.unwrap();
+            }
+            let tag = heard.strip_prefix("v=").and_then(|rest| rest.split_once(';')).unwrap().0;
+            assert!(heard.ends_with(&format!("\n\n\nv={tag}; echo \"$v[]$v 0\"\n")), "{heard}");
+            guest.write_all(format!("{tag}[]{tag} 0\n").as_bytes()).await.unwrap();
+        };
+        let visited = async { tokio::join!(shell.visit("true", duplex(1).0), answers).0 };
+        timeout(Duration::from_secs(6000), visited).await.expect("it is asked").unwrap();
+
+        let began = Instant::now();
+        let ignores = async { while guest.read_line(&mut String::new()).await.unwrap() > 0 {} };
+        let problem = tokio::select! {
+            visited = shell.visit("true", duplex(1).0) => visited.unwrap_err().to_string(),
+            () = ignores => unreachable!(),
+        };
+        assert!(problem.contains("did not say that the shell of a visitor is gone"), "{problem}");
+        assert!((50..70).contains(&began.elapsed().as_secs()), "{:?}", began.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn neither_a_visitor_nor_a_guest_that_does_not_read_hides_a_reset() {
+        for is_visitor_slow in [true, false] {
+            let (shell, mut guest) = shell().await;
+            let (mut visitor, terminal) = duplex(16);
+            let stuck = async {
+                guest.read_line(&mut String::new()).await.unwrap();
+                let slow = Duration::from_secs(600);
+                let flood = vec![b'x'; 8 << 20];
+                if is_visitor_slow {
+                    timeout(slow, guest.write_all(&flood)).await.unwrap_err();
+                } else {
+                    timeout(slow, visitor.write_all(&flood)).await.unwrap_err();
+                }
+                shell.reset();
+            };
+            let visit = timeout(Duration::from_secs(6000), shell.visit("true", terminal));
+            let (visited, ()) = tokio::join!(visit, stuck);
+            let problem = visited.expect("it ends").unwrap_err().to_string();
+            assert!(problem.contains("was reset"), "{problem}");
+        }
     }
 }

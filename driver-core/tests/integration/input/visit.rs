@@ -82,10 +82,17 @@ async fn the_plain_shell_is_a_visitors_and_then_the_drivers_again() {
     let gone = format!("while kill -0 {shell} 2>/dev/null; do sleep 0.01; done");
     stage.server.succeed(&[gone], Some(PATIENCE)).await.unwrap();
 
+    // Nor does the text that a shell begins with, said by theirs, make it the only one.
+    let mut visitor = UnixStream::connect(&path).await.unwrap();
+    visitor.write_all(b"echo 'Spawning backdoor'' root shell...'\n").await.unwrap();
+    let mut rest = Vec::new();
+    timeout(PATIENCE, visitor.read_to_end(&mut rest)).await.expect("it is hung up on").unwrap();
+    let mine = stage.server.succeed(&["echo still mine"], None);
+    assert_eq!(timeout(PATIENCE, mine).await.expect("the shell serves").unwrap(), "still mine\n");
+
     // A shell that its visitor ends hangs up.
     let mut visitor = UnixStream::connect(&path).await.unwrap();
     visitor.write_all(b"exit\n").await.unwrap();
-    let mut rest = Vec::new();
     timeout(PATIENCE, visitor.read_to_end(&mut rest)).await.expect("it is hung up on").unwrap();
     assert_eq!(stage.server.succeed(&["echo next"], None).await.unwrap(), "next\n");
     stage.end().await;
