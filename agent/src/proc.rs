@@ -40,8 +40,9 @@ pub(crate) fn kill_session(session: Pid) {
 pub(crate) fn kill_sessions(sessions: &[Pid]) {
     for _ in 0..ROUNDS {
         let mut found = false;
-        for pid in processes().filter(|pid| is_alive_in(*pid, sessions)) {
-            found |= kill_process(pid, Signal::KILL).is_ok();
+        let is_meant = |stat: &Stat| stat.is_alive && stat.session.is_some_and(|own| sessions.contains(&own));
+        for stat in processes().filter_map(stat).filter(is_meant) {
+            found |= kill_process(stat.pid, Signal::KILL).is_ok();
         }
         if !found {
             return;
@@ -52,28 +53,20 @@ pub(crate) fn kill_sessions(sessions: &[Pid]) {
 /// The sessions, other than `session`, of what the process `parent` has started and its children have, as far as
 /// they have not been orphaned: a terminal's, say.
 pub(crate) fn sessions_below(parent: Pid, session: Pid) -> Vec<Pid> {
-    let all: Vec<(Pid, Pid, Pid)> = processes().filter_map(place).collect();
+    let all: Vec<Stat> = processes().filter_map(stat).collect();
     let mut below = vec![parent];
     let mut looked_at = 0;
     while let Some(above) = below.get(looked_at).copied() {
-        below.extend(all.iter().filter(|(_, parent, _)| *parent == above).map(|(pid, ..)| *pid));
+        below.extend(all.iter().filter(|stat| stat.parent == Some(above)).map(|stat| stat.pid));
         looked_at += 1;
     }
     let mut sessions = Vec::new();
-    for (pid, _, own) in all {
-        if below.contains(&pid) && own != session && !sessions.contains(&own) {
+    for own in all.iter().filter(|stat| below.contains(&stat.pid)).filter_map(|stat| stat.session) {
+        if own != session && !sessions.contains(&own) {
             sessions.push(own);
         }
     }
     sessions
-}
-
-/// A process with its parent and its session. Those of the kernel have none.
-fn place(pid: Pid) -> Option<(Pid, Pid, Pid)> {
-    let stat = fields(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
-    let number = |field: &String| Pid::from_raw(field.parse().ok()?);
-    // State, parent, group, session.
-    Some((pid, number(stat.get(1)?)?, number(stat.get(3)?)?))
 }
 
 fn processes() -> impl Iterator<Item = Pid> {
@@ -81,14 +74,22 @@ fn processes() -> impl Iterator<Item = Pid> {
     entries.filter_map(|entry| Pid::from_raw(entry.file_name().to_str()?.parse().ok()?))
 }
 
-/// Whether a process is in one of the sessions, and is no zombie.
-fn is_alive_in(pid: Pid, sessions: &[Pid]) -> bool {
-    let Some(stat) = fs::read(format!("/proc/{pid}/stat")).ok().and_then(|stat| fields(&stat)) else {
-        return false;
-    };
+/// What the kernel says of a process.
+struct Stat {
+    pid: Pid,
+    /// It is no zombie.
+    is_alive: bool,
+    parent: Option<Pid>,
+    session: Option<Pid>,
+}
+
+/// `None` for one that has gone.
+fn stat(pid: Pid) -> Option<Stat> {
+    let stat = fields(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
     // State, parent, group, session.
-    let session = stat.get(3).and_then(|number| Pid::from_raw(number.parse().ok()?));
-    session.is_some_and(|session| sessions.contains(&session)) && !matches!(stat[0].as_str(), "Z" | "X")
+    let number = |at: usize| Pid::from_raw(stat.get(at)?.parse().ok()?);
+    let is_alive = !matches!(stat.first()?.as_str(), "Z" | "X");
+    Some(Stat { pid, is_alive, parent: number(1), session: number(3) })
 }
 
 /// The fields of `/proc/PID/stat` from the third on: behind the name, which may hold anything.

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::{Duration, Instant};
 
 use agent_protocol::ToGuest;
-use agent_protocol::message::{Command, End};
+use agent_protocol::message::{Command, End, RequestId};
 
 use crate::host::{AGENT, Host, command, is_alive};
 
@@ -98,9 +98,7 @@ fn stderr_in_the_background_is_not_waited_for_and_goes_to_the_console() {
 #[test]
 fn a_new_session_ends_what_the_old_one_ran() {
     let mut host = Host::new();
-    let id = host.start(command("echo $$; exec sleep 1003"));
-    host.until("it has begun", |host| host.so_far(id).stdout.ends_with(b"\n"));
-    let pid: u32 = host.so_far(id).text().trim().parse().unwrap();
+    let (_, pid) = begun(&mut host, "echo $$; exec sleep 1003");
     host.open(2);
     assert!(!is_alive(pid));
     assert_eq!(host.run("echo fresh").text(), "fresh\n");
@@ -128,13 +126,18 @@ fn shell_level() -> u32 {
     std::env::var("SHLVL").map_or(0, |level| level.parse().unwrap_or(0)) + 1
 }
 
+/// Starts a command, and waits for the number of a process that it prints.
+fn begun(host: &mut Host, script: &str) -> (RequestId, u32) {
+    let id = host.start(command(script));
+    host.until("it has begun", |host| host.so_far(id).stdout.ends_with(b"\n"));
+    (id, host.so_far(id).text().trim().parse().expect("the number of a process"))
+}
+
 #[test]
 fn a_process_is_found_whatever_its_name() {
     let mut host = Host::new();
     let script = "cp \"$(type -P sleep)\" './) R 1 (';  './) R 1 (' 1005 & echo $!; wait";
-    let id = host.start(command(script));
-    host.until("it has begun", |host| host.so_far(id).stdout.ends_with(b"\n"));
-    let pid: u32 = host.so_far(id).text().trim().parse().unwrap();
+    let (id, pid) = begun(&mut host, script);
     host.send(&ToGuest::Cancel { id });
     host.until("it is gone", |_| !is_alive(pid));
 }
@@ -143,9 +146,8 @@ fn a_process_is_found_whatever_its_name() {
 #[test]
 fn cancel_ends_the_sessions_that_a_command_has_begun() {
     let mut host = Host::new();
-    let id = host.start(command("setsid sh -c 'sh -c \"trap : HUP; echo \\$\\$; sleep 1008\"; :' & wait"));
-    host.until("it has begun", |host| host.so_far(id).stdout.ends_with(b"\n"));
-    let pid: u32 = host.so_far(id).text().trim().parse().unwrap();
+    let (id, pid) =
+        begun(&mut host, "setsid sh -c 'sh -c \"trap : HUP; echo \\$\\$; sleep 1008\"; :' & wait");
     host.send(&ToGuest::Cancel { id });
     host.until("it is gone", |_| !is_alive(pid));
 }
@@ -157,9 +159,7 @@ fn a_command_that_leaves_its_session_is_ended() {
     let script = "echo $$; exec setsid sleep 1006";
     let id = host.start(Command { timeout_ms: Some(300), ..command(script) });
     assert_eq!(host.outcome(id).status(), 124);
-    let id = host.start(command(script));
-    host.until("it has begun", |host| host.so_far(id).stdout.ends_with(b"\n"));
-    let pid: u32 = host.so_far(id).text().trim().parse().unwrap();
+    let (id, pid) = begun(&mut host, script);
     host.until("it has left", |_| {
         std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"sleep\n")
     });

@@ -15,8 +15,11 @@ from .connection import Connection
 def main(script):
     """Runs the file ``script`` against the driver that ``INNKEEPER_SOCKET`` leads to."""
     for stream in (sys.stdout, sys.stderr):
-        # Line by line, so that what is printed keeps its place among what the machines do.
-        stream.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)
+        # Line by line, so that what is printed keeps its place among what the machines do; and each line whole, also
+        # with PYTHONUNBUFFERED, so that the log does not come in its middle.
+        stream.reconfigure(
+            encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=False
+        )
     signal.signal(signal.SIGTERM, _cancel)
     connection = Connection(os.environ["INNKEEPER_SOCKET"])
     hello = connection.hello()

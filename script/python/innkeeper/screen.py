@@ -145,7 +145,7 @@ def _draw_line(prompt):
 
 
 def _write(text):
-    sys.stdout.flush()
+    # Not through `sys.stdout`, where another thread may be in the middle of printing a line.
     data = text.encode("utf-8", "backslashreplace")
     while data:
         data = data[os.write(2, data):]

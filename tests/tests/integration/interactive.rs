@@ -15,6 +15,15 @@ use crate::machine;
 
 const STAND_IN: &str =
     "[machines.server]\nstart_script = \"run-server-vm\"\n[machines.server.qemu]\naccel = \"tcg\"\n";
+/// Something is logged while a line is being printed, which breaks neither.
+const SCRIPT: &str = "\
+class Name:
+    def __str__(self):
+        server.log('meanwhile')
+        return server.name
+print('the script of', Name())
+assert False, 'as it was told'
+";
 const CTRL_C: &str = "\u{3}";
 const CTRL_D: &str = "\u{4}";
 const LEAVE: &str = "\u{1d}";
@@ -63,6 +72,19 @@ impl Place {
         Terminal::start(Command::new(program()).args(["attach", socket]).env("INNKEEPER_TEST", self.path()))
     }
 
+    /// Has a thread behind the prompt make a call in Python at [`Place::go`].
+    fn at_go(terminal: &mut Terminal, call: &str) {
+        terminal.type_in("import threading; os.mkfifo('go')\n");
+        terminal.wait_for(">>> ");
+        let target = format!("lambda: (open('go').close(), {call})");
+        terminal.type_in(&format!("threading.Thread(target={target}).start()\n"));
+        terminal.wait_for(">>> ");
+    }
+
+    fn go(&self) {
+        drop(File::options().write(true).open(self.path().join("go")).expect("the thread reads"));
+    }
+
     /// Waits for the end, and looks for what is left.
     fn ended(&self, terminal: Terminal, status: i32) -> String {
         let (ended, shown) = terminal.finish();
@@ -77,7 +99,7 @@ fn a_person_starts_machines_runs_verbs_completes_names_and_leaves() {
     if !has("python3") {
         return;
     }
-    let place = Place::new(STAND_IN, "print('the script of', server.name)\nassert False, 'as it was told'\n");
+    let place = Place::new(STAND_IN, SCRIPT);
     let mut terminal = place.run(&["-I", "--no-agent"]);
     let before = terminal.wait_for(">>> ");
     assert!(before.contains("Machines: server.") && !before.contains("starting vm"), "{before}");
@@ -90,22 +112,19 @@ fn a_person_starts_machines_runs_verbs_completes_names_and_leaves() {
     terminal.wait_for(">>> ");
 
     // The log appears above the line that is being typed.
-    terminal.type_in("import threading; os.mkfifo('go')\n");
-    terminal.wait_for(">>> ");
-    terminal
-        .type_in("threading.Thread(target=lambda: (open('go').close(), server.log('ab' + 'ove'))).start()\n");
-    terminal.wait_for(">>> ");
+    Place::at_go(&mut terminal, "server.log('ab' + 'ove')");
     terminal.type_in("40 + 2");
     terminal.wait_for("40 + 2");
-    drop(File::options().write(true).open(place.path().join("go")).expect("the thread reads"));
+    place.go();
     terminal.wait_for("above\r\n");
     terminal.wait_for(">>> 40 + 2");
     terminal.type_in("\n");
     terminal.wait_for("42\r\n");
 
     terminal.type_in("test_script()\n");
-    terminal.wait_for("the script of server");
-    terminal.wait_for("script.py\", line 2");
+    terminal.wait_for("meanwhile\r\n");
+    terminal.wait_for("the script of server\r\n");
+    terminal.wait_for("script.py\", line 6");
     let told = terminal.wait_for("AssertionError: as it was told");
     assert!(!told.contains("innkeeper/driver.py"), "frames of ours: {told}");
 
@@ -235,16 +254,12 @@ fn a_prompt_that_is_killed_leaves_the_terminal_as_it_was() {
     let place = Place::new(STAND_IN, "");
     let mut terminal = place.run(&["-I", "--no-agent"]);
     terminal.wait_for(">>> ");
-    terminal.type_in("import threading; os.mkfifo('go')\n");
-    terminal.wait_for(">>> ");
-    terminal
-        .type_in("threading.Thread(target=lambda: (open('go').close(), os.kill(os.getpid(), 9))).start()\n");
-    terminal.wait_for(">>> ");
+    Place::at_go(&mut terminal, "os.kill(os.getpid(), 9)");
     // At the prompt the terminal has settings of the prompt's own.
     terminal.type_in("40 + 2");
     terminal.wait_for("40 + 2");
     let echoed = terminal.echoes();
-    drop(File::options().write(true).open(place.path().join("go")).expect("the thread reads"));
+    place.go();
     terminal.wait_for("ended before the script was over");
     let echoes = terminal.echoes();
     place.ended(terminal, 1);
