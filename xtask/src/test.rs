@@ -3,19 +3,25 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Read, Write};
-use std::process::Stdio;
+use std::process::{Command, ExitStatus, Stdio};
 use std::thread;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use crate::setup::{self, Purpose};
 use crate::{command, guests};
 
-/// What to pass on.
+/// What to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
+    /// Run the tests that have failed once more, one at a time
+    ///
+    /// On a host that is short of processors a test of virtual machines fails now and then. One that passes when it
+    /// runs again is called flaky in the end, with all it said, and does not fail the run.
+    #[arg(long)]
+    retry: bool,
     /// Arguments for `cargo test`, such as a filter
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, conflicts_with = "retry")]
     cargo_test: Vec<String>,
 }
 
@@ -24,7 +30,44 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     setup::run(Purpose::Tests)?;
     guests::run(&guests::Args::default())?;
     let mut test = command::cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    test.args(&args.cargo_test);
+    let (mut status, mut tally) = run_tests(test.args(&args.cargo_test))?;
+    let mut flaky = Vec::new();
+    if args.retry && !status.success() && tally.names_all_that_failed() {
+        let (last, again) = run_again(&tally)?;
+        status = last;
+        flaky.extend(tally.names.extract_if(.., |name| !again.names.contains(name)));
+        tally.failed -= flaky.len();
+        tally.passed += flaky.len();
+    }
+    println!();
+    for name in &flaky {
+        println!("FLAKY {name}: it failed above, and passed when it ran again");
+    }
+    let passed = tally.passed.saturating_sub(tally.skipped);
+    println!("{passed} passed, {} failed, {} skipped", tally.failed, tally.skipped);
+    if !status.success() {
+        bail!("`cargo test` ended with {status}");
+    }
+    Ok(())
+}
+
+/// Runs what has failed once more, alone.
+fn run_again(tally: &Tally) -> Result<(ExitStatus, Tally)> {
+    println!("\n{} failed; once more, one at a time:", tally.names.join(", "));
+    let mut all = (ExitStatus::default(), Tally::default());
+    for target in &tally.targets {
+        let mut test = command::cargo(&["test", "--all-features"]);
+        test.args(target.split(' ')).args(["--", "--test-threads=1", "--exact"]).args(&tally.names);
+        let (status, again) = run_tests(&mut test)?;
+        all = (if all.0.success() { status } else { all.0 }, all.1.and(again));
+    }
+    let found = all.1.passed + all.1.failed;
+    ensure!(found >= tally.failed, "{} tests failed, and {found} were found again", tally.failed);
+    Ok(all)
+}
+
+/// Runs `cargo test`, passes on what it says, and counts.
+fn run_tests(test: &mut Command) -> Result<(ExitStatus, Tally)> {
     for requirement in ["REQUIRE_VM", "REQUIRE_BROWSER"] {
         if env::var_os("CI").is_some() && env::var_os(requirement).is_none() {
             test.env(requirement, "1");
@@ -33,51 +76,71 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if io::stdout().is_terminal() && env::var_os("CARGO_TERM_COLOR").is_none() {
         test.env("CARGO_TERM_COLOR", "always");
     }
-    println!("$ {}", command::show(&test));
+    println!("$ {}", command::show(test));
     let mut child = test
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("failed to start `{}`", command::show(&test)))?;
+        .with_context(|| format!("failed to start `{}`", command::show(test)))?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let err = thread::spawn(move || err.map(|err| pass_on(err, io::stderr())).unwrap_or_default());
     let tally = out.map(|out| pass_on(out, io::stdout())).unwrap_or_default();
     let tally = tally.and(err.join().unwrap_or_default());
-    let status = child.wait()?;
-    println!("\n{} passed, {} failed, {} skipped", tally.passed, tally.failed, tally.skipped);
-    if !status.success() {
-        bail!("`cargo test` ended with {status}");
-    }
-    Ok(())
+    Ok((child.wait()?, tally))
 }
 
 /// What became of the tests.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Tally {
+    /// The skipped ones among them: with the harness a test that says why it does nothing has passed.
     passed: usize,
     failed: usize,
     skipped: usize,
+    /// Those that failed.
+    names: Vec<String>,
+    /// How many programs told of a failure in the end, and what has cargo run each that failed.
+    programs: usize,
+    targets: Vec<String>,
 }
 
 impl Tally {
-    fn and(self, other: Self) -> Self {
+    fn and(mut self, other: Self) -> Self {
+        self.names.extend(other.names);
+        self.targets.extend(other.targets);
         Self {
-            passed: (self.passed + other.passed).saturating_sub(self.skipped + other.skipped),
+            passed: self.passed + other.passed,
             failed: self.failed + other.failed,
             skipped: self.skipped + other.skipped,
+            programs: self.programs + other.programs,
+            ..self
         }
     }
 
-    /// Takes one line of the test harness, or of a test that says why it is skipped (it then counts as
-    /// passed with the harness).
+    /// Not when a test program was not built, or died, or when a line could not be read.
+    fn names_all_that_failed(&self) -> bool {
+        self.names.len() == self.failed && self.programs == self.targets.len()
+    }
+
+    /// Takes one line of cargo, of the test harness, or of a test that says why it is skipped.
     fn count(&mut self, line: &str) {
         if line.starts_with("SKIPPED ") {
             self.skipped += 1;
         }
-        let Some((_, counts)) = line.strip_prefix("test result: ").and_then(|result| result.split_once(". "))
+        if let Some(name) = line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED")) {
+            // What the harness adds to the name.
+            let added = [" - should panic", " - compile fail", " - compile"];
+            let name = added.iter().find_map(|added| name.strip_suffix(added)).unwrap_or(name);
+            self.names.push(name.to_owned());
+        }
+        if let Some((_, target)) = line.split_once("failed, to rerun pass `") {
+            self.targets.push(target.trim_end_matches('`').to_owned());
+        }
+        let Some((result, counts)) =
+            line.strip_prefix("test result: ").and_then(|result| result.split_once(". "))
         else {
             return;
         };
+        self.programs += usize::from(result == "FAILED");
         for count in counts.split("; ") {
             match count.split_once(' ') {
                 Some((number, "passed")) => self.passed += number.parse::<usize>().unwrap_or(0),
@@ -110,9 +173,27 @@ mod tests {
     fn results_of_all_test_programs_are_added_up() {
         let out = "test result: ok. 8 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.1s\n\
                    test a::b ... ok\n\
+                   test a::c - should panic ... FAILED\n\
+                   test src/lib.rs - d (line 3) - compile ... FAILED\n\
                    test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
-        let err = "SKIPPED boot: there is no `qemu-img` (install the package `qemu-utils`)\n";
+        let err = "SKIPPED boot: there is no `qemu-img` (install the package `qemu-utils`)\n\
+                   error: test failed, to rerun pass `-p agent --test integration`\n";
         let tally = pass_on(out.as_bytes(), std::io::sink()).and(pass_on(err.as_bytes(), std::io::sink()));
-        assert_eq!(tally, Tally { passed: 10, failed: 2, skipped: 1 });
+        let names = vec!["a::c".to_owned(), "src/lib.rs - d (line 3)".to_owned()];
+        let targets = vec!["-p agent --test integration".to_owned()];
+        let expected = Tally { passed: 11, failed: 2, skipped: 1, names, programs: 1, targets };
+        assert_eq!(tally, expected);
+        assert!(tally.names_all_that_failed());
+    }
+
+    #[test]
+    fn a_program_that_dies_has_not_told_all() {
+        let mut tally = Tally::default();
+        tally.count("test a::b ... FAILED");
+        tally.count("test result: FAILED. 3 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out");
+        tally.count("error: test failed, to rerun pass `-p agent --test integration`");
+        assert!(tally.names_all_that_failed());
+        tally.count("error: test failed, to rerun pass `-p script --lib`");
+        assert!(!tally.names_all_that_failed());
     }
 }
