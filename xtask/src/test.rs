@@ -3,7 +3,7 @@
 
 use std::env;
 use std::io::{self, BufRead, BufReader, IsTerminal as _, Read, Write};
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{ExitStatus, Stdio};
 use std::thread;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -29,8 +29,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     setup::run(Purpose::Tests)?;
     guests::run(&guests::Args::default())?;
-    let mut test = command::cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    let (mut status, mut tally) = run_tests(test.args(&args.cargo_test))?;
+    let (mut status, mut tally) = run_tests(&args.cargo_test)?;
     let mut flaky = Vec::new();
     if args.retry && !status.success() && tally.names_all_that_failed() {
         let (last, again) = run_again(&tally)?;
@@ -53,21 +52,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Runs what has failed once more, alone.
 fn run_again(tally: &Tally) -> Result<(ExitStatus, Tally)> {
-    println!("\n{} failed; once more, one at a time:", tally.names.join(", "));
-    let mut all = (ExitStatus::default(), Tally::default());
-    for target in &tally.targets {
-        let mut test = command::cargo(&["test", "--all-features"]);
-        test.args(target.split(' ')).args(["--", "--test-threads=1", "--exact"]).args(&tally.names);
-        let (status, again) = run_tests(&mut test)?;
-        all = (if all.0.success() { status } else { all.0 }, all.1.and(again));
-    }
-    let found = all.1.passed + all.1.failed;
-    ensure!(found >= tally.failed, "{} tests failed, and {found} were found again", tally.failed);
-    Ok(all)
+    println!("\nonce more, one at a time: {}", tally.names.join(", "));
+    let options = ["--", "--test-threads=1", "--exact"].map(str::to_owned);
+    let (status, again) = run_tests(&[&options[..], &tally.names].concat())?;
+    let found = again.passed + again.failed;
+    ensure!(found >= tally.failed, "{} tests failed, and {found} of them were found again", tally.failed);
+    Ok((status, again))
 }
 
 /// Runs `cargo test`, passes on what it says, and counts.
-fn run_tests(test: &mut Command) -> Result<(ExitStatus, Tally)> {
+fn run_tests(arguments: &[String]) -> Result<(ExitStatus, Tally)> {
+    let mut test = command::cargo(&["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    test.args(arguments);
     for requirement in ["REQUIRE_VM", "REQUIRE_BROWSER"] {
         if env::var_os("CI").is_some() && env::var_os(requirement).is_none() {
             test.env(requirement, "1");
@@ -76,12 +72,12 @@ fn run_tests(test: &mut Command) -> Result<(ExitStatus, Tally)> {
     if io::stdout().is_terminal() && env::var_os("CARGO_TERM_COLOR").is_none() {
         test.env("CARGO_TERM_COLOR", "always");
     }
-    println!("$ {}", command::show(test));
+    println!("$ {}", command::show(&test));
     let mut child = test
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
-        .with_context(|| format!("failed to start `{}`", command::show(test)))?;
+        .with_context(|| format!("failed to start `{}`", command::show(&test)))?;
     let (out, err) = (child.stdout.take(), child.stderr.take());
     let err = thread::spawn(move || err.map(|err| pass_on(err, io::stderr())).unwrap_or_default());
     let tally = out.map(|out| pass_on(out, io::stdout())).unwrap_or_default();
@@ -98,27 +94,27 @@ struct Tally {
     skipped: usize,
     /// Those that failed.
     names: Vec<String>,
-    /// How many programs told of a failure in the end, and what has cargo run each that failed.
+    /// How many test programs failed, and how many of them told so themselves.
     programs: usize,
-    targets: Vec<String>,
+    told: usize,
 }
 
 impl Tally {
     fn and(mut self, other: Self) -> Self {
         self.names.extend(other.names);
-        self.targets.extend(other.targets);
         Self {
             passed: self.passed + other.passed,
             failed: self.failed + other.failed,
             skipped: self.skipped + other.skipped,
             programs: self.programs + other.programs,
+            told: self.told + other.told,
             ..self
         }
     }
 
     /// Not when a test program was not built, or died, or when a line could not be read.
     fn names_all_that_failed(&self) -> bool {
-        self.names.len() == self.failed && self.programs == self.targets.len()
+        self.names.len() == self.failed && self.programs == self.told
     }
 
     /// Takes one line of cargo, of the test harness, or of a test that says why it is skipped.
@@ -127,20 +123,15 @@ impl Tally {
             self.skipped += 1;
         }
         if let Some(name) = line.strip_prefix("test ").and_then(|line| line.strip_suffix(" ... FAILED")) {
-            // What the harness adds to the name.
-            let added = [" - should panic", " - compile fail", " - compile"];
-            let name = added.iter().find_map(|added| name.strip_suffix(added)).unwrap_or(name);
-            self.names.push(name.to_owned());
+            self.names.push(name.trim_end_matches(" - should panic").to_owned());
         }
-        if let Some((_, target)) = line.split_once("failed, to rerun pass `") {
-            self.targets.push(target.trim_end_matches('`').to_owned());
-        }
+        self.programs += usize::from(line.contains("failed, to rerun pass `"));
         let Some((result, counts)) =
             line.strip_prefix("test result: ").and_then(|result| result.split_once(". "))
         else {
             return;
         };
-        self.programs += usize::from(result == "FAILED");
+        self.told += usize::from(result == "FAILED");
         for count in counts.split("; ") {
             match count.split_once(' ') {
                 Some((number, "passed")) => self.passed += number.parse::<usize>().unwrap_or(0),
@@ -174,14 +165,13 @@ mod tests {
         let out = "test result: ok. 8 passed; 0 failed; 1 ignored; 0 measured; 2 filtered out; finished in 0.1s\n\
                    test a::b ... ok\n\
                    test a::c - should panic ... FAILED\n\
-                   test src/lib.rs - d (line 3) - compile ... FAILED\n\
+                   test a::d ... FAILED\n\
                    test result: FAILED. 3 passed; 2 failed; 0 ignored; 0 measured; 0 filtered out\n";
         let err = "SKIPPED boot: there is no `qemu-img` (install the package `qemu-utils`)\n\
                    error: test failed, to rerun pass `-p agent --test integration`\n";
         let tally = pass_on(out.as_bytes(), std::io::sink()).and(pass_on(err.as_bytes(), std::io::sink()));
-        let names = vec!["a::c".to_owned(), "src/lib.rs - d (line 3)".to_owned()];
-        let targets = vec!["-p agent --test integration".to_owned()];
-        let expected = Tally { passed: 11, failed: 2, skipped: 1, names, programs: 1, targets };
+        let names = vec!["a::c".to_owned(), "a::d".to_owned()];
+        let expected = Tally { passed: 11, failed: 2, skipped: 1, names, programs: 1, told: 1 };
         assert_eq!(tally, expected);
         assert!(tally.names_all_that_failed());
     }
