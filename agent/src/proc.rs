@@ -87,7 +87,8 @@ struct Stat {
 fn stat(pid: Pid) -> Option<Stat> {
     let stat = fields(&fs::read(format!("/proc/{pid}/stat")).ok()?)?;
     // State, parent, group, session.
-    let number = |at: usize| Pid::from_raw(stat.get(at)?.parse().ok()?);
+    // A process that is just being reaped is in session -1.
+    let number = |at: usize| stat.get(at)?.parse().ok().filter(|number| *number > 0).and_then(Pid::from_raw);
     let is_alive = !matches!(stat.first()?.as_str(), "Z" | "X");
     Some(Stat { pid, is_alive, parent: number(1), session: number(3) })
 }

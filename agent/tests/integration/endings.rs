@@ -54,6 +54,21 @@ fn cancel_leaves_no_process() {
     assert_eq!(host.run("echo next").text(), "next\n");
 }
 
+/// The kernel tells of one that is just being reaped that it is in session -1.
+#[test]
+fn processes_that_end_meanwhile_do_no_harm() {
+    let mut host = Host::new();
+    let script = "for i in {1..20}; do for j in {1..2000}; do (:); done & done; echo $$; wait";
+    let (id, _) = begun(&mut host, script);
+    for _ in 0..50 {
+        let (other, pid) = begun(&mut host, "echo $$; exec sleep 1009");
+        host.send(&ToGuest::Cancel { id: other });
+        host.until("it is gone", |_| !is_alive(pid));
+    }
+    host.send(&ToGuest::Cancel { id });
+    assert_eq!(host.run("echo next").text(), "next\n");
+}
+
 /// nixpkgs#471141: the test used to hang for as long as the child ran.
 #[test]
 fn held_stdout_names_the_holder() {

@@ -14,7 +14,7 @@ my $JSON = JSON::PP->new->canonical;
 sub new {
     my ($class, $path) = @_;
     my $socket = IO::Socket::UNIX->new(Peer => $path) or die "innkeeper: cannot connect to $path: $!\n";
-    return bless { socket => $socket, last_id => 0, scope => 0, max_message => undef }, $class;
+    return bless { socket => $socket, received => "", last_id => 0, scope => 0, max_message => undef }, $class;
 }
 
 # Introduces the script, and returns what the driver says about the run.
@@ -76,7 +76,7 @@ sub request {
     local $SIG{INT} = $interrupt if $self->{heeds_interrupts};
     $id = $self->ask($method, $params);
     $interrupt->() if $is_interrupted;
-    while (defined(my $line = readline $self->{socket})) {
+    while (defined(my $line = $self->receive)) {
         my $message = $JSON->decode($line);
         if ($message->{method}) {
             $self->search($message);
@@ -90,6 +90,21 @@ sub request {
         }
     }
     die Innkeeper::Error->new("cancelled", "the driver closed the connection");
+}
+
+# The driver's next message, or undef when it has closed the connection.
+sub receive {
+    my ($self) = @_;
+    vec(my $sockets = "", fileno $self->{socket}, 1) = 1;
+    my ($end, $from) = (-1, 0);
+    while (($end = index $self->{received}, "\n", $from) < 0) {
+        $from = length $self->{received};
+        # Perl hears a signal that came just before a wait after it only: no wait is for long where that matters.
+        next if $self->{heeds_interrupts} && select(my $ready = $sockets, undef, undef, 0.1) <= 0;
+        my $read = sysread $self->{socket}, $self->{received}, 1 << 16, $from;
+        return undef if !$read && (defined $read || !$!{EINTR});
+    }
+    return substr $self->{received}, 0, $end + 1, "";
 }
 
 # Sends what needs no answer.
