@@ -21,10 +21,14 @@ for group in $groups; do
     kill -s KILL -- "-$group"
 done
 # What a start script has left running outside of its group, as daemons are, is told by the TMPDIR that the
-# script was given.
-for environ in $(grep -lsF -- "TMPDIR=$1/" /proc/[0-9]*/environ); do
-    pid=${environ#/proc/}
-    kill -s KILL -- "${pid%/environ}"
+# script was given. What they start meanwhile is found when it is looked for again.
+for _ in 1 2 3 4 5 6 7 8 9 10; do
+    environs=$(grep -lsF -- "TMPDIR=$1/" /proc/[0-9]*/environ)
+    [ "$environs" ] || break
+    for environ in $environs; do
+        pid=${environ#/proc/}
+        kill -s KILL -- "${pid%/environ}"
+    done
 done
 # A process that was just killed may hold files for a moment yet.
 for _ in 1 2 3 4 5 6 7 8 9 10; do

@@ -36,14 +36,15 @@ impl Visit {
     /// The line to send. The guest says the beginning of its reply when the visitor's shell has ended, and all of it
     /// when that and what ran in it is gone.
     ///
-    /// A session of its own, so that all of it can be killed; what has a terminal of its own hears of that by its
-    /// terminal's end. Who types to a shell that has ended must not end the one that passes it on.
+    /// A session of its own, so that all of it can be killed, and those below it, where a shell with a terminal of its
+    /// own is. Who types to a shell that has ended must not end the one that passes it on.
     pub(super) fn line(&self, tag: &Tag) -> String {
         let visit = quote(&format!("({}); printf %s \"$0[\"", self.command));
         format!(
             "v={tag}; {{ exec 8> >(exec 9<&-; exec $(type -P setsid) bash -c {visit} \"$v\"); p=$!; \
              (trap '' PIPE; while IFS= read -r x <&9 && [ \"$x\" ]; do printf \"$x\"; done >&8 2>/dev/null); \
-             exec 8>&-; {{ kill -9 -- -$p || kill -9 $p; wait $p; }} 2>/dev/null; {GONE}; }} 9<&0\n",
+             exec 8>&-; {{ s=$(pgrep -d, -P $(pgrep -d, -s $p)); kill -9 -- -$p || kill -9 $p; wait $p; \
+             for x in 1 2 3 4 5; do pkill -9 -s $s || break; done; }} 2>/dev/null; {GONE}; }} 9<&0\n",
             tag = tag.text(),
         )
     }

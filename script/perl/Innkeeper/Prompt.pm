@@ -29,10 +29,21 @@ sub talk {
     print "\n";
 }
 
+# Asks for a line; undef is the end.
+sub ask {
+    my ($terminal) = @_;
+    return $terminal->readline("> ") if !-t STDIN || $terminal->ReadLine ne "Term::ReadLine::Stub";
+    print STDOUT "> ";
+    # Perl hears a signal that came just before a wait after it only: no wait is for long.
+    vec(my $input = "", fileno STDIN, 1) = 1;
+    1 while select(my $ready = $input, undef, undef, 0.1) <= 0;
+    return $terminal->readline("");
+}
+
 # Takes one line. Returns whether there was one; dies where the run is being ended, or at Ctrl-C.
 sub take_line {
     my ($terminal) = @_;
-    my $line = $terminal->readline("> ");
+    my $line = ask($terminal);
     return 0 if !defined $line;
     # What dies is at a line of its own, not of the input.
     $. = 0;

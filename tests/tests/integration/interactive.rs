@@ -138,7 +138,7 @@ fn a_person_starts_machines_runs_verbs_completes_names_and_leaves() {
     // The plain shell is a visitor's for a while.
     terminal.type_in("server.shell_interact()\n");
     terminal.wait_for("Terminal is ready (there is no initial prompt):");
-    terminal.type_in("echo y$((6*7)); sleep 1000\n");
+    terminal.type_in("trap '' HUP; sh -c 'echo y$((6*7)); exec sleep 1000'\n");
     terminal.wait_for("y42");
     terminal.type_in(LEAVE);
     terminal.wait_for(">>> ");
