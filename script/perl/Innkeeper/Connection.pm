@@ -95,16 +95,21 @@ sub request {
 # The driver's next message, or undef when it has closed the connection.
 sub receive {
     my ($self) = @_;
-    vec(my $sockets = "", fileno $self->{socket}, 1) = 1;
     my ($end, $from) = (-1, 0);
     while (($end = index $self->{received}, "\n", $from) < 0) {
         $from = length $self->{received};
-        # Perl hears a signal that came just before a wait after it only: no wait is for long where that matters.
-        next if $self->{heeds_interrupts} && select(my $ready = $sockets, undef, undef, 0.1) <= 0;
+        await_input($self->{socket}) if $self->{heeds_interrupts};
         my $read = sysread $self->{socket}, $self->{received}, 1 << 16, $from;
         return undef if !$read && (defined $read || !$!{EINTR});
     }
     return substr $self->{received}, 0, $end + 1, "";
+}
+
+# Waits until a read would not have to. Perl hears a signal that came just before a wait after it only: none is for long.
+sub await_input {
+    my ($file) = @_;
+    vec(my $files = "", fileno $file, 1) = 1;
+    1 while select(my $ready = $files, undef, undef, 0.1) <= 0;
 }
 
 # Sends what needs no answer.

@@ -3,6 +3,7 @@ package Innkeeper::Prompt;
 use strict;
 use warnings;
 use Term::ReadLine;
+use Innkeeper::Connection;
 use Innkeeper::Script;
 
 # What lines are called in what goes wrong with them.
@@ -34,9 +35,7 @@ sub ask {
     my ($terminal) = @_;
     return $terminal->readline("> ") if !-t STDIN || $terminal->ReadLine ne "Term::ReadLine::Stub";
     print STDOUT "> ";
-    # Perl hears a signal that came just before a wait after it only: no wait is for long.
-    vec(my $input = "", fileno STDIN, 1) = 1;
-    1 while select(my $ready = $input, undef, undef, 0.1) <= 0;
+    Innkeeper::Connection::await_input(\*STDIN);
     return $terminal->readline("");
 }
 
