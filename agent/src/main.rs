@@ -18,6 +18,7 @@ mod look;
 mod output;
 mod plain;
 mod port;
+mod priority;
 mod proc;
 mod process;
 mod request;

@@ -17,6 +17,7 @@ use crate::entry::Inherited;
 use crate::kept::Kept;
 use crate::lane::Lane;
 use crate::port::Port;
+use crate::priority::Priority;
 use crate::request::{Request, Way};
 use crate::warm::{REST, Warm};
 use crate::watch::Watches;
@@ -45,6 +46,7 @@ pub(crate) struct Server {
     /// When the last one ended.
     busy_at: Instant,
     watches: Watches,
+    priority: Priority,
     kept: Kept,
     console: Console,
     /// The driver wants the shell back.
@@ -80,6 +82,7 @@ impl Server {
             over: Vec::new(),
             busy_at: Instant::now(),
             watches: Watches::default(),
+            priority: Priority::default(),
             kept: Kept::default(),
             console: Console::open(),
             leaves: false,
@@ -95,6 +98,8 @@ impl Server {
             }
             self.end_all();
             self.warm.kill();
+            // The shell is one of many.
+            self.priority.raise(false);
             step?;
             return Err(self.bash.take_over(self.port.give_back()?.as_deref()));
         }
@@ -118,6 +123,8 @@ impl Server {
             self.prepare();
         }
         self.port.reopen();
+        // Commands, and the copies that they make, take their turn with all others.
+        self.priority.raise(self.requests.is_empty() && !self.watches.is_empty());
         let mut kept = Vec::new();
         for (event, flags) in self.wait()? {
             match event {

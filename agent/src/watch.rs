@@ -74,6 +74,11 @@ impl Watches {
         Ok(())
     }
 
+    /// Whether nothing is watched.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Ends a watch, if there is such a one.
     pub(crate) fn remove(&mut self, id: RequestId) {
         self.0.retain(|entry| entry.id != id);

@@ -76,7 +76,7 @@ impl Unit {
     /// How it is; `None` before that is known.
     pub(crate) fn state(&self) -> Option<UnitState> {
         let once = self.service_type == "oneshot" && !self.remains;
-        let has_run = self.has_ended && self.status == 0;
+        let has_run = once && self.has_ended && self.status == 0;
         self.is_known.then(|| UnitState { has_job: self.job != 0, once, has_run, ..self.state.clone() })
     }
 

@@ -16,10 +16,12 @@ use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 
 use super::Watcher;
 use super::mounts::Mounts;
-use super::pace::Pace;
+use super::pace::{Pace, Rest};
 
 /// When to look although nothing was told: a link or a folder further up may have been replaced.
 const SLOW: Duration = Duration::from_secs(1);
+/// The pause between looks at a folder where much happens.
+const REST: Duration = Duration::from_millis(5);
 /// As many links as the kernel follows.
 const LINKS: usize = 40;
 /// How often the way may change while we are on it.
@@ -36,6 +38,9 @@ pub(super) struct File {
     mounts_changed: bool,
     pace: Pace,
     wake_at: Instant,
+    rest: Rest,
+    /// Inotify is not heard before.
+    rests_until: Option<Instant>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -69,6 +74,8 @@ impl File {
             mounts_changed: false,
             pace: Pace::new(),
             wake_at: Instant::now(),
+            rest: Rest::new(REST),
+            rests_until: None,
         })
     }
 
@@ -126,7 +133,9 @@ impl File {
 impl Watcher for File {
     fn look(&mut self) -> Result<Option<Notice>, String> {
         let now = Instant::now();
-        if !self.is_told() && !self.mounts_changed && now < self.wake_at {
+        let is_told = self.is_told();
+        self.rests_until = self.rest.after_look();
+        if !is_told && !self.mounts_changed && now < self.wake_at {
             return Ok(None);
         }
         let (way, tells) = self.arm()?;
@@ -138,7 +147,8 @@ impl Watcher for File {
 
     fn files(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
         let table = self.mounts.changes().map(|table| (table, PollFlags::PRI));
-        let inotify = self.inotify.iter().map(|inotify| (inotify.as_fd(), PollFlags::IN));
+        let inotify = self.inotify.iter().filter(|_| self.rests_until.is_none());
+        let inotify = inotify.map(|inotify| (inotify.as_fd(), PollFlags::IN));
         table.into_iter().chain(inotify).collect()
     }
 
@@ -147,7 +157,7 @@ impl Watcher for File {
     }
 
     fn wake_at(&self) -> Option<Instant> {
-        Some(self.wake_at)
+        Some(self.rests_until.map_or(self.wake_at, |end| end.min(self.wake_at)))
     }
 }
 

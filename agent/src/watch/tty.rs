@@ -9,10 +9,11 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::pread;
 
 use super::Watcher;
+use super::pace::Rest;
 
 /// Bytes of the largest terminal.
 const SIZE: usize = 1 << 20;
-/// How often changes are told, at most: a terminal that is flooded must not flood the line.
+/// The pause between changes that are told: a terminal that is flooded must not flood the line.
 const REST: Duration = Duration::from_millis(10);
 
 /// One terminal.
@@ -20,6 +21,7 @@ const REST: Duration = Duration::from_millis(10);
 pub(super) struct Terminal {
     device: OwnedFd,
     shown: Vec<u8>,
+    rest: Rest,
     /// Not to be looked at before this.
     rests_until: Option<Instant>,
 }
@@ -37,7 +39,7 @@ impl Terminal {
         };
         let opened = open(&device, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let device = opened.map_err(|error| format!("{device}: {error}"))?;
-        Ok(Self { device, shown: Vec::new(), rests_until: None })
+        Ok(Self { device, shown: Vec::new(), rest: Rest::new(REST), rests_until: None })
     }
 
     fn read(&self) -> rustix::io::Result<Vec<u8>> {
@@ -59,8 +61,8 @@ impl Terminal {
 impl Watcher for Terminal {
     fn look(&mut self) -> Result<Option<Notice>, String> {
         let shown = self.read().map_err(|error| error.to_string())?;
-        // After a change there is a rest, and another look at its end.
-        self.rests_until = (shown != self.shown).then(|| Instant::now() + REST);
+        // Where a rest is due after a change, there is another look at its end.
+        self.rests_until = if shown == self.shown { None } else { self.rest.after_look() };
         self.shown = shown;
         Ok(Some(Notice::Terminal(self.shown.clone())))
     }

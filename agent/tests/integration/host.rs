@@ -142,6 +142,19 @@ impl Host {
         self.agent.id()
     }
 
+    /// How often the agent has waited for something.
+    pub(crate) fn agent_wakes(&self) -> u128 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+        line.unwrap().trim().parse().unwrap()
+    }
+
+    /// How the kernel schedules the agent, as proc(5) numbers it.
+    pub(crate) fn agent_policy(&self) -> String {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap();
+        stat.rsplit_once(')').unwrap().1.split_whitespace().nth(38).unwrap().to_owned()
+    }
+
     /// What commands printed on standard error when nobody waited for it any more.
     pub(crate) fn console(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("console")).unwrap()

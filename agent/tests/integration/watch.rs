@@ -1,17 +1,19 @@
 //! What the agent tells by itself.
 
 use std::fs;
+use std::io::Write as _;
 use std::net::{Ipv6Addr, TcpListener};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::symlink;
 use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use agent_protocol::ToGuest;
 use agent_protocol::message::{End, Notice, RequestId, Watch};
 
-use crate::host::{Host, command};
+use crate::host::{AGENT, Host, command};
 
 const THERE: Notice = Notice::There(true);
 const AWAY: Notice = Notice::There(false);
@@ -29,6 +31,25 @@ fn the_end_of_a_process_is_noticed() {
     assert_eq!(host.so_far(watch).notices, [THERE, AWAY]);
     let again = host.watch(Watch::Process { pid });
     host.noticed(again, &AWAY);
+}
+
+#[test]
+fn the_agent_goes_before_others_while_it_only_watches_and_commands_do_not() {
+    let (mut host, _) = Host::on_terminal();
+    let watch = host.watch(file(&host.folder.path().join("file")));
+    host.noticed(watch, &AWAY);
+    let is_allowed =
+        Command::new("chrt").args(["--rr", "1", "true"]).status().is_ok_and(|status| status.success());
+    host.until("the agent goes before others", |host| !is_allowed || host.agent_policy() != "0");
+    // The policy of its scheduling, and its priority: 0 are those of everybody.
+    for shell in ["", "true && "] {
+        let id = host.start(command(&format!("{shell}cut -d' ' -f40-41 /proc/self/stat")));
+        assert_eq!(host.outcome(id).text(), "0 0\n");
+    }
+    host.send(&ToGuest::Leave);
+    host.until("the shell greets", |host| host.stray.ends_with(b"Spawning backdoor root shell...\n"));
+    assert_eq!(host.agent_policy(), "0");
+    (&host.line).write_all(AGENT.as_bytes()).unwrap();
 }
 
 #[test]
@@ -73,6 +94,24 @@ fn a_file_is_noticed_with_the_folders_on_its_way() {
     // The folder that has it is not touched by this, so it may take a second.
     fs::rename(root.join("a"), root.join("gone")).unwrap();
     host.noticed(watch, &AWAY);
+}
+
+#[test]
+fn who_is_busy_in_a_watched_folder_is_left_alone() {
+    let mut host = Host::new();
+    let root = fs::canonicalize(host.folder.path()).unwrap();
+    let watch = host.watch(file(&root.join("file")));
+    host.noticed(watch, &AWAY);
+    let (wakes, began) = (host.agent_wakes(), Instant::now());
+    for _ in 0..20_000 {
+        fs::write(root.join("other"), "").unwrap();
+        fs::remove_file(root.join("other")).unwrap();
+    }
+    // One wake in five milliseconds is meant; there are some for other reasons.
+    let (wakes, limit) = (host.agent_wakes() - wakes, 100 + began.elapsed().as_millis() / 3);
+    assert!(wakes < limit, "{wakes} wakes in {:?}", began.elapsed());
+    fs::write(root.join("file"), "").unwrap();
+    soon(&mut host, watch, &THERE);
 }
 
 #[test]
