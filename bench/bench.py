@@ -142,6 +142,14 @@ def _():
         "tty": lambda name, port: server.wait_until_tty_matches("2", f"bench tty {name} over"),
         "until_succeeds": lambda name, port: server.wait_until_succeeds(f"test -e /tmp/bench-{name}"),
     }
+
+    def became(kind, name):
+        """When systemd had the unit active, by the guest's clock: no wait for it can be over before."""
+        if kind != "unit":
+            return None
+        shown = server.succeed(f"systemctl show --property ActiveEnterTimestampMonotonic --value bench@{name}")
+        return int(shown) / 1e6
+
     waits = {kind: wait for kind, wait in waits.items() if kind in (plan["kinds"] or waits)}
     returned = []
     for number in range(plan["waits"]):
@@ -154,7 +162,8 @@ def _():
             server.succeed(f"echo {kind} {name} {pause:.3f} {port} >/run/bench-orders")
             try:
                 wait(name, port)
-                returned.append({"kind": kind, "name": name, "at": now()})
+                at = now()
+                returned.append({"kind": kind, "name": name, "at": at, "became": became(kind, name)})
             except Exception as error:
                 result["errors"][f"wait {kind}"] = told(error)
     return returned

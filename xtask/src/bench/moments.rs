@@ -1,7 +1,7 @@
 //! When the guest's events happened, by the host's clock.
 //!
-//! The guest has a serial port that no driver knows of, and writes an event's name to it at the event. That is
-//! faster than anything a driver does, it does not depend on the guest's clock, and it is the same for all.
+//! The guest has a serial port that no driver knows of, and writes an event's name to it at the event, with the time
+//! by its own clock. That is faster than anything a driver does, and it is the same for all.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -22,12 +22,23 @@ const LOOK: Duration = Duration::from_millis(200);
 /// The longest line; longer ones are no names of events.
 const LONGEST: usize = 1024;
 
-/// Events, each with the moment in seconds.
-#[derive(Debug, Default)]
-pub(super) struct Moments(BTreeMap<String, f64>);
+/// How far apart two moments are by whose clocks one may set the other, in seconds: the guest's runs not quite as fast
+/// as the host's.
+const NEAR: f64 = 10.0;
 
-impl FromIterator<(String, f64)> for Moments {
-    fn from_iter<T: IntoIterator<Item = (String, f64)>>(events: T) -> Self {
+/// Events, each with its moment.
+#[derive(Debug, Default)]
+pub(super) struct Moments(BTreeMap<String, Moment>);
+
+/// One moment by two clocks, in seconds.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) host: f64,
+    pub(super) guest: f64,
+}
+
+impl FromIterator<(String, Moment)> for Moments {
+    fn from_iter<T: IntoIterator<Item = (String, Moment)>>(events: T) -> Self {
         Self(events.into_iter().collect())
     }
 }
@@ -63,7 +74,14 @@ impl Moments {
 
     /// The moment of an event, on the clock of [`now`].
     pub(super) fn of(&self, event: &str) -> Option<f64> {
-        self.0.get(event).copied()
+        self.0.get(event).map(|moment| moment.host)
+    }
+
+    /// A moment of the guest's clock, on the clock of [`now`].
+    pub(super) fn at(&self, guest: f64) -> Option<f64> {
+        // Of those near, the one that was noted soonest.
+        let near = self.0.values().filter(|moment| (moment.guest - guest).abs() < NEAR);
+        near.map(|moment| moment.host - moment.guest).min_by(f64::total_cmp).map(|apart| guest + apart)
     }
 
     fn hear(&mut self, mut stream: UnixStream, over: &AtomicBool) {
@@ -82,14 +100,18 @@ impl Moments {
         }
     }
 
-    /// Notes the lines that a chunk has ended.
-    fn note(&mut self, at: f64, chunk: &[u8], rest: &mut Vec<u8>) {
+    /// Notes the lines that a chunk has ended: a name, and a number of seconds.
+    fn note(&mut self, host: f64, chunk: &[u8], rest: &mut Vec<u8>) {
         for byte in chunk {
             if *byte != b'\n' && rest.len() < LONGEST {
                 rest.push(*byte);
-            } else {
-                self.0.insert(String::from_utf8_lossy(rest).trim().to_owned(), at);
-                rest.clear();
+                continue;
+            }
+            let line = String::from_utf8_lossy(&std::mem::take(rest)).into_owned();
+            if let Some((name, guest)) = line.trim().split_once(' ')
+                && let Ok(guest) = guest.parse()
+            {
+                self.0.insert(name.to_owned(), Moment { host, guest });
             }
         }
     }
@@ -117,7 +139,7 @@ mod tests {
     use std::io::Write as _;
     use std::os::unix::net::UnixStream;
 
-    use super::{Moments, now};
+    use super::{Moment, Moments, now};
 
     #[test]
     fn events_are_noted_when_they_are_told() {
@@ -126,12 +148,12 @@ mod tests {
         let listener = Moments::listen(&port).unwrap();
         let before = now();
         let mut guest = UnixStream::connect(&port).unwrap();
-        guest.write_all(b"file-000\nunit-").unwrap();
-        guest.write_all(b"001\nhalf").unwrap();
+        guest.write_all(b"file-000 5.25\nunit-").unwrap();
+        guest.write_all(b"001 6.5\nhalf").unwrap();
         drop(guest);
         // A second guest, as after a reboot; it is heard after the first, so all of that is noted then.
         let mut guest = UnixStream::connect(&port).unwrap();
-        guest.write_all(b"tty-002\n").unwrap();
+        guest.write_all(b"tty-002 7\nno time\nnone\n").unwrap();
         drop(guest);
         let after = loop {
             // The listener accepts one at a time: it is through with the others when it hangs up on this.
@@ -146,7 +168,19 @@ mod tests {
             let at = moments.of(event).unwrap();
             assert!(before <= at && at <= after, "{event}: {before} <= {at} <= {after}");
         }
-        assert_eq!(moments.of("half"), None);
+        for line in ["half", "no", "none"] {
+            assert_eq!(moments.of(line), None);
+        }
+    }
+
+    #[test]
+    fn the_guests_clock_is_told_by_who_was_noted_soonest_of_those_near() {
+        let moment = |host, guest| Moment { host, guest };
+        let events = [moment(130.5, 30.0), moment(132.25, 32.0), moment(140.0, 50.0)];
+        let moments: Moments = ["a", "b", "c"].map(str::to_owned).into_iter().zip(events).collect();
+        assert_eq!(moments.at(31.0), Some(131.25));
+        assert_eq!(moments.at(55.0), Some(145.0));
+        assert_eq!(moments.at(70.0), None);
     }
 
     #[test]

@@ -102,7 +102,8 @@ pub(super) struct Findings {
     pub(super) paused_shell_round_trips: Vec<f64>,
     pub(super) at_once: Vec<f64>,
     pub(super) at_once_sleeping: Vec<f64>,
-    /// By kind, how long after its event each wait was over.
+    /// By kind, how long after its event each wait was over. Those for units are there twice: since systemd had the unit
+    /// active, and since the end of its process.
     pub(super) late: BTreeMap<String, Vec<f64>>,
     pub(super) copies: BTreeMap<String, Vec<f64>>,
     /// Times to save one, and from there to the end of a first command.
@@ -146,6 +147,9 @@ struct Wait {
     kind: String,
     name: String,
     at: f64,
+    /// When its event was, by the guest's clock, if the guest's word on that came after it.
+    #[serde(default)]
+    became: Option<f64>,
 }
 
 impl Findings {
@@ -159,12 +163,19 @@ impl Findings {
         let mut file: File = serde_json::from_str(text)
             .context("the benchmark script has left findings that make no sense")?;
         let mut late = BTreeMap::<String, Vec<f64>>::new();
-        for Wait { kind, name, at } in file.waits {
-            match moments.of(&name).map(|happened| at - happened) {
-                Some(by) if by > -NOISE => late.entry(kind).or_default().push(by),
-                // Wrong is not fast.
-                _ => {
-                    file.errors.insert(format!("wait {kind}"), format!("`{name}` was over before its event"));
+        for Wait { kind, name, at, became } in file.waits {
+            let mut events = vec![(kind.clone(), moments.of(&name))];
+            if let Some(became) = became {
+                events = vec![(format!("{kind}_process"), moments.of(&name)), (kind, moments.at(became))];
+            }
+            for (kind, event) in events {
+                match event.map(|happened| at - happened) {
+                    Some(by) if by > -NOISE => late.entry(kind).or_default().push(by),
+                    // Wrong is not fast.
+                    _ => {
+                        let before = format!("`{name}` was over before its event");
+                        file.errors.insert(format!("wait {kind}"), before);
+                    }
                 }
             }
         }
@@ -189,26 +200,38 @@ impl Findings {
 
 #[cfg(test)]
 mod tests {
+    use super::super::moments::Moment;
     use super::{Findings, Moments};
 
     const WRITTEN: &str = r#"{"began": 10.5, "first_command": 22.0, "copies": {}, "errors": {"copy": "no"},
-        "guest_kernel": "6.12", "waits": [{"kind": "file", "name": "file-000", "at": 30.25}]}"#;
+        "guest_kernel": "6.12", "waits": [{"kind": "file", "name": "file-000", "at": 30.25},
+        {"kind": "unit", "name": "unit-000", "at": 32.5, "became": 12.25}]}"#;
+
+    fn moment(name: &str, host: f64, guest: f64) -> (String, Moment) {
+        (name.to_owned(), Moment { host, guest })
+    }
 
     #[test]
     fn a_wait_is_late_by_the_time_since_its_event() {
-        let moments = Moments::from_iter([("file-000".to_owned(), 30.0)]);
+        let moments = Moments::from_iter([moment("file-000", 30.0, 10.0), moment("unit-000", 32.0, 12.0)]);
         let findings = Findings::parse(WRITTEN, 10.0, &moments).unwrap();
         assert_eq!(findings.late["file"], [0.25]);
+        assert_eq!(
+            (&findings.late["unit"][..], &findings.late["unit_process"][..]),
+            (&[0.25][..], &[0.5][..])
+        );
         assert_eq!((findings.first_line, findings.first_command), (0.5, 12.0));
         assert!(findings.round_trips.is_empty());
     }
 
     #[test]
     fn a_wait_that_is_over_before_its_event_is_a_failure_and_no_figure() {
-        for moments in [Moments::default(), Moments::from_iter([("file-000".to_owned(), 31.0)])] {
+        let late = ["file-000", "unit-000"].map(|name| moment(name, 33.0, 12.25));
+        for moments in [Moments::default(), Moments::from_iter(late)] {
             let findings = Findings::parse(WRITTEN, 10.0, &moments).unwrap();
             assert!(findings.late.is_empty());
             assert_eq!(findings.errors["wait file"], "`file-000` was over before its event");
+            assert_eq!(findings.errors["wait unit"], "`unit-000` was over before its event");
         }
     }
 }
