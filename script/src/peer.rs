@@ -137,19 +137,24 @@ struct Answer {
 pub(crate) struct ScriptPatterns {
     peer: Arc<Peer>,
     call: u64,
+    /// They are nothing but the text that they match, and the script need not be asked.
+    is_plain: bool,
     /// What was asked last: waits look again and again at texts that did not change.
     last: tokio::sync::Mutex<Option<(String, String, bool)>>,
 }
 
 impl ScriptPatterns {
-    pub(crate) fn new(peer: Arc<Peer>, call: u64) -> Self {
-        Self { peer, call, last: tokio::sync::Mutex::default() }
+    pub(crate) fn new(peer: Arc<Peer>, call: u64, is_plain: bool) -> Self {
+        Self { peer, call, is_plain, last: tokio::sync::Mutex::default() }
     }
 }
 
 #[async_trait]
 impl PatternEngine for ScriptPatterns {
     async fn is_found(&self, pattern: &str, text: &str) -> Result<bool, DriverError> {
+        if self.is_plain {
+            return Ok(text.contains(pattern));
+        }
         let mut last = self.last.lock().await;
         if let Some((last_pattern, last_text, found)) = last.as_ref()
             && last_pattern == pattern

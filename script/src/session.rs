@@ -295,8 +295,8 @@ impl<'a> Session<'a> {
         self.under_way.retain(|_, task| !task.is_finished());
         let is_prompt = self.script.has_terminal();
         let task = self.calls.spawn(async move {
-            let patterns = Arc::new(ScriptPatterns::new(Arc::clone(&peer), id));
-            let Call { verb, machine, vlan, args, heading, asks, .. } = call;
+            let Call { verb, machine, vlan, args, heading, asks, plain, .. } = call;
+            let patterns = Arc::new(ScriptPatterns::new(Arc::clone(&peer), id, plain));
             let work = async {
                 let subject = match (&machine, vlan) {
                     (None, None) => Subject::Run,

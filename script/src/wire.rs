@@ -58,6 +58,9 @@ pub(crate) struct Call {
     /// Whether the client wants to be asked in each of the verb's steps.
     #[serde(default)]
     pub(crate) asks: bool,
+    /// Whether the verb's patterns are nothing but the text that they match.
+    #[serde(default)]
+    pub(crate) plain: bool,
 }
 
 #[derive(Debug, Deserialize)]

@@ -8,7 +8,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(5), Duration::from_m
 const LONGEST: Duration = Duration::from_millis(250);
 
 /// Pauses that grow with the time waited, so that a wait is hardly a hundredth late; and with what a look
-/// costs, so that looking takes no more than a fifteenth of one CPU.
+/// costs, so that looking takes no more than a tenth of one CPU.
 #[derive(Debug)]
 pub(super) struct Pace {
     since: Instant,
@@ -24,7 +24,7 @@ impl Pace {
     pub(super) fn after(&self, began: Instant) -> Instant {
         let now = Instant::now();
         let (cost, waited) = (now - began, now - self.since);
-        now + (waited / 100).clamp(PAUSES.0, PAUSES.1).max((cost * 15).min(LONGEST))
+        now + (waited / 100).clamp(PAUSES.0, PAUSES.1).max((cost * 10).min(LONGEST))
     }
 }
 

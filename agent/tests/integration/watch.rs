@@ -43,7 +43,7 @@ fn the_agent_goes_before_others_while_it_only_watches_and_commands_do_not() {
     host.until("the agent goes before others", |host| !is_allowed || host.agent_policy() != "0");
     // The policy of its scheduling, and its priority: 0 are those of everybody.
     for shell in ["", "true && "] {
-        let id = host.start(command(&format!("{shell}cut -d' ' -f40-41 /proc/self/stat")));
+        let id = host.start(command(format!("{shell}cut -d' ' -f40-41 /proc/self/stat")));
         assert_eq!(host.outcome(id).text(), "0 0\n");
     }
     host.send(&ToGuest::Leave);

@@ -75,6 +75,9 @@ def _pattern(value):
     return re.compile(value).pattern
 
 
+# What makes a regular expression of a text.
+_SIGNS = frozenset(".^$*+?{}[]\\|()")
+
 _CONVERT = {
     "text": _text,
     "texts": lambda values: [_text(value) for value in values],
@@ -132,6 +135,7 @@ def function(connection, verb):
             raise TypeError("%s() %s" % (name, error)) from None
         subject = given.pop("self", None)
         patterns = {}
+        is_plain = True
         converted = {}
         for param, value in given.items():
             kind = kinds[param]
@@ -149,7 +153,10 @@ def function(connection, verb):
                 value.ended = True
             if kind == "pattern":
                 patterns[converted[param]] = re.compile(value)
+                is_plain = is_plain and isinstance(value, str) and _SIGNS.isdisjoint(value)
         params = dict(about(subject), verb=name, args=converted, scope=connection.current_scope)
+        if patterns and is_plain:
+            params["plain"] = True
         connection.tell_environment()
         meanwhile = may_go_on = None
         if runs_callbacks and subject.is_watched():

@@ -282,11 +282,22 @@ async fn patterns_are_pythons_and_bad_ones_fail_before_anything_is_sent() {
     let ran = run(
         "patterns.py",
         r#"
-import re
+import re, unittest.mock
 server.succeed("echo 'login: root pts/7' >&2")
 server.wait_for_console_text(r"(?<=login: )(?P<user>\w+)(?! tty)", timeout=20)
 server.succeed("echo HELLO >&2")
 server.wait_for_console_text(re.compile("hello", re.IGNORECASE), timeout=20)
+# Nothing in this makes a pattern of it, so nobody has to be asked.
+import innkeeper.connection
+with unittest.mock.patch.object(innkeeper.connection.Connection, "_search", None):
+    server.succeed("echo HELLO you >&2")
+    server.wait_for_console_text("HELLO you", timeout=20)
+    server.succeed("echo HELLO you >&2")
+    try:
+        server.wait_for_console_text("hello you", timeout=1)
+        print("found in other letters")
+    except Exception as error:
+        print(str(error).splitlines()[0])
 try:
     server.wait_for_console_text("(", timeout=1)
 except re.error as error:
@@ -295,7 +306,8 @@ except re.error as error:
     )
     .await;
     ran.passed();
-    assert!(ran.printed()[0].starts_with("bad pattern:"));
+    assert_eq!(ran.printed()[0], "action timed out after 1.00 seconds (timeout=1.0)");
+    assert!(ran.printed()[1].starts_with("bad pattern:"));
 }
 
 #[tokio::test]
