@@ -4,18 +4,32 @@
 #![expect(unsafe_code, reason = "no library of ours sets the scheduler's policy")]
 
 use std::ffi::c_int;
+use std::fs;
+use std::path::Path;
+
+/// The namespace of the processes that the kernel has begun with, by its name in proc(5): PROC_PID_INIT_INO of
+/// linux/proc_ns.h.
+const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 
 /// The agent's priority.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Priority {
+    /// The kernel is the guest's own, and not one that a container shares with its host.
+    may_raise: bool,
     is_raised: bool,
 }
 
 impl Priority {
+    /// That of everybody.
+    pub(crate) fn new() -> Self {
+        let namespace = fs::read_link("/proc/self/ns/pid");
+        Self { may_raise: namespace.is_ok_and(|name| name == Path::new(FIRST_NAMESPACE)), is_raised: false }
+    }
+
     /// Raises it over that of all that is not for real time, or takes that back. What is started meanwhile is not
     /// raised. Where the kernel does not allow it, nothing changes.
     pub(crate) fn raise(&mut self, wanted: bool) {
-        if self.is_raised == wanted {
+        if self.is_raised == (wanted && self.may_raise) {
             return;
         }
         self.is_raised = wanted;

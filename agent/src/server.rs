@@ -82,7 +82,7 @@ impl Server {
             over: Vec::new(),
             busy_at: Instant::now(),
             watches: Watches::default(),
-            priority: Priority::default(),
+            priority: Priority::new(),
             kept: Kept::default(),
             console: Console::open(),
             leaves: false,

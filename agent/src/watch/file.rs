@@ -39,7 +39,7 @@ pub(super) struct File {
     pace: Pace,
     wake_at: Instant,
     rest: Rest,
-    /// Inotify is not heard before.
+    /// Nothing is heard before.
     rests_until: Option<Instant>,
 }
 
@@ -146,9 +146,11 @@ impl Watcher for File {
     }
 
     fn files(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        if self.rests_until.is_some() {
+            return Vec::new();
+        }
         let table = self.mounts.changes().map(|table| (table, PollFlags::PRI));
-        let inotify = self.inotify.iter().filter(|_| self.rests_until.is_none());
-        let inotify = inotify.map(|inotify| (inotify.as_fd(), PollFlags::IN));
+        let inotify = self.inotify.iter().map(|inotify| (inotify.as_fd(), PollFlags::IN));
         table.into_iter().chain(inotify).collect()
     }
 
