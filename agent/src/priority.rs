@@ -7,6 +7,8 @@ use std::ffi::c_int;
 use std::fs;
 use std::path::Path;
 
+use rustix::process::{geteuid, getpriority_process};
+
 /// The namespace of the processes that the kernel has begun with, by its name in proc(5): PROC_PID_INIT_INO of
 /// linux/proc_ns.h.
 const FIRST_NAMESPACE: &str = "pid:[4026531836]";
@@ -14,7 +16,8 @@ const FIRST_NAMESPACE: &str = "pid:[4026531836]";
 /// The agent's priority.
 #[derive(Debug)]
 pub(crate) struct Priority {
-    /// The kernel is the guest's own, and not one that a container shares with its host.
+    /// The kernel is the guest's own, and not one that a container shares with its host; and there is nothing to be
+    /// given back but what everybody has.
     may_raise: bool,
     is_raised: bool,
 }
@@ -22,8 +25,9 @@ pub(crate) struct Priority {
 impl Priority {
     /// That of everybody.
     pub(crate) fn new() -> Self {
-        let namespace = fs::read_link("/proc/self/ns/pid");
-        Self { may_raise: namespace.is_ok_and(|name| name == Path::new(FIRST_NAMESPACE)), is_raised: false }
+        let is_own = fs::read_link("/proc/self/ns/pid").is_ok_and(|name| name == Path::new(FIRST_NAMESPACE));
+        let is_plain = geteuid().is_root() && getpriority_process(None) == Ok(0);
+        Self { may_raise: is_own && is_plain, is_raised: false }
     }
 
     /// Raises it over that of all that is not for real time, or takes that back. What is started meanwhile is not

@@ -39,7 +39,7 @@ pub(super) struct File {
     pace: Pace,
     wake_at: Instant,
     rest: Rest,
-    /// Nothing is heard before.
+    /// Inotify is not heard before.
     rests_until: Option<Instant>,
 }
 
@@ -80,18 +80,21 @@ impl File {
     }
 
     /// Reads what inotify tells. Says whether it may have to do with the file.
-    fn is_told(&self) -> bool {
-        let (Some(inotify), Some(watched)) = (&self.inotify, &self.watched) else { return true };
+    fn is_told(&mut self) -> bool {
+        let Some(inotify) = &self.inotify else { return true };
         let mut buffer = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(inotify.as_fd(), &mut buffer);
-        let mut is_told = false;
+        let (mut is_heard, mut is_told) = (false, self.watched.is_none());
         while let Ok(event) = reader.next() {
+            is_heard = true;
+            let Some(watched) = &self.watched else { continue };
             // What has no name happened to the folder itself, or some events were lost.
             let concerns = event.file_name().is_none_or(|name| name.to_bytes() == watched.name.as_bytes());
             let is_present =
                 event.wd() == watched.folder || event.events().contains(ReadFlags::QUEUE_OVERFLOW);
             is_told |= concerns && is_present;
         }
+        self.rests_until = if is_heard { self.rest.after_look() } else { None };
         is_told
     }
 
@@ -133,9 +136,7 @@ impl File {
 impl Watcher for File {
     fn look(&mut self) -> Result<Option<Notice>, String> {
         let now = Instant::now();
-        let is_told = self.is_told();
-        self.rests_until = self.rest.after_look();
-        if !is_told && !self.mounts_changed && now < self.wake_at {
+        if !self.is_told() && !self.mounts_changed && now < self.wake_at {
             return Ok(None);
         }
         let (way, tells) = self.arm()?;
@@ -146,11 +147,9 @@ impl Watcher for File {
     }
 
     fn files(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
-        if self.rests_until.is_some() {
-            return Vec::new();
-        }
         let table = self.mounts.changes().map(|table| (table, PollFlags::PRI));
-        let inotify = self.inotify.iter().map(|inotify| (inotify.as_fd(), PollFlags::IN));
+        let inotify = self.inotify.iter().filter(|_| self.rests_until.is_none());
+        let inotify = inotify.map(|inotify| (inotify.as_fd(), PollFlags::IN));
         table.into_iter().chain(inotify).collect()
     }
 

@@ -21,6 +21,8 @@ const REST: Duration = Duration::from_millis(10);
 pub(super) struct Terminal {
     device: OwnedFd,
     shown: Vec<u8>,
+    /// The kernel says that something was written, the same again perhaps.
+    is_told: bool,
     rest: Rest,
     /// Not to be looked at before this.
     rests_until: Option<Instant>,
@@ -39,7 +41,7 @@ impl Terminal {
         };
         let opened = open(&device, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
         let device = opened.map_err(|error| format!("{device}: {error}"))?;
-        Ok(Self { device, shown: Vec::new(), rest: Rest::new(REST), rests_until: None })
+        Ok(Self { device, shown: Vec::new(), is_told: false, rest: Rest::new(REST), rests_until: None })
     }
 
     fn read(&self) -> rustix::io::Result<Vec<u8>> {
@@ -61,8 +63,9 @@ impl Terminal {
 impl Watcher for Terminal {
     fn look(&mut self) -> Result<Option<Notice>, String> {
         let shown = self.read().map_err(|error| error.to_string())?;
-        // Where a rest is due after a change, there is another look at its end.
-        self.rests_until = if shown == self.shown { None } else { self.rest.after_look() };
+        // Where a rest is due, there is another look at its end.
+        let is_told = std::mem::take(&mut self.is_told) || shown != self.shown;
+        self.rests_until = if is_told { self.rest.after_look() } else { None };
         self.shown = shown;
         Ok(Some(Notice::Terminal(self.shown.clone())))
     }
@@ -71,6 +74,10 @@ impl Watcher for Terminal {
         // Always readable; what is urgent is a change since the last reading.
         let files = [(self.device.as_fd(), PollFlags::PRI)];
         if self.rests_until.is_some() { Vec::new() } else { files.to_vec() }
+    }
+
+    fn ready(&mut self, _flags: PollFlags) {
+        self.is_told = true;
     }
 
     fn wake_at(&self) -> Option<Instant> {

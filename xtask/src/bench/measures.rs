@@ -79,7 +79,9 @@ pub(super) const ALL: &[Measure] = &[
         round.findings.at_once_sleeping.clone()
     }),
     time("late_unit", "late: `wait_for_unit`", MS, |round| late(round, "unit")),
-    time("late_unit_process", "… since the end of its process", MS, |round| late(round, "unit_process")),
+    time("late_unit_process", "… since its process was told to end", MS, |round| {
+        late(round, "unit_process")
+    }),
     time("late_file", "late: `wait_for_file`", MS, |round| late(round, "file")),
     time("late_port", "late: `wait_for_open_port`", MS, |round| late(round, "port")),
     time("late_socket", "late: `wait_for_open_unix_socket`", MS, |round| late(round, "socket")),

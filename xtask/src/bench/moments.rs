@@ -1,7 +1,7 @@
 //! When the guest's events happened, by the host's clock.
 //!
-//! The guest has a serial port that no driver knows of, and writes an event's name to it at the event, with the time
-//! by its own clock. That is faster than anything a driver does, and it is the same for all.
+//! The guest has a serial port that no driver knows of, and writes to it an event's name, the time of the event by its
+//! own clock, and what that clock shows now. The quickest of these lines set one clock to the other.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -26,15 +26,17 @@ const LONGEST: usize = 1024;
 /// as the host's.
 const NEAR: f64 = 10.0;
 
-/// Events, each with its moment.
+/// Events, by name.
 #[derive(Debug, Default)]
 pub(super) struct Moments(BTreeMap<String, Moment>);
 
-/// One moment by two clocks, in seconds.
+/// When an event was, and one moment after it by two clocks, in seconds.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Moment {
-    pub(super) host: f64,
+    /// By the guest's clock.
+    pub(super) event: f64,
     pub(super) guest: f64,
+    pub(super) host: f64,
 }
 
 impl FromIterator<(String, Moment)> for Moments {
@@ -74,7 +76,7 @@ impl Moments {
 
     /// The moment of an event, on the clock of [`now`].
     pub(super) fn of(&self, event: &str) -> Option<f64> {
-        self.0.get(event).map(|moment| moment.host)
+        self.at(self.0.get(event)?.event)
     }
 
     /// A moment of the guest's clock, on the clock of [`now`].
@@ -100,7 +102,7 @@ impl Moments {
         }
     }
 
-    /// Notes the lines that a chunk has ended: a name, and a number of seconds.
+    /// Notes the lines that a chunk has ended: a name, and two times.
     fn note(&mut self, host: f64, chunk: &[u8], rest: &mut Vec<u8>) {
         for byte in chunk {
             if *byte != b'\n' && rest.len() < LONGEST {
@@ -108,10 +110,11 @@ impl Moments {
                 continue;
             }
             let line = String::from_utf8_lossy(&std::mem::take(rest)).into_owned();
-            if let Some((name, guest)) = line.trim().split_once(' ')
-                && let Ok(guest) = guest.parse()
+            let words: Vec<&str> = line.split_ascii_whitespace().collect();
+            if let [name, event, guest] = words[..]
+                && let (Ok(event), Ok(guest)) = (event.parse(), guest.parse())
             {
-                self.0.insert(name.to_owned(), Moment { host, guest });
+                self.0.insert(name.to_owned(), Moment { event, guest, host });
             }
         }
     }
@@ -148,12 +151,12 @@ mod tests {
         let listener = Moments::listen(&port).unwrap();
         let before = now();
         let mut guest = UnixStream::connect(&port).unwrap();
-        guest.write_all(b"file-000 5.25\nunit-").unwrap();
-        guest.write_all(b"001 6.5\nhalf").unwrap();
+        guest.write_all(b"file-000 5.25 5.25\nunit-").unwrap();
+        guest.write_all(b"001 5.25 5.25\nhalf").unwrap();
         drop(guest);
         // A second guest, as after a reboot; it is heard after the first, so all of that is noted then.
         let mut guest = UnixStream::connect(&port).unwrap();
-        guest.write_all(b"tty-002 7\nno time\nnone\n").unwrap();
+        guest.write_all(b"tty-002 5.25 5.25\nno time now\nnone 5\n").unwrap();
         drop(guest);
         let after = loop {
             // The listener accepts one at a time: it is through with the others when it hangs up on this.
@@ -175,12 +178,13 @@ mod tests {
 
     #[test]
     fn the_guests_clock_is_told_by_who_was_noted_soonest_of_those_near() {
-        let moment = |host, guest| Moment { host, guest };
-        let events = [moment(130.5, 30.0), moment(132.25, 32.0), moment(140.0, 50.0)];
+        let moment = |host, event, guest| Moment { event, guest, host };
+        let events = [moment(130.5, 29.0, 30.0), moment(132.25, 31.5, 32.0), moment(140.0, 49.0, 50.0)];
         let moments: Moments = ["a", "b", "c"].map(str::to_owned).into_iter().zip(events).collect();
         assert_eq!(moments.at(31.0), Some(131.25));
         assert_eq!(moments.at(55.0), Some(145.0));
         assert_eq!(moments.at(70.0), None);
+        assert_eq!(["a", "b", "c"].map(|event| moments.of(event)), [129.25, 131.75, 139.0].map(Some));
     }
 
     #[test]

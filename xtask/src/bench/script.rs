@@ -82,8 +82,7 @@ impl Plan {
     }
 }
 
-/// How much earlier than its event a wait may be over, in seconds: the guest tells the event an instant after it,
-/// and whoever notes it may be woken late.
+/// How much earlier than its event a wait may be over, in seconds: clocks are set to each other by what takes a while.
 const NOISE: f64 = 0.05;
 
 /// What the script found. Times are in seconds, rates in MiB/s; a section that failed is empty.
@@ -103,7 +102,7 @@ pub(super) struct Findings {
     pub(super) at_once: Vec<f64>,
     pub(super) at_once_sleeping: Vec<f64>,
     /// By kind, how long after its event each wait was over. Those for units are there twice: since systemd had the unit
-    /// active, and since the end of its process.
+    /// active, and since its process was told to end.
     pub(super) late: BTreeMap<String, Vec<f64>>,
     pub(super) copies: BTreeMap<String, Vec<f64>>,
     /// Times to save one, and from there to the end of a first command.
@@ -208,7 +207,7 @@ mod tests {
         {"kind": "unit", "name": "unit-000", "at": 32.5, "became": 12.25}]}"#;
 
     fn moment(name: &str, host: f64, guest: f64) -> (String, Moment) {
-        (name.to_owned(), Moment { host, guest })
+        (name.to_owned(), Moment { event: guest, guest, host })
     }
 
     #[test]

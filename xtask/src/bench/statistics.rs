@@ -32,7 +32,7 @@ const FEW: usize = 3;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Ratio {
     pub(super) ratio: f64,
-    /// From and to; `None` where there are too few samples to tell.
+    /// From and to; `None` where the samples are too few, or too near to zero, to tell.
     pub(super) interval: Option<[f64; 2]>,
 }
 
@@ -52,6 +52,10 @@ pub(super) fn ratio(over: &Runs, under: &Runs, at: f64) -> Option<Ratio> {
     let drawn: Vec<f64> = (0..DRAWS)
         .filter_map(|_| of(quantile(&chance.draw(over), at), quantile(&chance.draw(under), at)))
         .collect();
+    if drawn.len() < DRAWS {
+        // Figures so near to zero that some draws have no ratio: how large it may be, nobody knows.
+        return Some(Ratio { ratio, interval: None });
+    }
     let interval = quantile(&drawn, 0.05).zip(quantile(&drawn, 0.95)).map(|(low, high)| [low, high]);
     Some(Ratio { ratio, interval })
 }
