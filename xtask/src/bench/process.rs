@@ -27,7 +27,7 @@ pub(super) struct Usage {
     pub(super) seconds: f64,
     /// Of a processor, in user and kernel mode together.
     pub(super) cpu_seconds: f64,
-    /// The peaks of all its processes, added up.
+    /// The most that its processes had at once: the peaks of those that ran together, added up.
     pub(super) memory_kib: f64,
 }
 
@@ -50,8 +50,8 @@ pub(super) fn run(
     if !status.success() {
         bail!("it ended with {status}");
     }
-    let (cpu_seconds, memory_kib) = watch.total();
-    Ok((Usage { began, seconds, cpu_seconds, memory_kib }, watch.machine))
+    let usage = Usage { began, seconds, cpu_seconds: watch.cpu_seconds(), memory_kib: watch.memory_kib };
+    Ok((usage, watch.machine))
 }
 
 /// What is known of a process.
@@ -66,6 +66,7 @@ struct Known {
 #[derive(Debug, Default)]
 struct Watch {
     known: BTreeMap<u32, Known>,
+    memory_kib: f64,
     machine: Option<CommandLine>,
 }
 
@@ -85,13 +86,19 @@ impl Watch {
     }
 
     fn look(&mut self, driver: u32) {
+        let mut memory_kib = 0.0;
         for pid in family(driver) {
             let Some(seen) = Known::look(pid) else { continue };
-            self.known.insert(pid, seen);
+            let is_new = self.known.insert(pid, seen).is_none();
             if seen.hypervisor && self.machine.is_none() {
                 self.machine = CommandLine::of(pid);
             }
+            // What has just been forked has its parent's memory until it becomes another program.
+            if !seen.hypervisor && !is_new {
+                memory_kib += seen.peak_kib;
+            }
         }
+        self.memory_kib = self.memory_kib.max(memory_kib);
     }
 
     /// Ends what is left of the driver: first politely, since it may want to clean up.
@@ -117,10 +124,9 @@ impl Watch {
         }
     }
 
-    /// Processor seconds, and peak memory in KiB, without hypervisors.
-    fn total(&self) -> (f64, f64) {
-        let own = self.known.values().filter(|known| !known.hypervisor);
-        own.fold((0.0, 0.0), |(cpu, peak), known| (cpu + known.cpu_seconds, peak + known.peak_kib))
+    /// Without hypervisors.
+    fn cpu_seconds(&self) -> f64 {
+        self.known.values().filter(|known| !known.hypervisor).map(|known| known.cpu_seconds).sum()
     }
 }
 
@@ -204,11 +210,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("log");
         let limit = Duration::from_secs(60);
-        let mut busy = Command::new("sh");
-        busy.args(["-c", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done"]);
-        let (usage, machine) = run(&mut busy, &log, limit).unwrap();
+        let shell = |script: &str| {
+            let mut shell = Command::new("sh");
+            shell.args(["-c", script]).env("BUSY", "i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done");
+            run(&mut shell, &log, limit).unwrap()
+        };
+        let (usage, machine) = shell("eval \"$BUSY\"");
         assert!(usage.cpu_seconds > 0.0 && usage.memory_kib > 100.0, "{usage:?}");
         assert!(machine.is_none());
+        let (one_by_one, _) = shell("for n in 1 2 3 4; do sh -c \"$BUSY\"; done");
+        assert!(one_by_one.cpu_seconds > usage.cpu_seconds, "{one_by_one:?}, {usage:?}");
+        assert!(one_by_one.memory_kib < 3.0 * usage.memory_kib, "{one_by_one:?}, {usage:?}");
 
         let mut bad = Command::new("sh");
         bad.args(["-c", "echo one; printf 'a\\033[2J\\n'; exit 3"]);
