@@ -3,7 +3,6 @@
 //! It panics where a test fails, and is there with the feature `testing` only.
 
 use std::future::Future;
-use std::io::Write as _;
 use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -15,6 +14,7 @@ use driver_core::{
 };
 use serde_json::Value;
 use tempfile::TempDir;
+pub use test_skip::skip_or_fail;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// The longest that any test may take, on a host that is busy and has no KVM.
@@ -44,15 +44,6 @@ pub fn boot() -> Deadline {
     Deadline::after(patient(Duration::from_secs(180)))
 }
 
-/// Says that a test is skipped and why; where the environment variable `required_by` is 1, that is a failure.
-pub fn skip<T>(required_by: &str, why: &str) -> Option<T> {
-    assert!(std::env::var_os(required_by).is_none_or(|value| value != "1"), "cannot run: {why}");
-    // Not by `eprintln!`, which the test harness keeps to itself when a test passes.
-    let _ =
-        writeln!(std::io::stderr(), "SKIPPED {}: {why}", std::thread::current().name().unwrap_or("a test"));
-    None
-}
-
 /// The guest image `base`.
 #[derive(Debug)]
 pub struct Image {
@@ -71,7 +62,10 @@ pub struct Image {
 pub fn image() -> Option<Image> {
     let directory = image_directory()?;
     let Ok(text) = std::fs::read_to_string(directory.join("image.toml")) else {
-        return skip("REQUIRE_VM", "the guest image `base` has not been built (`cargo xtask guests`)");
+        return skip_or_fail(
+            "REQUIRE_VM",
+            "the guest image `base` has not been built (`cargo xtask guests`)",
+        );
     };
     let about: Value = toml::from_str(&text).expect("image.toml is TOML");
     let string = |value: &Value| value.as_str().expect("a string in image.toml").to_owned();
@@ -92,7 +86,7 @@ fn image_directory() -> Option<PathBuf> {
         .or_else(|| variable("HOME").map(|home| home.join(".cache/innkeeper")));
     match cache {
         Some(cache) => Some(cache.join("images/base")),
-        None => skip("REQUIRE_VM", "there is no HOME to look for guest images in"),
+        None => skip_or_fail("REQUIRE_VM", "there is no HOME to look for guest images in"),
     }
 }
 

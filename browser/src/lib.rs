@@ -8,7 +8,6 @@ mod driver;
 mod session;
 
 use std::fmt;
-use std::io::{self, Write as _};
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -52,15 +51,7 @@ impl Browser {
     pub fn start() -> Option<Self> {
         let programs = match driver::find() {
             Ok(programs) => programs,
-            Err(missing) if std::env::var_os("REQUIRE_BROWSER").is_some_and(|value| value == "1") => {
-                panic!("{missing}, and REQUIRE_BROWSER=1 forbids to skip the test")
-            }
-            Err(missing) => {
-                // Not `eprintln!`, which the test harness swallows in tests that pass.
-                let test = thread::current().name().unwrap_or("a test").to_owned();
-                let _ = writeln!(io::stderr().lock(), "SKIPPED {test}: {missing}");
-                return None;
-            }
+            Err(missing) => return test_skip::skip_or_fail("REQUIRE_BROWSER", missing),
         };
         let driver = Driver::start(&programs);
         Some(Self { session: driver.connect(&programs, PATIENCE), _driver: driver })

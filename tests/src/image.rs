@@ -1,12 +1,11 @@
 //! Whether this host can boot machines, and which images there are to boot.
 
-use std::env;
 use std::fs;
-use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use driver_core::image::{DESCRIPTION, image_dirs};
+use test_skip::skip_or_fail;
 
 use crate::initrd;
 
@@ -68,15 +67,7 @@ impl Image {
 pub fn need_vm(name: &str) -> Option<Image> {
     match find(name) {
         Ok(image) => Some(image),
-        Err(missing) if env::var_os("REQUIRE_VM").is_some_and(|value| value == "1") => {
-            panic!("{missing}, and REQUIRE_VM=1 forbids to skip the test")
-        }
-        Err(missing) => {
-            // Not `eprintln!`, which the test harness swallows in tests that pass.
-            let test = std::thread::current().name().unwrap_or("a test").to_owned();
-            let _ = writeln!(io::stderr().lock(), "SKIPPED {test}: {missing}");
-            None
-        }
+        Err(missing) => skip_or_fail("REQUIRE_VM", missing),
     }
 }
 

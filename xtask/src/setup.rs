@@ -51,7 +51,7 @@ const ROOTLESS_NEEDS: [Need; 2] = [
 ];
 
 /// What only tests need.
-const TEST_NEEDS: [Need; 6] = [
+const TEST_NEEDS: [Need; 7] = [
     Need { file: "systemd-nspawn", package: "systemd-container", why: "runs containers as machines" },
     Need { file: "nix-instantiate", package: "nix-bin", why: "evaluates what is for Nix" },
     Need {
@@ -59,6 +59,7 @@ const TEST_NEEDS: [Need; 6] = [
         package: "vde2",
         why: "plugs into the switch as others do, and is measured beside it",
     },
+    Need { file: "busybox", package: "busybox", why: "stands in for a guest that has no `ip`" },
     Need { file: "tshark", package: "tshark", why: "reads captures" },
     Need { file: "chromium", package: "chromium", why: "shows report.html to its tests" },
     Need { file: "chromedriver", package: "chromium-driver", why: "lets them click in it" },

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use backend_cloud_hypervisor::{CloudHypervisor, NAME, PROGRAM_VARIABLE, version};
 pub(crate) use backend_kit::testing::{Guest, Image, Place, boot, soon, within_limit};
-use backend_kit::testing::{image, skip};
+use backend_kit::testing::{image, skip_or_fail};
 use driver_core::{Backend as _, Machine};
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -20,9 +20,9 @@ pub(crate) async fn program_and_image() -> Option<(CloudHypervisor, Image)> {
     };
     match found {
         Ok(()) => Some((backend, image()?)),
-        Err(error) => skip(
+        Err(error) => skip_or_fail(
             REQUIRED_BY,
-            &format!("{error} (`cargo xtask test-cloud-hypervisor`, with {PROGRAM_VARIABLE})"),
+            format!("{error} (`cargo xtask test-cloud-hypervisor`, with {PROGRAM_VARIABLE})"),
         ),
     }
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use backend_kit::testing::{Place, image, skip};
+use backend_kit::testing::{Place, image, skip_or_fail};
 use backend_nspawn::Nspawn;
 use driver_core::{Backend as _, Boot, Disk, DiskFormat};
 use tokio::sync::{Mutex, MutexGuard};
@@ -25,7 +25,7 @@ pub(crate) async fn backend_and_boot(place: &Place) -> Option<(MutexGuard<'stati
     };
     match able.await {
         Ok(()) => Some((ALONE.lock().await, backend, boot)),
-        Err(error) => skip(REQUIRED, &error.chain()),
+        Err(error) => skip_or_fail(REQUIRED, error.chain()),
     }
 }
 

@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use test_skip::skip;
+
 use crate::c::declarations;
 
 /// The files of the contract, in the order in which C can read them.
@@ -66,19 +68,13 @@ fn the_header_is_what_the_source_says() {
     );
 }
 
-#[expect(clippy::print_stderr, reason = "what a test skips must be seen")]
-fn skip(test: &str) {
-    eprintln!("SKIPPED {test}: there is no C compiler (install the package `gcc`)");
-}
-
 /// Every size and offset that C sees is the one that Rust sees.
 #[test]
 fn both_languages_see_the_same_layout() {
     let Some(compiler) =
         ["cc", "gcc", "clang"].into_iter().find(|name| Command::new(name).arg("--version").output().is_ok())
     else {
-        skip("both_languages_see_the_same_layout");
-        return;
+        return skip("there is no C compiler (install the package `gcc`)").unwrap_or(());
     };
     macro_rules! layout {
         ($($rust:ident $c:ident { $($field:ident)* })*) => {

@@ -11,6 +11,7 @@ use driver_core::event::{Event, Level, Record};
 use driver_core::{Boot, MachineLog, MachineSpec};
 use plugin_host::{Limits, Plugin};
 use tempfile::TempDir;
+use test_skip::skip_or_fail;
 
 /// Enough for every call that works, and little to wait for those that do not.
 pub(crate) const SHORT: Limits =
@@ -46,7 +47,6 @@ pub(crate) fn c_plugin(definitions: &[&str]) -> Option<(TempDir, PathBuf)> {
 }
 
 /// The same with the header in another folder.
-#[expect(clippy::print_stderr, reason = "what a test skips must be seen")]
 pub(crate) fn c_plugin_with(include: PathBuf, definitions: &[&str]) -> Option<(TempDir, PathBuf)> {
     let compiler = env::var_os("CC").unwrap_or_else(|| OsString::from("cc"));
     let place = tempfile::tempdir().expect("a directory");
@@ -63,10 +63,7 @@ pub(crate) fn c_plugin_with(include: PathBuf, definitions: &[&str]) -> Option<(T
             Some((place, file))
         }
         Err(error) => {
-            assert!(env::var_os("REQUIRE_VM").is_none(), "no C compiler: {error}");
-            let test = std::thread::current().name().unwrap_or_default().to_owned();
-            eprintln!("SKIPPED {test}: there is no C compiler (install the package `gcc`): {error}");
-            None
+            skip_or_fail("REQUIRE_VM", format!("there is no C compiler (install the package `gcc`): {error}"))
         }
     }
 }

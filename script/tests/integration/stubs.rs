@@ -3,11 +3,11 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::Command;
 
 use driver_core::verbs::{self, Kind, Param, Returns, Target};
+use test_skip::skip;
 
 const MARK: &str = "# What follows is made by `UPDATE_GOLDEN=1 cargo test -p script stubs`.\nclass _Verbs:\n";
 
@@ -101,8 +101,7 @@ fn mypy_checks_scripts() {
         command.output().expect("python3 starts")
     };
     if !mypy(&["--version"]).status.success() {
-        let _ = writeln!(std::io::stderr(), "skipped: there is no mypy (`pip install mypy`)");
-        return;
+        return skip("there is no mypy (`pip install mypy`)").unwrap_or(());
     }
     let folder = tempfile::tempdir().expect("a directory");
     let check = |script: &str| {

@@ -1,7 +1,6 @@
 //! Containers of systemd-nspawn, from manifests and from start scripts in the manner of NixOS's.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::process::{Command, Stdio};
 
@@ -10,6 +9,7 @@ use driver_core::event::Event;
 use integration_tests::{Leaks, Setup, need_vm, processes_with, program};
 use rustix::process::Signal;
 use serde_json::json;
+use test_skip::skip_or_fail;
 
 use crate::SOON;
 
@@ -23,10 +23,7 @@ fn need_containers() -> Option<()> {
         Ok(()) => "there is no systemd-nspawn (install the package `systemd-container`)".to_owned(),
         Err(error) => error.chain(),
     };
-    assert!(std::env::var_os("REQUIRE_CONTAINERS").is_none_or(|value| value != "1"), "{problem}");
-    let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {problem}");
-    None
+    skip_or_fail("REQUIRE_CONTAINERS", problem)
 }
 
 /// What is on the host of containers of the process `pid`, and of networks.

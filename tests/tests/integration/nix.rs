@@ -1,9 +1,9 @@
 //! What is for Nix (docs/nix.md), evaluated by the real Nix with stand-ins for nixpkgs.
 
-use std::io::Write as _;
 use std::process::Command;
 
 use serde_json::Value;
+use test_skip::skip;
 
 use crate::plugins_page::repository;
 
@@ -17,10 +17,7 @@ fn evaluated() -> Option<Value> {
         .env("HOME", home.path())
         .output();
     let Ok(output) = ran else {
-        let test = std::thread::current().name().unwrap_or("a test").to_owned();
-        let _ =
-            writeln!(std::io::stderr(), "SKIPPED {test}: there is no Nix (install the package `nix-bin`)");
-        return None;
+        return skip("there is no Nix (install the package `nix-bin`)");
     };
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     Some(serde_json::from_slice(&output.stdout).expect("JSON"))

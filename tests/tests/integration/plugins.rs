@@ -10,6 +10,7 @@ use driver_core::event::{Event, Outcome, Record};
 use integration_tests::{Setup, example, need_vm, plugin, program};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
+use test_skip::skip_or_fail;
 
 use crate::SOON;
 
@@ -141,17 +142,8 @@ fn tap(place: &Path) -> Option<PathBuf> {
             assert!(made.status.success(), "{}", said(&made));
             Some(place.join("libtap.so"))
         }
-        Err(error) => {
-            assert!(std::env::var_os("REQUIRE_VM").is_none(), "make cannot be started: {error}");
-            skip("a_reporter_in_c_writes_tap", &format!("`make` cannot be started: {error}"));
-            None
-        }
+        Err(error) => skip_or_fail("REQUIRE_VM", format!("`make` cannot be started: {error}")),
     }
-}
-
-#[expect(clippy::print_stderr, reason = "what a test skips must be seen")]
-fn skip(test: &str, why: &str) {
-    eprintln!("SKIPPED {test}: {why}");
 }
 
 #[test]
@@ -278,7 +270,7 @@ fn a_plugin_that_panics_ends_the_run_in_an_orderly_way() {
 }
 
 /// The plugin in C of plugin-host's tests, built with a definition that breaks it.
-fn broken(test: &str, place: &Path, definition: &str) -> Option<PathBuf> {
+fn broken(place: &Path, definition: &str) -> Option<PathBuf> {
     let library = place.join("libbroken.so");
     let compiled = Command::new("cc")
         .args(["-shared", "-fPIC", &format!("-D{definition}"), "-I"])
@@ -293,9 +285,7 @@ fn broken(test: &str, place: &Path, definition: &str) -> Option<PathBuf> {
             Some(library)
         }
         Err(error) => {
-            assert!(std::env::var_os("REQUIRE_VM").is_none(), "there is no C compiler: {error}");
-            skip(test, "there is no C compiler (install the package `gcc`)");
-            None
+            skip_or_fail("REQUIRE_VM", format!("there is no C compiler (install the package `gcc`): {error}"))
         }
     }
 }
@@ -304,7 +294,7 @@ fn broken(test: &str, place: &Path, definition: &str) -> Option<PathBuf> {
 fn a_plugin_that_hangs_hangs_nobody() {
     let place = tempfile::tempdir().unwrap();
     let hangs = "LAUNCH=(start_process(log),hang())";
-    let Some(library) = broken("a_plugin_that_hangs_hangs_nobody", place.path(), hangs) else { return };
+    let Some(library) = broken(place.path(), hangs) else { return };
     let manifest = format!("plugins = [{library:?}]\n[machines.server]\nbackend = \"broken\"\n");
     let run = Setup::new(&manifest, "server.start()\n").arg("--timeout=2s").start();
     let started = run.wait_for(
@@ -325,7 +315,7 @@ fn plugins_that_cannot_be_told_apart_are_refused() {
     let run = on_local("", "").args(&["--plugin", &twin.display().to_string()]).run();
     run.assert_status(2);
     run.assert_says(&[local(), "libtwin.so` are both a plugin called `local` (leave one of the two out)"]);
-    if let Some(qemu) = broken("plugins_that_cannot_be_told_apart", place.path(), "NAME=\"qemu\"") {
+    if let Some(qemu) = broken(place.path(), "NAME=\"qemu\"") {
         let run = on_local("", "").args(&["--plugin", &qemu.display().to_string()]).run();
         run.assert_status(2);
         run.assert_says(&[

@@ -7,8 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use driver_core::vlan::Plug;
+use test_skip::skip_or_fail;
 
-use crate::support::{ALL, Bed, LONG, Machine, Stream, frame, mac, skip};
+use crate::support::{ALL, Bed, LONG, Machine, Stream, frame, mac};
 
 /// A program that ends with the test.
 struct Program(Child);
@@ -19,7 +20,7 @@ impl Program {
         let name = command.get_program().to_owned();
         match command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn() {
             Ok(child) => Some(Self(child)),
-            Err(error) => skip(&format!("{}: {error}", name.display())),
+            Err(error) => skip_or_fail("REQUIRE_VM", format!("{}: {error}", name.display())),
         }
     }
 }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use driver_core::Deadline;
 use driver_core::vlan::{Between, Fault, FaultKind};
+use test_skip::skip_or_fail;
 
-use crate::support::{ALL, Bed, Dgram, Machine, Stream, Vde, frame, mac, skip, vde_request};
+use crate::support::{ALL, Bed, Dgram, Machine, Stream, Vde, frame, mac, vde_request};
 
 /// A fault between everybody.
 fn fault(kind: FaultKind) -> Fault {
@@ -276,11 +277,11 @@ fn a_tap_is_a_port() {
     let name = format!("ik{}", std::process::id() % 1_000_000);
     if let Err(error) = bed.switch.tap(&name) {
         assert!(error.chain().contains(&name), "{}", error.chain());
-        return skip(&error.chain()).unwrap_or(());
+        return skip_or_fail("REQUIRE_VM", error.chain()).unwrap_or(());
     }
     let up = std::process::Command::new("ip").args(["link", "set", &name, "up"]).status();
     if !up.is_ok_and(|status| status.success()) {
-        return skip("`ip` cannot bring the tap device up").unwrap_or(());
+        return skip_or_fail("REQUIRE_VM", "`ip` cannot bring the tap device up").unwrap_or(());
     }
     // The host speaks by itself: it looks for others of its kind by IPv6.
     let frame_of_the_host = a.next_within(Duration::from_secs(20)).unwrap();

@@ -261,11 +261,3 @@ impl Machine for Vde {
         }
     }
 }
-
-/// Says that a test is skipped and why; with `REQUIRE_VM=1` that is a failure.
-#[expect(clippy::print_stderr, reason = "a skip has to be seen")]
-pub(crate) fn skip<T>(why: &str) -> Option<T> {
-    assert!(std::env::var_os("REQUIRE_VM").is_none_or(|value| value != "1"), "cannot run: {why}");
-    eprintln!("skipped: {why}");
-    None
-}

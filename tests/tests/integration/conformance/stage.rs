@@ -1,7 +1,6 @@
 //! A directory with start scripts, a configuration and the program under its NixOS name.
 
 use std::fs;
-use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
@@ -10,6 +9,7 @@ use std::process::{Command, Stdio};
 use integration_tests::{processes_with, program};
 use serde::Deserialize;
 use serde_json::json;
+use test_skip::skip_or_fail;
 
 /// What plays machines.
 pub(super) const STAND_IN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/conformance/stand-in-vm");
@@ -45,8 +45,7 @@ pub(crate) fn has(interpreter: &str) -> bool {
     let found = Command::new(interpreter).arg("--version").stdout(Stdio::null()).status();
     let is_there = found.is_ok_and(|status| status.success());
     if !is_there {
-        assert!(std::env::var_os("REQUIRE_VM").is_none_or(|value| value != "1"), "there is no {interpreter}");
-        let _ = writeln!(std::io::stderr(), "skipped: there is no {interpreter}");
+        let _: Option<()> = skip_or_fail("REQUIRE_VM", format!("there is no {interpreter}"));
     }
     is_there
 }
