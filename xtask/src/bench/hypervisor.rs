@@ -76,7 +76,7 @@ impl CommandLine {
         let mut prelude = String::from(
             "#!/bin/sh\n# The machine that innkeeper has started, for another driver.\nset -e\n",
         );
-        let mut line = format!("exec setpriv --pdeathsig KILL -- {}", quote(self.program()));
+        let mut line = format!("exec {}", quote(self.program()));
         let mut bases = self.bases.iter().enumerate();
         let mut added = false;
         for (name, value) in options(&self.words) {
@@ -170,7 +170,7 @@ mod tests {
         let exec = script.lines().last().unwrap();
         assert_eq!(
             exec,
-            "exec setpriv --pdeathsig KILL -- 'qemu-system-x86_64' -name 'guest=server' -nodefaults \
+            "exec 'qemu-system-x86_64' -name 'guest=server' -nodefaults \
              -machine 'q35,accel=tcg' \"$@\" -device 'pvpanic' \
              -drive \"file=$TMPDIR/disk0.qcow2\"',if=none,id=disk0' -device 'virtio-blk-pci,drive=disk0' \
              -virtfs local,path=\"$SHARED_DIR\",security_model='none,multidevs=remap,mount_tag=shared' \
