@@ -14,7 +14,7 @@ nonce = random.randrange(1 << 60)
 
 def keep():
     server.succeed("mkfifo /run/ask /run/told")
-    server.succeed(f"(n={nonce}; while read -r word </run/ask; do echo $word $n >/run/told; done) >/dev/null 2>&1 &")
+    server.succeed(f"(n={nonce}; while read -r word; do echo $word $n >/run/told; done <>/run/ask) >/dev/null 2>&1 &")
 
 def is_kept(word):
     told = server.succeed(f"timeout 60 bash -c 'echo {word} >/run/ask; cat /run/told'")
@@ -144,7 +144,8 @@ with subtest("a connection of before is alive after"):
     right.succeed("(exec nc -d -k -l 7000) >/run/got 2>&1 &")
     right.wait_for_open_port(7000)
     left.succeed("mkfifo /run/out")
-    send = "while read -r word </run/out; do echo $word >&3; done"
+    # Open for both ways: it has no end when a writer leaves.
+    send = "while read -r word; do echo $word >&3; done <>/run/out"
     left.succeed(f"(exec 3<>/dev/tcp/right/7000; {send}) >/dev/null 2>&1 &")
     left.succeed("echo one >/run/out")
     right.wait_until_succeeds("grep one /run/got", timeout=60)
